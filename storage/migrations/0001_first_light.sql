@@ -1,0 +1,202 @@
+-- Column rules: ids are 16-byte UUIDv7; times are microseconds UTC; columns
+-- named sealed hold everything that a person wrote or that decides something;
+-- *_hash columns are keyed hashes for equality; what is left is ids, counters,
+-- sizes, times, states and flags, and is an index hint where it repeats a
+-- sealed field.
+
+CREATE TABLE meta (
+    name  TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) WITHOUT ROWID;
+
+-- Records: one table per noun, decisive fields sealed under the
+-- organization's key and bound to table, id, version and writing event.
+CREATE TABLE organization (
+    id          BLOB PRIMARY KEY,
+    version     BIGINT NOT NULL,
+    event       BLOB NOT NULL,
+    wrapped_key BLOB NOT NULL,
+    sealed      BLOB NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE domain (
+    id        BLOB PRIMARY KEY,
+    org       BLOB NOT NULL,
+    version   BIGINT NOT NULL,
+    event     BLOB NOT NULL,
+    name_hash BLOB NOT NULL UNIQUE,
+    sealed    BLOB NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE dkim_key (
+    id      BLOB PRIMARY KEY,
+    org     BLOB NOT NULL,
+    domain  BLOB NOT NULL,
+    version BIGINT NOT NULL,
+    event   BLOB NOT NULL,
+    sealed  BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX dkim_key_domain ON dkim_key (domain);
+
+CREATE TABLE agent (
+    id        BLOB PRIMARY KEY,
+    org       BLOB NOT NULL,
+    version   BIGINT NOT NULL,
+    event     BLOB NOT NULL,
+    name_hash BLOB NOT NULL UNIQUE,
+    sealed    BLOB NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE credential (
+    id         BLOB PRIMARY KEY,
+    org        BLOB NOT NULL,
+    agent      BLOB NOT NULL,
+    version    BIGINT NOT NULL,
+    event      BLOB NOT NULL,
+    public_id  TEXT NOT NULL UNIQUE,
+    token_hash BLOB NOT NULL UNIQUE,
+    last_used  BIGINT NOT NULL DEFAULT 0,
+    sealed     BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX credential_agent ON credential (agent);
+
+CREATE TABLE inbox (
+    id           BLOB PRIMARY KEY,
+    org          BLOB NOT NULL,
+    domain       BLOB NOT NULL,
+    version      BIGINT NOT NULL,
+    event        BLOB NOT NULL,
+    address_hash BLOB NOT NULL UNIQUE,
+    sealed       BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX inbox_domain ON inbox (domain);
+
+-- The counter row: UIDs and modseqs are taken here, in the transaction that
+-- stores the message. sealed holds name, subscription and keyword names.
+CREATE TABLE mailbox (
+    id          BLOB PRIMARY KEY,
+    inbox       BLOB NOT NULL,
+    org         BLOB NOT NULL,
+    version     BIGINT NOT NULL,
+    event       BLOB NOT NULL,
+    role        BIGINT NOT NULL,
+    uidvalidity BIGINT NOT NULL,
+    uidnext     BIGINT NOT NULL,
+    modseq      BIGINT NOT NULL,
+    messages    BIGINT NOT NULL,
+    unseen      BIGINT NOT NULL,
+    deleted     BIGINT NOT NULL,
+    bytes       BIGINT NOT NULL,
+    sealed      BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX mailbox_inbox ON mailbox (inbox);
+
+CREATE TABLE message (
+    mailbox  BLOB NOT NULL,
+    uid      BIGINT NOT NULL,
+    id       BLOB NOT NULL,
+    body     BIGINT NOT NULL,
+    modseq   BIGINT NOT NULL,
+    size     BIGINT NOT NULL,
+    received BIGINT NOT NULL,
+    flags    BIGINT NOT NULL,
+    sealed   BLOB NOT NULL,
+    PRIMARY KEY (mailbox, uid)
+) WITHOUT ROWID;
+CREATE INDEX message_modseq ON message (mailbox, modseq);
+
+-- What left a mailbox, for sessions that look at it.
+CREATE TABLE vanished (
+    mailbox BLOB NOT NULL,
+    modseq  BIGINT NOT NULL,
+    uid     BIGINT NOT NULL,
+    PRIMARY KEY (mailbox, modseq, uid)
+) WITHOUT ROWID;
+
+-- Bodies by order of arrival; exactly one of sealed and file is set.
+CREATE TABLE body (
+    no     BIGINT PRIMARY KEY,
+    id     BLOB NOT NULL,
+    refs   BIGINT NOT NULL,
+    size   BIGINT NOT NULL,
+    stored BIGINT NOT NULL,
+    file   TEXT,
+    sealed BLOB
+);
+CREATE INDEX body_file ON body (file) WHERE file IS NOT NULL;
+
+-- Equal return path, recipient, Message-ID and content within three days.
+CREATE TABLE receipt (
+    hash BLOB PRIMARY KEY,
+    at   BIGINT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX receipt_at ON receipt (at);
+
+-- One row for each recipient of a submitted message.
+CREATE TABLE outgoing (
+    id          BLOB PRIMARY KEY,
+    org         BLOB NOT NULL,
+    inbox       BLOB NOT NULL,
+    message     BLOB NOT NULL,
+    version     BIGINT NOT NULL,
+    event       BLOB NOT NULL,
+    state       BIGINT NOT NULL,
+    body        BIGINT NOT NULL,
+    dest_hash   BLOB NOT NULL,
+    created     BIGINT NOT NULL,
+    due         BIGINT NOT NULL,
+    attempts    BIGINT NOT NULL,
+    lease_owner BLOB,
+    lease_until BIGINT NOT NULL,
+    sealed      BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX outgoing_due ON outgoing (state, due);
+CREATE INDEX outgoing_message ON outgoing (message);
+
+-- What each credential has read of each mailbox, as merged UID ranges.
+CREATE TABLE read_range (
+    credential BLOB NOT NULL,
+    mailbox    BLOB NOT NULL,
+    ranges     BLOB NOT NULL,
+    PRIMARY KEY (credential, mailbox)
+) WITHOUT ROWID;
+
+-- The log: seq is the leaf's index in the tree.
+CREATE TABLE event (
+    seq        BIGINT PRIMARY KEY,
+    id         BLOB NOT NULL,
+    at         BIGINT NOT NULL,
+    verb       BIGINT NOT NULL,
+    org        BLOB,
+    agent      BLOB,
+    credential BLOB,
+    inbox      BLOB,
+    object     BLOB,
+    mid        BLOB,
+    canonical  BLOB NOT NULL,
+    sealed     BLOB
+);
+CREATE INDEX event_agent ON event (agent, seq) WHERE agent IS NOT NULL;
+CREATE INDEX event_credential ON event (credential, seq) WHERE credential IS NOT NULL;
+CREATE INDEX event_inbox ON event (inbox, seq) WHERE inbox IS NOT NULL;
+CREATE INDEX event_object ON event (object, seq) WHERE object IS NOT NULL;
+CREATE INDEX event_mid ON event (mid, seq) WHERE mid IS NOT NULL;
+
+CREATE TABLE tile (
+    level  BIGINT NOT NULL,
+    n      BIGINT NOT NULL,
+    hashes BLOB NOT NULL,
+    PRIMARY KEY (level, n)
+) WITHOUT ROWID;
+
+CREATE TABLE tree (
+    id       BIGINT PRIMARY KEY,
+    size     BIGINT NOT NULL,
+    frontier BLOB NOT NULL
+);
+
+CREATE TABLE checkpoint (
+    size BIGINT PRIMARY KEY,
+    at   BIGINT NOT NULL,
+    note TEXT NOT NULL
+);
