@@ -1,0 +1,2 @@
+// Package seal is Postern's encryption at rest.
+package seal
