@@ -1,0 +1,166 @@
+package audit
+
+import "fmt"
+
+// Key names a field of an event. The vocabulary is closed and typed: a key fixes the kind of its value and whether the
+// value is personal. Clear keys (below 128) carry numbers, times, ids, states from Postern's own vocabulary, digests and
+// UID ranges. Personal keys (from 128 on) carry what a person or a message said; they may appear only in Event.Personal,
+// which is sealed and of which the leaf holds a commitment. Numbers are stable for ever, as those of verbs.
+type Key uint16
+
+// firstPersonal is the lowest number of a personal key.
+const firstPersonal Key = 128
+
+// Clear keys.
+const (
+	KeyCount       Key = 1  // int: how many
+	KeySize        Key = 2  // int: bytes
+	KeyUID         Key = 3  // int: the one UID concerned, in Event.Mailbox
+	KeyUIDs        Key = 4  // set: the UIDs concerned, in Event.Mailbox
+	KeyToUIDs      Key = 5  // set: the UIDs given by a copy or a move, in KeyToMailbox
+	KeyToMailbox   Key = 6  // id: the mailbox that a copy or a move went to
+	KeyMailboxRole Key = 7  // word: inbox, sent, drafts, trash, archive, outbox, other
+	KeyModSeq      Key = 8  // int: the mailbox's modification sequence after the change
+	KeyFlags       Key = 9  // flags: system flags and registered keywords, separated by spaces
+	KeyFlagOp      Key = 10 // word: add, remove, replace
+	KeyClass       Key = 11 // word: what was revealed: envelope, structure, header, text, body, part, search
+	KeyRule        Key = 12 // word: the named rule that decided
+	KeyCode        Key = 13 // int: reply code (RFC 5321, section 4.2)
+	KeyEnhanced    Key = 14 // word: enhanced status code (RFC 3463)
+	KeyTLS         Key = 15 // word: TLS version
+	KeyCipher      Key = 16 // word: TLS cipher suite
+	KeyMechanism   Key = 17 // word: SASL mechanism
+	KeyDoor        Key = 18 // word: mx, submission, submissions, imap, panel, control
+	KeySHA256      Key = 19 // digest: of the message's bytes
+	KeyVerdict     Key = 20 // word: the verdict on a message
+	KeyScore       Key = 21 // int: score in thousandths
+	KeyAttempts    Key = 22 // int: attempts so far
+	KeyNext        Key = 23 // time: of the next attempt
+	KeyMillis      Key = 24 // int: duration in milliseconds
+	KeyScope       Key = 25 // word, repeated: inbox id and verbs
+	KeyExpires     Key = 26 // time: the end of a credential, a hold, a lease
+	KeyFirst       Key = 27 // time: first of an aggregate
+	KeyLast        Key = 28 // time: last of an aggregate
+	KeyEnvironment Key = 29 // word: live, test
+	KeyState       Key = 30 // word: the state after the change
+	KeyVersion     Key = 31 // word: version of the software
+	KeySchema      Key = 32 // int: version of the database schema
+	KeyStepMillis  Key = 33 // int: how far the clock moved, in milliseconds, negative when back
+	KeyMessage     Key = 34 // id: a message
+	KeyOutgoing    Key = 35 // id: a message in the queue
+	KeyRecipients  Key = 36 // int: how many recipients
+	KeySelector    Key = 37 // word: DKIM selector
+	KeyAlgorithm   Key = 38 // word: algorithm of a key or signature
+	KeyKeyID       Key = 39 // word: public id of a key
+	KeyRoot        Key = 40 // digest: root of a tree
+	KeyTreeSize    Key = 41 // int: size of a tree
+	KeyFromSeq     Key = 42 // int: first sequence number of a range
+	KeyToSeq       Key = 43 // int: the sequence number after a range
+	KeyFiltered    Key = 44 // bool: whether a list or an export was filtered
+	KeySPF         Key = 45 // word: SPF result (RFC 8601)
+	KeyDKIM        Key = 46 // word: DKIM result (RFC 8601)
+	KeyDMARC       Key = 47 // word: DMARC result (RFC 8601)
+	KeyPort        Key = 48 // int: TCP port
+	KeyUIDValidity Key = 49 // int: of a new mailbox
+	KeyTrace       Key = 50 // word: the trace id that a peer was told
+	KeyFormat      Key = 51 // word: jsonl, csv, table
+	KeyCommand     Key = 52 // word: the protocol command that was refused
+	KeyTruncated   Key = 53 // bool: a personal text was cut at MaxText
+	KeyInbox       Key = 54 // id: another inbox than Event.Inbox
+	KeyRootKeyID   Key = 55 // word: public id of the root key
+	KeyPurpose     Key = 56 // word: what a key is for
+)
+
+// Personal keys.
+const (
+	KeyFrom      Key = 128 // envelope sender
+	KeyTo        Key = 129 // envelope recipient; repeated
+	KeySubject   Key = 130 // Subject of a message
+	KeyMessageID Key = 131 // Message-ID of a message
+	KeyInReplyTo Key = 132 // Message-ID that a message answers
+	KeyAddress   Key = 133 // address of an inbox
+	KeyName      Key = 134 // name of an agent, a mailbox, a credential
+	KeyNetwork   Key = 135 // network or address of a peer
+	KeyText      Key = 136 // free text
+	KeyTerms     Key = 137 // what was searched for
+	KeyHost      Key = 138 // host that a peer is or claims to be
+	KeyDomain    Key = 139 // domain name
+	KeyOwner     Key = 140 // person who is responsible
+	KeyNote      Key = 141 // purpose of an agent, reason of an act, in the words of a person
+	KeyHELO      Key = 142 // argument of EHLO or HELO
+	KeyKeywords  Key = 143 // keywords that are not in the closed list of KeyFlags
+	KeyResponse  Key = 144 // reply text of another server
+	KeyClient    Key = 145 // what a client says it is (IMAP ID)
+	KeyBefore    Key = 146 // value before a change
+	KeyAfter     Key = 147 // value after a change
+	KeyPath      Key = 148 // file name
+)
+
+// kind is the type of a key's value, and with it its Go type, its encoding and its JSON.
+type kind uint8
+
+const (
+	kindNone   kind = iota
+	kindInt         // int64
+	kindTime        // int64: microseconds since 1970 UTC
+	kindBool        // bool
+	kindWord        // string of the word alphabet
+	kindFlags       // string of known flags separated by spaces
+	kindSet         // string: UID ranges in their one normal form
+	kindID          // []byte of a UUID
+	kindDigest      // []byte
+	kindText        // string, any bytes; personal only
+)
+
+type keyInfo struct {
+	name string
+	kind kind
+}
+
+var keys = [...]keyInfo{
+	KeyCount: {"count", kindInt}, KeySize: {"size", kindInt}, KeyUID: {"uid", kindInt}, KeyUIDs: {"uids", kindSet},
+	KeyToUIDs: {"to_uids", kindSet}, KeyToMailbox: {"to_mailbox", kindID}, KeyMailboxRole: {"mailbox_role", kindWord},
+	KeyModSeq: {"modseq", kindInt}, KeyFlags: {"flags", kindFlags}, KeyFlagOp: {"flag_op", kindWord},
+	KeyClass: {"class", kindWord}, KeyRule: {"rule", kindWord}, KeyCode: {"code", kindInt},
+	KeyEnhanced: {"enhanced", kindWord}, KeyTLS: {"tls", kindWord}, KeyCipher: {"cipher", kindWord},
+	KeyMechanism: {"mechanism", kindWord}, KeyDoor: {"door", kindWord}, KeySHA256: {"sha256", kindDigest},
+	KeyVerdict: {"verdict", kindWord}, KeyScore: {"score", kindInt}, KeyAttempts: {"attempts", kindInt},
+	KeyNext: {"next", kindTime}, KeyMillis: {"millis", kindInt}, KeyScope: {"scope", kindWord},
+	KeyExpires: {"expires", kindTime}, KeyFirst: {"first", kindTime}, KeyLast: {"last", kindTime},
+	KeyEnvironment: {"environment", kindWord}, KeyState: {"state", kindWord}, KeyVersion: {"version", kindWord},
+	KeySchema: {"schema", kindInt}, KeyStepMillis: {"step_millis", kindInt}, KeyMessage: {"message", kindID},
+	KeyOutgoing: {"outgoing", kindID}, KeyRecipients: {"recipients", kindInt}, KeySelector: {"selector", kindWord},
+	KeyAlgorithm: {"algorithm", kindWord}, KeyKeyID: {"key_id", kindWord}, KeyRoot: {"root", kindDigest},
+	KeyTreeSize: {"tree_size", kindInt}, KeyFromSeq: {"from_seq", kindInt}, KeyToSeq: {"to_seq", kindInt},
+	KeyFiltered: {"filtered", kindBool}, KeySPF: {"spf", kindWord}, KeyDKIM: {"dkim", kindWord},
+	KeyDMARC: {"dmarc", kindWord}, KeyPort: {"port", kindInt}, KeyUIDValidity: {"uidvalidity", kindInt},
+	KeyTrace: {"trace", kindWord}, KeyFormat: {"format", kindWord}, KeyCommand: {"command", kindWord},
+	KeyTruncated: {"truncated", kindBool}, KeyInbox: {"inbox", kindID}, KeyRootKeyID: {"root_key_id", kindWord},
+	KeyPurpose: {"purpose", kindWord},
+
+	KeyFrom: {"from", kindText}, KeyTo: {"to", kindText}, KeySubject: {"subject", kindText},
+	KeyMessageID: {"message_id", kindText}, KeyInReplyTo: {"in_reply_to", kindText}, KeyAddress: {"address", kindText},
+	KeyName: {"name", kindText}, KeyNetwork: {"network", kindText}, KeyText: {"text", kindText},
+	KeyTerms: {"terms", kindText}, KeyHost: {"host", kindText}, KeyDomain: {"domain", kindText},
+	KeyOwner: {"owner", kindText}, KeyNote: {"note", kindText}, KeyHELO: {"helo", kindText},
+	KeyKeywords: {"keywords", kindText}, KeyResponse: {"response", kindText}, KeyClient: {"client", kindText},
+	KeyBefore: {"before", kindText}, KeyAfter: {"after", kindText}, KeyPath: {"path", kindText},
+}
+
+// String returns the key's name, as JSON shows it.
+func (k Key) String() string {
+	if k.kind() == kindNone {
+		return fmt.Sprintf("key(%d)", uint16(k))
+	}
+	return keys[k].name
+}
+
+// Personal reports whether values of the key are personal data, allowed in Event.Personal alone.
+func (k Key) Personal() bool { return k >= firstPersonal }
+
+func (k Key) kind() kind {
+	if int(k) >= len(keys) {
+		return kindNone
+	}
+	return keys[k].kind
+}

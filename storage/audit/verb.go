@@ -1,0 +1,126 @@
+package audit
+
+import "fmt"
+
+// Verb says what happened, as "noun.verb". The vocabulary is closed: a leaf whose verb is not in this file does not
+// decode. Numbers are part of the canonical bytes, so they are stable for ever: a new verb takes the next free number at
+// the end, and the number of one that is no longer written stays taken.
+type Verb uint16
+
+// The vocabulary.
+const (
+	ServerStart     Verb = 1 // the server opened its store and began to accept connections
+	ServerStop      Verb = 2 // the server stopped in order; a kill leaves no such event
+	ServerHeartbeat Verb = 3 // the process is alive; every 60 s, so that an interval without it is visible
+	ClockStep       Verb = 4 // the wall clock moved against the monotonic one
+	LogRollback     Verb = 5 // an operator or a restore accepted a tree that does not extend the witnessed checkpoint
+	KeyCreate       Verb = 6 // a key was made: of an organization, of an inbox, of the log's signature
+
+	OrganizationCreate Verb = 7  // an organization was created
+	DomainAdd          Verb = 8  // a domain was added to an organization
+	DomainRemove       Verb = 9  // a domain was removed
+	DKIMCreate         Verb = 10 // a DKIM key pair was made for a domain
+	InboxCreate        Verb = 11 // an address began to receive mail
+	InboxRemove        Verb = 12 // an address stopped receiving mail
+
+	MailboxCreate      Verb = 13 // a mailbox (folder) was created
+	MailboxRename      Verb = 14 // a mailbox got another name
+	MailboxDelete      Verb = 15 // a mailbox and the messages in it were removed
+	MailboxSubscribe   Verb = 16 // a mailbox was put on the list of subscriptions
+	MailboxUnsubscribe Verb = 17 // a mailbox was taken off the list of subscriptions
+
+	AgentCreate       Verb = 18 // an agent was created, with its owner
+	AgentSuspend      Verb = 19 // an agent may do nothing until it is resumed
+	AgentResume       Verb = 20 // a suspended agent may act again
+	AgentDecommission Verb = 21 // an agent ended for good
+	CredentialCreate  Verb = 22 // a credential was issued
+	CredentialRevoke  Verb = 23 // a credential ended before its time
+
+	SessionLogin   Verb = 24 // a credential authenticated
+	SessionRefused Verb = 25 // a known credential was refused: wrong scope, expired, revoked, outside its networks
+	SessionEnd     Verb = 26 // an authenticated session ended
+
+	MessageReceived  Verb = 27 // a message was stored in a mailbox by delivery
+	MessageDuplicate Verb = 28 // a redelivery of a stored message was accepted and not stored again
+	MessageRefused   Verb = 29 // a message was refused after its data had been seen, or from an authenticated sender
+	MessageSubmitted Verb = 30 // an agent's message was accepted for sending
+	MessageAppended  Verb = 31 // a client stored a message in a mailbox (IMAP APPEND)
+	MessageCopied    Verb = 32 // messages were copied to another mailbox
+	MessageMoved     Verb = 33 // messages were moved to another mailbox
+	MessageFlagged   Verb = 34 // flags of messages changed
+	MessageExpunged  Verb = 35 // messages were removed from a mailbox
+	MessageRead      Verb = 36 // content of messages was revealed
+	MessageSearched  Verb = 37 // content of messages decided the answer to a search
+	MessageTraced    Verb = 38 // an operator looked at the history of one message
+
+	QueueAttempt    Verb = 39 // one attempt to hand a message to its next hop, not final
+	QueueDelivered  Verb = 40 // the next hop accepted a message for a recipient
+	QueueFailed     Verb = 41 // a recipient failed for good; the delivery status notification is written with it
+	QueueExpired    Verb = 42 // a recipient was given up after the last retry
+	QueueRetry      Verb = 43 // an operator asked for an attempt now
+	QueueHold       Verb = 44 // a message in the queue was held, or a hold was lifted
+	QueueBounce     Verb = 45 // an operator ended a message in the queue with a failure
+	NoticeDelivered Verb = 46 // a notice made by the server was stored in an inbox
+
+	StrangersRefused Verb = 47 // refusals of unauthenticated peers, aggregated by network, command and rule
+	StorageSwept     Verb = 48 // body files that no row refers to were removed
+	AuditExported    Verb = 49 // a range of this log was exported
+	AuditListed      Verb = 50 // this log was read by an operator
+)
+
+var verbNames = [...]string{
+	ServerStart: "server.start", ServerStop: "server.stop", ServerHeartbeat: "server.heartbeat",
+	ClockStep: "clock.step", LogRollback: "log.rollback", KeyCreate: "key.create",
+	OrganizationCreate: "organization.create", DomainAdd: "domain.add", DomainRemove: "domain.remove",
+	DKIMCreate: "dkim.create", InboxCreate: "inbox.create", InboxRemove: "inbox.remove",
+	MailboxCreate: "mailbox.create", MailboxRename: "mailbox.rename", MailboxDelete: "mailbox.delete",
+	MailboxSubscribe: "mailbox.subscribe", MailboxUnsubscribe: "mailbox.unsubscribe",
+	AgentCreate: "agent.create", AgentSuspend: "agent.suspend", AgentResume: "agent.resume",
+	AgentDecommission: "agent.decommission", CredentialCreate: "credential.create", CredentialRevoke: "credential.revoke",
+	SessionLogin: "session.login", SessionRefused: "session.refused", SessionEnd: "session.end",
+	MessageReceived: "message.received", MessageDuplicate: "message.duplicate", MessageRefused: "message.refused",
+	MessageSubmitted: "message.submitted", MessageAppended: "message.appended", MessageCopied: "message.copied",
+	MessageMoved: "message.moved", MessageFlagged: "message.flagged", MessageExpunged: "message.expunged",
+	MessageRead: "message.read", MessageSearched: "message.searched", MessageTraced: "message.traced",
+	QueueAttempt: "queue.attempt", QueueDelivered: "queue.delivered", QueueFailed: "queue.failed",
+	QueueExpired: "queue.expired", QueueRetry: "queue.retry", QueueHold: "queue.hold", QueueBounce: "queue.bounce",
+	NoticeDelivered: "notice.delivered", StrangersRefused: "strangers.refused", StorageSwept: "storage.swept",
+	AuditExported: "audit.exported", AuditListed: "audit.listed",
+}
+
+var verbsByName = func() map[string]Verb {
+	m := make(map[string]Verb, len(verbNames))
+	for v, name := range verbNames {
+		if name != "" {
+			m[name] = Verb(v)
+		}
+	}
+	return m
+}()
+
+// String returns the verb's name, such as "message.received".
+func (v Verb) String() string {
+	if !v.known() {
+		return fmt.Sprintf("verb(%d)", uint16(v))
+	}
+	return verbNames[v]
+}
+
+func (v Verb) known() bool { return int(v) < len(verbNames) && verbNames[v] != "" }
+
+// ParseVerb returns the verb of a name.
+func ParseVerb(name string) (Verb, bool) {
+	v, ok := verbsByName[name]
+	return v, ok
+}
+
+// Verbs returns the vocabulary in the order of its numbers.
+func Verbs() []Verb {
+	var all []Verb
+	for v := range verbNames {
+		if Verb(v).known() {
+			all = append(all, Verb(v))
+		}
+	}
+	return all
+}
