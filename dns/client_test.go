@@ -406,7 +406,7 @@ func TestNameInUnicode(t *testing.T) {
 }
 
 func FuzzName(f *testing.F) {
-	for _, s := range []string{"example.com", "Bücher.example", "a\\.b", "x..y", "a b", "\x00", "xn--a", strings.Repeat("a.", 200)} {
+	for _, s := range []string{"example.com", "Bücher.example", "a\\.b", "x..y", "two.ends..", "a b", "\x00", "xn--a", strings.Repeat("a.", 200)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

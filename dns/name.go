@@ -46,6 +46,9 @@ func Name(s string) (string, error) {
 			return "", fmt.Errorf("%w: label over 63 octets", ErrName)
 		}
 	}
+	if label == 0 {
+		return "", fmt.Errorf("%w: empty label", ErrName)
+	}
 	return strings.ToLower(name), nil
 }
 
