@@ -1,0 +1,118 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"postern/storage/audit"
+)
+
+// Domain is a mail domain of an organization.
+type Domain struct {
+	Head
+	Name    string    `json:"name"` // A-labels, lower case
+	Created time.Time `json:"created"`
+	// Owned says that ownership is proved or was assumed by a person; without it
+	// the domain receives and delivers locally, but neither signs nor sends outside.
+	Owned bool `json:"owned"`
+}
+
+// CreateDomain adds a domain; ErrConflict when any organization has it.
+func (tx *Tx) CreateDomain(e *audit.Event, d *Domain) error {
+	d.Created = tx.now
+	sealed, err := tx.sealRecord(e, "domain", d)
+	if err != nil {
+		return err
+	}
+	e.Org, e.Object = d.Org, d.ID
+	return tx.exec("INSERT INTO domain (id, org, version, event, name_hash, sealed) VALUES ($1, $2, $3, $4, $5, $6)",
+		d.ID[:], d.Org[:], d.Version, d.Event[:], tx.store().hashName("domain", d.Name), sealed)
+}
+
+// DeleteDomain removes a domain and its keys; ErrConflict while it has inboxes.
+func (tx *Tx) DeleteDomain(e *audit.Event, d *Domain) error {
+	var inboxes int
+	if err := tx.row("SELECT COUNT(*) FROM inbox WHERE domain = $1", d.ID[:]).Scan(&inboxes); err != nil {
+		return classify(err)
+	}
+	if inboxes > 0 {
+		return ErrConflict
+	}
+	keys, err := tx.dkimKeys(d.ID)
+	if err != nil {
+		return err
+	}
+	for i := range keys {
+		tx.forget(e, "dkim_key", &keys[i])
+	}
+	if err := tx.exec("DELETE FROM dkim_key WHERE domain = $1", d.ID[:]); err != nil {
+		return err
+	}
+	tx.forget(e, "domain", d)
+	e.Org, e.Object = d.Org, d.ID
+	return tx.exec("DELETE FROM domain WHERE id = $1", d.ID[:])
+}
+
+// DomainByName finds a domain by its name in A-labels, lower case.
+func (s *Store) DomainByName(ctx context.Context, name string) (Domain, error) {
+	d, err := find[Domain](ctx, s, "domain", "name_hash = $1", s.hashName("domain", name))
+	if err == nil && d.Name != name {
+		return Domain{}, ErrCorrupt // the index hint points to another record
+	}
+	return d, err
+}
+
+// Domain finds a domain of an organization.
+func (s *Store) Domain(ctx context.Context, org, id uuid.UUID) (Domain, error) {
+	return find[Domain](ctx, s, "domain", "org = $1 AND id = $2", org[:], id[:])
+}
+
+// Domains lists an organization's domains after an id (zero: from the first).
+func (s *Store) Domains(ctx context.Context, org, after uuid.UUID, limit int) ([]Domain, error) {
+	return list[Domain](ctx, s, "domain", "org = $1"+page, org[:], after[:], limit)
+}
+
+// DKIMKey is a signing key of a domain; Private is PKCS #8.
+type DKIMKey struct {
+	Head
+	Domain    uuid.UUID `json:"domain"`
+	Selector  string    `json:"selector"`
+	Algorithm string    `json:"algorithm"` // "ed25519" or "rsa"
+	Private   []byte    `json:"private"`
+	Created   time.Time `json:"created"`
+}
+
+// CreateDKIMKey adds a signing key.
+func (tx *Tx) CreateDKIMKey(e *audit.Event, k *DKIMKey) error {
+	k.Created = tx.now
+	sealed, err := tx.sealRecord(e, "dkim_key", k)
+	if err != nil {
+		return err
+	}
+	return tx.exec("INSERT INTO dkim_key (id, org, domain, version, event, sealed) VALUES ($1, $2, $3, $4, $5, $6)",
+		k.ID[:], k.Org[:], k.Domain[:], k.Version, k.Event[:], sealed)
+}
+
+// DKIMKeys lists a domain's signing keys by creation.
+func (s *Store) DKIMKeys(ctx context.Context, domain uuid.UUID) ([]DKIMKey, error) {
+	return list[DKIMKey](ctx, s, "dkim_key", "domain = $1 ORDER BY id", domain[:])
+}
+
+func (tx *Tx) dkimKeys(domain uuid.UUID) ([]DKIMKey, error) {
+	rows, err := tx.rows("SELECT "+headColumns+" FROM dkim_key WHERE domain = $1 ORDER BY id", domain[:])
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var keys []DKIMKey
+	for rows.Next() {
+		row, err := scanHead(rows)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, DKIMKey{Head: row.head})
+	}
+	return keys, classify(rows.Err())
+}

@@ -1,0 +1,331 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"postern/storage/audit"
+)
+
+// batchLimit is how many functions share a commit at the most. Beyond it the
+// flush is spread thinly enough, and the first of the batch should not wait.
+const batchLimit = 128
+
+// writer is the one goroutine that changes the database.
+type writer struct {
+	store *Store
+	db    *sql.DB
+	conn  *sql.Conn
+	stmts statements
+
+	mu     sync.RWMutex // guards closed against a send on ops
+	closed bool
+	ops    chan *op
+	done   chan struct{}
+
+	tree *audit.Tree
+	dead error // once set, every write fails: a flush failed and nothing can be promised
+}
+
+// op is one function waiting for its turn.
+type op struct {
+	ctx    context.Context
+	actor  audit.Actor
+	fn     func(*Tx) error
+	upkeep bool
+	result chan error
+
+	events []*audit.Event // what fn recorded in the attempt that counts
+	after  []func()
+	err    error
+}
+
+func openWriter(ctx context.Context, path string, s *Store) (*writer, error) {
+	// The cache is small: a batch touches few pages twice. The log of the
+	// journal is cut back after a checkpoint so that a burst leaves no trace.
+	db, err := sql.Open("sqlite", dsn(path, "cache_size(-4096)", "wal_autocheckpoint(1000)", "journal_size_limit(33554432)", "foreign_keys(OFF)"))
+	if err != nil {
+		return nil, fmt.Errorf("storage: %w", err)
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		db.Close()
+		return nil, fmt.Errorf("storage: %w", classify(err))
+	}
+	return &writer{store: s, db: db, conn: conn, stmts: statements{conn: conn}, ops: make(chan *op, batchLimit), done: make(chan struct{})}, nil
+}
+
+// start begins to serve, with the tree as the database has it.
+func (w *writer) start(tree *audit.Tree) {
+	w.tree = tree
+	go w.run()
+}
+
+func (w *writer) run() {
+	defer close(w.done)
+	for first := range w.ops {
+		batch := []*op{first}
+	drain:
+		for len(batch) < batchLimit {
+			select {
+			case o, ok := <-w.ops:
+				if !ok {
+					break drain
+				}
+				batch = append(batch, o)
+			default:
+				break drain
+			}
+		}
+		w.serve(batch)
+	}
+}
+
+// close finishes what was taken and stops.
+func (w *writer) close() error {
+	w.mu.Lock()
+	already := w.closed
+	w.closed = true
+	if !already {
+		close(w.ops)
+	}
+	w.mu.Unlock()
+	if w.tree != nil {
+		<-w.done
+	}
+	w.stmts.close()
+	return errors.Join(w.conn.Close(), w.db.Close())
+}
+
+// submit queues one function and waits for its commit. The context is looked at
+// before the turn comes and never after, for a deadline inside a batch would
+// destroy it: the answer is always what really happened.
+func (w *writer) submit(o *op) error {
+	o.result = make(chan error, 1)
+	w.mu.RLock()
+	if w.closed {
+		w.mu.RUnlock()
+		return fmt.Errorf("%w: closed", ErrUnavailable)
+	}
+	select {
+	case w.ops <- o:
+		w.mu.RUnlock()
+	case <-o.ctx.Done():
+		w.mu.RUnlock()
+		return o.ctx.Err()
+	}
+	return <-o.result
+}
+
+// serve commits a batch and answers everybody in it.
+func (w *writer) serve(batch []*op) {
+	var turn []*op
+	for _, o := range batch {
+		if err := o.ctx.Err(); err != nil {
+			o.result <- err
+			continue
+		}
+		turn = append(turn, o)
+	}
+	for len(turn) > 0 {
+		turn = w.attempt(turn)
+	}
+}
+
+// attempt runs the functions in one transaction. It answers those that are
+// settled and returns those that must run once more, because the transaction
+// died under them through no fault of theirs.
+func (w *writer) attempt(turn []*op) (again []*op) {
+	if w.dead != nil {
+		answer(turn, w.dead)
+		return nil
+	}
+	if err := w.begin(); err != nil {
+		answer(turn, err)
+		return nil
+	}
+	tree := w.tree.Clone()
+	leaves := newLeaves(tree)
+	for i, o := range turn {
+		alive := w.runOne(o, leaves)
+		if alive {
+			continue
+		}
+		// The guilty one alone fails; its elders are replayed, the younger
+		// ones have their first turn.
+		w.rollback()
+		o.result <- o.err
+		return append(append([]*op{}, turn[:i]...), turn[i+1:]...)
+	}
+	if err := w.commit(leaves); err != nil {
+		w.rollback()
+		if len(turn) == 1 || w.dead != nil {
+			answer(turn, err)
+			return nil
+		}
+		return w.oneByOne(turn)
+	}
+	w.tree = tree
+	for _, o := range turn {
+		if o.err == nil {
+			for _, fn := range o.after {
+				fn()
+			}
+		}
+		o.result <- o.err
+	}
+	return nil
+}
+
+// oneByOne finds out which function a failed commit was the fault of.
+func (w *writer) oneByOne(turn []*op) []*op {
+	for _, o := range turn {
+		w.attempt([]*op{o})
+	}
+	return nil
+}
+
+func answer(turn []*op, err error) {
+	for _, o := range turn {
+		o.result <- err
+	}
+}
+
+// runOne runs one function inside its savepoint and reports whether the
+// transaction survived it.
+func (w *writer) runOne(o *op, leaves *leaves) (alive bool) {
+	o.events, o.after, o.err = nil, nil, nil
+	if err := w.exec("SAVEPOINT op"); err != nil {
+		o.err = classify(err)
+		return false
+	}
+	mark := leaves.mark()
+	o.err = w.call(o, leaves)
+	if o.err == nil {
+		if err := w.exec("RELEASE op"); err != nil {
+			o.err = classify(err)
+			return false
+		}
+		return true
+	}
+	leaves.reset(mark)
+	// SQLite rolls back the whole transaction, savepoints included, on some
+	// errors (a full disk, an interrupt, no memory): then the savepoint is gone.
+	return w.exec("ROLLBACK TO op") == nil && w.exec("RELEASE op") == nil
+}
+
+// call runs fn and writes the events that it recorded.
+func (w *writer) call(o *op, leaves *leaves) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.store.log.Error("panic in a write", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("storage: panic in a write: %v", p)
+		}
+	}()
+	tx := &Tx{w: w, op: o, now: w.store.now()}
+	if err := o.fn(tx); err != nil {
+		return err
+	}
+	if len(o.events) == 0 && !o.upkeep {
+		return ErrNoEvent
+	}
+	return tx.flushEvents(leaves)
+}
+
+func (w *writer) begin() error {
+	if err := w.exec("BEGIN IMMEDIATE"); err != nil {
+		return classify(err)
+	}
+	return nil
+}
+
+// rollback ends a transaction that may already have ended itself.
+func (w *writer) rollback() { _ = w.exec("ROLLBACK") }
+
+// commit writes the tree and makes everything durable. When the flush itself
+// fails nobody can say what the disk holds, and a second flush would lie: the
+// writer then refuses all work until the process is started again.
+func (w *writer) commit(leaves *leaves) error {
+	if err := leaves.store(w); err != nil {
+		return classify(err)
+	}
+	err := w.exec("COMMIT")
+	if err == nil {
+		return nil
+	}
+	err = classify(err)
+	if !errors.Is(err, ErrFull) && !errors.Is(err, errBusy) {
+		w.dead = fmt.Errorf("%w: a commit failed: %v", ErrUnavailable, err)
+		w.store.log.Error("a commit failed; no write is accepted until the server is started again", "error", err)
+		return w.dead
+	}
+	return err
+}
+
+func (w *writer) exec(query string, args ...any) error {
+	st, err := w.stmts.get(query)
+	if err != nil {
+		return err
+	}
+	_, err = st.Exec(args...)
+	return err
+}
+
+// statements keeps what a connection has prepared.
+type statements struct {
+	conn  *sql.Conn
+	cache map[string]*sql.Stmt
+}
+
+func (s *statements) get(query string) (*sql.Stmt, error) {
+	if st := s.cache[query]; st != nil {
+		return st, nil
+	}
+	st, err := s.conn.PrepareContext(context.Background(), query)
+	if err != nil {
+		return nil, err
+	}
+	if s.cache == nil {
+		s.cache = map[string]*sql.Stmt{}
+	}
+	s.cache[query] = st
+	return st, nil
+}
+
+func (s *statements) close() {
+	for _, st := range s.cache {
+		st.Close()
+	}
+}
+
+// errBusy: another process holds the database's write lock.
+var errBusy = fmt.Errorf("%w: the database is locked by another process", ErrUnavailable)
+
+// classify gives SQLite's errors the names that callers know, and keeps the
+// cause for the log.
+func classify(err error) error {
+	var se *sqlite.Error
+	if err == nil || !errors.As(err, &se) {
+		return err
+	}
+	switch se.Code() & 0xff {
+	case sqlite3.SQLITE_FULL:
+		return fmt.Errorf("%w: %v", ErrFull, err)
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return fmt.Errorf("%w: %v", errBusy, err)
+	case sqlite3.SQLITE_CONSTRAINT:
+		return fmt.Errorf("%w: %v", ErrConflict, err)
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return fmt.Errorf("%w: %v", ErrCorrupt, err)
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PERM:
+		return fmt.Errorf("%w: %v", ErrUnavailable, err)
+	}
+	return err
+}
