@@ -1,0 +1,157 @@
+package message
+
+import (
+	"crypto/rand"
+	"net/netip"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// lineLength is where written fields are folded (RFC 5322, section 2.1.1).
+const lineLength = 78
+
+// AppendField appends "Name: value" and CRLF, folded before white space where a
+// line would be over 78 bytes. Whatever value contains, it stays one field:
+// control characters count as white space, and a run of white space is one
+// space; bytes that are not UTF-8 become question marks; a word too long for
+// any line is broken. The name is the program's own and must be a valid one.
+func AppendField(b []byte, name, value string) []byte {
+	start := len(b)
+	b = append(append(b, name...), ':')
+	for word := range strings.FieldsFuncSeq(value, func(r rune) bool { return r <= ' ' || 0x7f <= r && r <= 0x9f }) {
+		if !utf8.ValidString(word) {
+			word = strings.ToValidUTF8(word, "?")
+		}
+		if column := len(b) - start; column > len(name)+1 && column+1+len(word) > lineLength {
+			b = append(b, '\r', '\n')
+			start = len(b)
+		}
+		b = append(b, ' ')
+		for len(word) > 990 { // RFC 5322: no line over 998 bytes
+			n := 990
+			for !utf8.RuneStart(word[n]) {
+				n--
+			}
+			b = append(append(b, word[:n]...), '\r', '\n', ' ')
+			word, start = word[n:], len(b)-1
+		}
+		b = append(b, word...)
+	}
+	return append(b, '\r', '\n')
+}
+
+// AppendDate appends a date-time (RFC 5322, section 3.3).
+func AppendDate(b []byte, t time.Time) []byte { return t.AppendFormat(b, time.RFC1123Z) }
+
+// Received is the trace field that every server puts in front (RFC 5321,
+// section 4.4).
+type Received struct {
+	Helo string     // what the client called itself; anything but a domain or literal is left out
+	Addr netip.Addr // of the client; zero, with an empty Helo, for mail that came over no network
+	By   string     // our host name
+	With string     // "ESMTP", "ESMTPS", "ESMTPSA", "UTF8SMTPS"... (RFC 3848, RFC 6531)
+	TLS  string     // version and cipher suite; empty without TLS
+	ID   string     // ours, for the log
+	For  Path       // the recipient, when there is only one: others must not show
+	Time time.Time
+}
+
+// Append appends the field, folded, with its CRLF.
+func (r Received) Append(b []byte) []byte {
+	var v []byte
+	if r.Helo != "" || r.Addr.IsValid() {
+		helo := r.Helo
+		if checkBytes(helo, true) != nil || checkDomain(helo) != nil {
+			helo = "unknown"
+		}
+		v = append(append(v, "from "...), helo...)
+		if r.Addr.IsValid() {
+			v = append(append(append(v, " ("...), AddressLiteral(r.Addr)...), ") "...)
+		}
+	}
+	v = append(append(v, " by "...), traceWord(r.By)...)
+	v = append(append(v, " with "...), traceWord(r.With)...)
+	if r.TLS != "" {
+		v = append(append(append(v, " ("...), traceText(r.TLS)...), ')')
+	}
+	v = append(append(v, " id "...), traceWord(r.ID)...)
+	if !r.For.IsNull() {
+		v = append(append(append(v, " for <"...), r.For.String()...), '>')
+	}
+	v = AppendDate(append(v, "; "...), r.Time)
+	return AppendField(b, "Received", string(v))
+}
+
+// AddressLiteral writes an address as RFC 5321, section 4.1.3, wants it:
+// [192.0.2.1] or [IPv6:2001:db8::1], without a zone.
+func AddressLiteral(addr netip.Addr) string {
+	addr = addr.Unmap().WithZone("")
+	if addr.Is4() {
+		return "[" + addr.String() + "]"
+	}
+	return "[IPv6:" + addr.String() + "]"
+}
+
+// traceWord keeps what may stand in a clause of Received as one word.
+func traceWord(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r <= ' ' || r >= 0x7f || strings.ContainsRune(`()<>;,"\`, r) {
+			return -1
+		}
+		return r
+	}, s)
+	return orElse(s, "unknown")
+}
+
+// traceText keeps what may stand in a comment.
+func traceText(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f || strings.ContainsRune(`()\`, r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// AppendReturnPath appends the Return-Path field of a final delivery (RFC 5321,
+// section 4.4).
+func AppendReturnPath(b []byte, p Path) []byte {
+	return AppendField(b, "Return-Path", "<"+p.String()+">")
+}
+
+// NewMessageID makes a Message-ID, with its angle brackets: 130 random bits at
+// the given domain.
+func NewMessageID(domain string) string {
+	if domain = CanonicalDomain(domain); checkDomain(domain) != nil {
+		domain = "localhost.localdomain"
+	}
+	return "<" + strings.ToLower(rand.Text()) + "@" + domain + ">"
+}
+
+// Complete returns the fields that a submitted header lacks and a submission
+// server adds (RFC 6409, sections 8.2 and 8.3): Date and Message-ID. They stand
+// in front of the header.
+func Complete(header []byte, domain string, now time.Time) []byte {
+	var b []byte
+	if _, ok := Lookup(header, "date"); !ok {
+		b = AppendField(b, "Date", string(AppendDate(nil, now)))
+	}
+	if _, ok := Lookup(header, "message-id"); !ok {
+		b = AppendField(b, "Message-ID", NewMessageID(domain))
+	}
+	return b
+}
+
+// Keywords of Auto-Submitted (RFC 3834, section 5).
+const (
+	AutoGenerated = "auto-generated"
+	AutoReplied   = "auto-replied"
+)
+
+// AutoSubmitted is the keyword of the header's Auto-Submitted field in lower
+// case: "" when there is none, and "no" stands for a person.
+func AutoSubmitted(header []byte) string {
+	value, _ := Lookup(header, "auto-submitted")
+	return firstToken(value)
+}
