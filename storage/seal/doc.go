@@ -39,10 +39,10 @@
 // Key.Seal is AES-256-GCM with a random nonce. The Identity of the record goes
 // in as associated data, in canonical bytes: organization, table, id, purpose,
 // version and the event that last wrote it. Somebody who can write to the
-// database but has no key can delete a record and nothing else: to change one,
-// to move it to another row or to bring an old version back makes Open fail
-// with ErrOpen. (A deletion, and the return of a whole old database, are the
-// affair of the audit log.)
+// database but has no key cannot change a record, move it to another row, or
+// pair it with another version or event than its own: Open fails with ErrOpen.
+// He can delete a row, and he can put a whole old row back, version and all;
+// both are found by replaying the audit log against the rows.
 //
 // # Bodies
 //
@@ -55,10 +55,11 @@
 // that the final segment alone carries. A chunk in another place has another
 // counter, a chunk of another body another key, and a body that was cut has no
 // final segment. Here the final segment of a body with several chunks is the
-// table of their sealed lengths, which gives random access; it is opened first
-// and must account for every byte, so that a cut, a longer or a rearranged body
-// is refused before anything of it is read. A body of one chunk needs no table:
-// sealing adds 34 bytes to it. The bytes are laid out in stream.go.
+// table of their sealed lengths, which gives random access. It is opened first
+// and must account for every byte, so that a body that was cut or extended is
+// refused before anything of it is read; an exchanged chunk is refused when it
+// is read. A body of one chunk needs no table: sealing adds 34 bytes to it. The
+// bytes are laid out in stream.go.
 //
 // Neither age (no associated data) nor tink (no random access together with
 // it) offers this; it is the one construction of our own, and the files in
@@ -67,9 +68,8 @@
 // # What stays in clear
 //
 // In the database and on the disk Postern leaves in clear: ids, counters,
-// sizes, times, states and flags; nothing else. Sizes are those after
-// compression, so they tell roughly how long a message is and how repetitive,
-// and not what it says. Keyed hashes stand in clear columns; without their key
-// they tell only that two rows of one inbox or organization hold the same
-// value.
+// sizes, times, states and flags; nothing else. What must be found by equality
+// stands beside them as a keyed hash, which without its key tells only that two
+// values under one key are the same. Sizes are those after compression: they
+// tell roughly how long a message is and how repetitive, not what it says.
 package seal

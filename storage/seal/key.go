@@ -36,37 +36,34 @@ var ErrOpen = errors.New("seal: value does not open under this key and identity"
 // sealed under no key would be readable by everybody) and opens nothing.
 //
 // A Key has no exported way to its bytes: it leaves the process only wrapped
-// under another one, or as the root key's file. Printing it shows an address.
+// under another one, or as the root key's file. Printing it, or a struct that
+// holds it, shows an address.
 type Key struct{ state *keyState }
 
 // keyState is what copies of a Key share. The cipher and the hash key are
 // made at their first use: an unwrapped data key needs neither, an inbox key
-// opens thousands of envelopes with one key schedule.
+// opens thousands of envelopes with one key schedule. Secrets are behind
+// pointers because fmt follows one pointer, and only one, when it is given a
+// verb that does not fit.
 type keyState struct {
-	secret [KeySize]byte
+	secret *[KeySize]byte
 
 	aeadOnce sync.Once
 	aead     cipher.AEAD
 
 	hashOnce sync.Once
-	hashKey  []byte
+	hashKey  *[KeySize]byte
 }
 
 // NewKey returns a new random key.
 func NewKey() Key {
-	s := new(keyState)
-	rand.Read(s.secret[:]) // never fails: since Go 1.24 it ends the program instead
-	return Key{s}
+	secret := new([KeySize]byte)
+	rand.Read(secret[:]) // never fails: since Go 1.24 it ends the program instead
+	return keyFrom(secret)
 }
 
-// keyFrom returns the key with the given bytes, which must be KeySize.
-func keyFrom(secret []byte) Key {
-	s := new(keyState)
-	if copy(s.secret[:], secret) != KeySize {
-		panic("seal: key of a wrong size")
-	}
-	return Key{s}
-}
+// keyFrom returns the key with the given bytes, which become its own.
+func keyFrom(secret *[KeySize]byte) Key { return Key{&keyState{secret: secret}} }
 
 // IsZero reports whether k is the zero Key.
 func (k Key) IsZero() bool { return k.state == nil }
@@ -128,9 +125,7 @@ func (k Key) Unwrap(wrapped []byte, id Identity) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	inner := keyFrom(secret)
-	clear(secret)
-	return inner, nil
+	return keyFrom((*[KeySize]byte)(secret)), nil
 }
 
 func (k Key) seal(plaintext []byte, id *Identity, as kind) []byte {
@@ -183,10 +178,7 @@ func (k Key) expand(info string, size int) []byte {
 // Derive returns the sub-key of k for a purpose: the same one each time,
 // independent of the sub-keys for other purposes and telling nothing of k.
 func (k Key) Derive(purpose string) Key {
-	secret := k.expand(labelDerive+purpose, KeySize)
-	sub := keyFrom(secret)
-	clear(secret)
-	return sub
+	return keyFrom((*[KeySize]byte)(k.expand(labelDerive+purpose, KeySize)))
 }
 
 // Hash returns the keyed hash (HMAC-SHA256, 32 bytes) of the parts for a
@@ -199,13 +191,13 @@ func (k Key) Hash(purpose string, parts ...[]byte) []byte {
 		panic("seal: zero Key")
 	}
 	s := k.state
-	s.hashOnce.Do(func() { s.hashKey = k.expand(labelHash, KeySize) })
+	s.hashOnce.Do(func() { s.hashKey = (*[KeySize]byte)(k.expand(labelHash, KeySize)) })
 	in := getBuffer(identityRoom)
 	in.b = appendPrefixed(in.b[:0], purpose)
 	for _, part := range parts {
 		in.b = appendPrefixed(in.b, part)
 	}
-	mac := hmac.New(sha256.New, s.hashKey)
+	mac := hmac.New(sha256.New, s.hashKey[:])
 	mac.Write(in.b)
 	in.put()
 	return mac.Sum(make([]byte, 0, sha256.Size))

@@ -125,8 +125,7 @@ func ParseRootKey(text []byte) (*RootKey, error) {
 	if err != nil || len(secret) != KeySize {
 		return refuse("the second line is not a key of %d bytes in base64", KeySize)
 	}
-	r := newRootKey(keyFrom(secret))
-	clear(secret)
+	r := newRootKey(keyFrom((*[KeySize]byte)(secret)))
 	if r.id != id {
 		return refuse("the first line names the key %s, but the key is %s", id, r.id)
 	}

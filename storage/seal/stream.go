@@ -141,10 +141,11 @@ func unpack(frame []byte) (*buffer, []byte, error) {
 // processors and keeps its tables between calls. They are made at first use,
 // since a start of the server that opens no body should not pay for them.
 var (
-	// zstdEncoder writes no checksum: the tag is one.
+	// zstdEncoder writes no checksum: the tag is one. A single segment names
+	// the size of its content, also a small one.
 	zstdEncoder = sync.OnceValue(func() *zstd.Encoder {
 		e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest),
-			zstd.WithWindowSize(chunkSize), zstd.WithEncoderCRC(false))
+			zstd.WithWindowSize(chunkSize), zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true))
 		if err != nil {
 			panic(err) // only for an option out of its range
 		}
