@@ -1,11 +1,14 @@
 package storage
 
 import (
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 
-	"postern/storage/audit"
-
 	"github.com/google/uuid"
+
+	"postern/storage/audit"
 )
 
 // Flags is the set of flags of one message, one bit each. Bits 0 to 4 are
@@ -108,8 +111,147 @@ type MessageFlags struct {
 // changed, in UID order, all with the one modseq that the change took. What
 // changes nothing takes none and returns none. Flags of the server
 // (ServerFlags) are neither set nor removed. Keywords that the mailbox does not
-// know are added to its table, for Add and Replace; ErrLimit when the table is
-// full. ErrNotFound when the mailbox is not one of in.
+// know are added to its table, for AddFlags and ReplaceFlags: ErrLimit when the
+// table is full, ErrName when one cannot be a keyword. ErrNotFound when the
+// mailbox is not one of in.
 func (tx *Tx) SetFlags(e *audit.Event, in *Inbox, mailbox uuid.UUID, uids []UIDRange, op FlagOp, flags Flags, keywords []string) ([]MessageFlags, error) {
-	panic("in the next commit")
+	if err := in.owns(tx, mailbox); err != nil {
+		return nil, err
+	}
+	if err := tx.concerns(e, in, mailbox); err != nil {
+		return nil, err
+	}
+	bits, err := tx.keywordBits(e, in, mailbox, keywords, op != RemoveFlags, false)
+	if err != nil {
+		return nil, err
+	}
+	flags = flags&fixedFlags | bits
+	keep, set := op.masks(flags &^ ServerFlags)
+	asked := uidSet(uids)
+	rows, err := tx.marked(mailbox, asked, 0)
+	if err != nil {
+		return nil, err
+	}
+	var changed []MessageFlags
+	var runs audit.UIDs
+	var delta tally
+	for _, r := range rows {
+		now := r.flags&keep | set
+		if now == r.flags {
+			continue
+		}
+		delta.add(r.flags, 0, -1)
+		delta.add(now, 0, 1)
+		runs.Add(r.uid, r.uid)
+		changed = append(changed, MessageFlags{UID: r.uid, Flags: now})
+	}
+	tx.noteFlags(e, op, flags&^ServerFlags, keywords)
+	if len(changed) == 0 {
+		return nil, nil
+	}
+	_, modseq, err := tx.count(in, mailbox, 0, delta)
+	if err != nil {
+		return nil, err
+	}
+	for i := range changed {
+		changed[i].Modseq = modseq
+	}
+	if len(asked) < len(runs) {
+		runs = asked // fewer statements, and what does not change is left out there
+	}
+	for _, r := range runs {
+		err := tx.exec(`UPDATE message SET flags = (flags & $1) | $2, modseq = $3
+			WHERE mailbox = $4 AND uid BETWEEN $5 AND $6 AND flags <> ((flags & $1) | $2)`,
+			int64(keep), int64(set), int64(modseq), mailbox[:], r.First, r.Last)
+		if err != nil {
+			return nil, err
+		}
+	}
+	tx.changed(in, mailbox)
+	tx.noteSet(e, audit.UIDsOf(uidsOf(changed)...), audit.Int(audit.KeyModSeq, modseq))
+	return changed, nil
 }
+
+// masks gives the two halves of the operation: what stays, and what is set.
+func (op FlagOp) masks(flags Flags) (keep, set Flags) {
+	switch op {
+	case AddFlags:
+		return ^Flags(0), flags
+	case RemoveFlags:
+		return ^flags, 0
+	}
+	return ServerFlags, flags
+}
+
+var flagOpNames = [...]string{AddFlags: "add", RemoveFlags: "remove", ReplaceFlags: "replace"}
+
+// noteFlags says in the event what was asked for. A keyword that an agent made up
+// is its words, and so personal.
+func (tx *Tx) noteFlags(e *audit.Event, op FlagOp, flags Flags, keywords []string) {
+	e.Fields = append(e.Fields, audit.Word(audit.KeyFlagOp, flagOpNames[op]), audit.Flags(audit.KeyFlags, (flags&fixedFlags).Names(nil)))
+	for _, k := range keywords {
+		if _, fixed := ParseFlag(k); !fixed {
+			e.Personal = append(e.Personal, audit.Text(audit.KeyKeywords, k))
+		}
+	}
+}
+
+func uidsOf(changed []MessageFlags) []uint32 {
+	uids := make([]uint32, len(changed))
+	for i, c := range changed {
+		uids[i] = c.UID
+	}
+	return uids
+}
+
+// maxKeyword is the longest keyword, in bytes.
+const maxKeyword = 128
+
+// keywordBits finds the bits of keywords in a mailbox's table. With add, those that
+// it does not know are added; with partial, those that find no room are left out.
+func (tx *Tx) keywordBits(e *audit.Event, in *Inbox, mailbox uuid.UUID, keywords []string, add, partial bool) (bits Flags, err error) {
+	if len(keywords) == 0 {
+		return 0, nil
+	}
+	m, err := in.mailbox(tx, mailbox)
+	if err != nil {
+		return 0, err
+	}
+	known := len(m.Keywords)
+	for _, k := range keywords {
+		bit, err := m.keyword(k, add)
+		if errors.Is(err, ErrLimit) && partial {
+			continue
+		} else if err != nil {
+			return 0, err
+		}
+		bits |= bit
+	}
+	if len(m.Keywords) == known {
+		return bits, nil
+	}
+	return bits, tx.updateMailbox(e, in, &m)
+}
+
+// keyword finds the bit of a keyword; with add, it is given one when it has none.
+func (m *Mailbox) keyword(name string, add bool) (Flags, error) {
+	if f, ok := ParseFlag(name); ok {
+		return f &^ ServerFlags, nil
+	}
+	i := slices.IndexFunc(m.Keywords, func(k string) bool { return strings.EqualFold(k, name) })
+	switch {
+	case i >= 0:
+		return 1 << (FirstKeyword + i), nil
+	case !add:
+		return 0, nil
+	case name == "" || len(name) > maxKeyword || strings.IndexFunc(name, notAtom) >= 0:
+		return 0, fmt.Errorf("%w: keyword", ErrName)
+	case len(m.Keywords) == MaxKeywords:
+		return 0, fmt.Errorf("%w: %d keywords", ErrLimit, MaxKeywords)
+	}
+	m.Keywords = append(slices.Clone(m.Keywords), name)
+	return 1 << (FirstKeyword + len(m.Keywords) - 1), nil
+}
+
+// notAtom is what a keyword cannot hold (RFC 9051, section 9, atom-specials).
+func notAtom(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`(){%*"\]`, r) }

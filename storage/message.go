@@ -1,51 +1,14 @@
 package storage
 
 import (
-	"context"
+	"fmt"
+	"math"
 	"time"
 
-	"postern/storage/audit"
-
 	"github.com/google/uuid"
+
+	"postern/storage/audit"
 )
-
-// Verdict is what the injection scorer said of a message when it came in.
-type Verdict uint8
-
-const (
-	Unscored Verdict = iota
-	Clean
-	Suspicious
-	Quarantine
-	Partial // scored in part, because of its size or its defects
-)
-
-// Origin is the door through which a message came.
-type Origin uint8
-
-const (
-	OriginUnknown    Origin = iota
-	OriginMX                // from outside, on port 25
-	OriginSubmission        // from a credential of this server, for another inbox or as a sender's copy
-	OriginAppend            // put there by a client, with APPEND
-	OriginReport            // a delivery report (RFC 3464) that this server wrote
-	OriginNotice            // another notice that this server wrote
-)
-
-// Content is what a message row holds sealed, under a key of the inbox and bound
-// to mailbox and UID. It never changes (invariant 13).
-type Content struct {
-	Body      BodyRef // Key is set for Deposit alone, and zero in what Scan hands out: OpenBody unwraps it
-	Structure []byte  // server/message's binary form; opaque here
-	Overlay   []byte  // the frozen view of this copy: header block in front, hidden fields; opaque here
-	Auth      []byte  // authentication results; opaque here
-	Verdict   Verdict
-	Score     float32
-	Model     string
-	SHA256    [32]byte // of the body's bytes
-	MessageID string
-	Origin    Origin
-}
 
 // Message is one message of a mailbox.
 type Message struct {
@@ -59,54 +22,142 @@ type Message struct {
 	Content  *Content // nil when read without
 }
 
-// Deposit is a message to store.
+// Deposit is a message to store. The promoted Content.Body names the stored body.
 type Deposit struct {
 	ID       uuid.UUID
-	Received time.Time
-	Flags    Flags    // the fixed ones, ServerFlags included
-	Keywords []string // the others, by name; those beyond the mailbox's table are left out
-	Size     int64    // bytes of the view that IMAP shows
+	Received time.Time // zero means the time of the transaction
+	Flags    Flags     // the fixed ones, ServerFlags included
+	Keywords []string  // the others, by name; those that find no room in the mailbox's table are left out
+	Size     int64     // bytes of the view that IMAP shows
 	Content
 }
 
 // Deposit stores a message in a mailbox and returns its UID. It takes UID and
-// modseq from the mailbox's counters, holds the body, and adds mailbox and UID
-// to the event. ErrNotFound when the mailbox is not one of in.
+// modseq from the mailbox's counters, holds the body, and says in the event
+// which mailbox and UID it was; an event speaks of one deposit. ErrNotFound
+// when the mailbox is not one of in.
 func (tx *Tx) Deposit(e *audit.Event, in *Inbox, mailbox uuid.UUID, d Deposit) (uid uint32, err error) {
-	panic("in the next commit")
+	if err := tx.concerns(e, in, mailbox); err != nil {
+		return 0, err
+	}
+	bits, err := tx.keywordBits(e, in, mailbox, d.Keywords, true, true)
+	if err != nil {
+		return 0, err
+	}
+	if d.Received.IsZero() {
+		d.Received = tx.now
+	}
+	r := messageRow{flags: d.Flags&fixedFlags | bits, body: d.Body.No, size: d.Size, id: d.ID, received: micros(d.Received)}
+	var delta tally
+	delta.add(r.flags, r.size, 1)
+	next, modseq, err := tx.count(in, mailbox, 1, delta)
+	if err != nil {
+		return 0, err
+	}
+	r.uid = uint32(next - 1)
+	c := sealedContent{id: d.ID, received: r.received, size: d.Size, server: r.flags & ServerFlags, Content: d.Content}
+	c.wrapped = in.keys.key.Wrap(d.Body.Key, in.dataKeyIdentity(d.Body.ID))
+	if err := tx.HoldBody(d.Body.No); err != nil {
+		return 0, err
+	}
+	plain := c.append(make([]byte, 0, 256+len(c.Structure)+len(c.Overlay)+len(c.Auth)))
+	if err := tx.insertMessage(mailbox, r, modseq, in.sealContent(plain, mailbox, r.uid)); err != nil {
+		return 0, err
+	}
+	if e.Object == uuid.Nil {
+		e.Object = d.ID
+	}
+	e.Fields = append(e.Fields, audit.Int(audit.KeyUID, r.uid), audit.Int(audit.KeyModSeq, modseq))
+	tx.changed(in, mailbox)
+	return r.uid, nil
 }
 
-// CopyMessages copies messages within an inbox; contents, flags and dates come
-// along (RFC 9051, section 6.4.7). src and dst pair the UIDs in both mailboxes.
-// UIDs that are not there are left out.
-func (tx *Tx) CopyMessages(e *audit.Event, in *Inbox, from uuid.UUID, uids []UIDRange, to uuid.UUID) (src, dst []uint32, err error) {
-	panic("in the next commit")
+// messageRow is the clear row of a message.
+type messageRow struct {
+	uid      uint32
+	flags    Flags
+	body     int64
+	size     int64
+	id       uuid.UUID
+	received int64
 }
 
-// MoveMessages is CopyMessages and Expunge in one (RFC 9051, section 6.4.8).
-func (tx *Tx) MoveMessages(e *audit.Event, in *Inbox, from uuid.UUID, uids []UIDRange, to uuid.UUID) (src, dst []uint32, err error) {
-	panic("in the next commit")
+// insertMessage writes the two rows of a message: the narrow one that changes and is
+// scanned often, and its content.
+func (tx *Tx) insertMessage(mailbox uuid.UUID, r messageRow, modseq uint64, content []byte) error {
+	err := tx.exec("INSERT INTO message (mailbox, uid, id, body, born, modseq, size, received, flags) VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8)",
+		mailbox[:], r.uid, r.id[:], r.body, int64(modseq), r.size, r.received, int64(r.flags))
+	if err != nil {
+		return err
+	}
+	return tx.exec("INSERT INTO content (mailbox, uid, sealed) VALUES ($1, $2, $3)", mailbox[:], r.uid, content)
 }
 
-// Expunge removes the messages in uids, or all for nil; with onlyDeleted those
-// of them that have the flag Deleted. Returns the UIDs that went, in order.
-func (tx *Tx) Expunge(e *audit.Event, in *Inbox, mailbox uuid.UUID, uids []UIDRange, onlyDeleted bool) ([]uint32, error) {
-	panic("in the next commit")
+// tally is a change of a mailbox's counters.
+type tally struct{ messages, unseen, deleted, bytes int64 }
+
+// add counts n messages with these flags and this size. A size of zero is that of a
+// message which only changes its flags; it still counts as a message, so that adding
+// one and taking one away leaves the rest as it was.
+func (t *tally) add(flags Flags, size, n int64) {
+	t.messages += n
+	t.bytes += n * size
+	if flags&Seen == 0 {
+		t.unseen += n
+	}
+	if flags&Deleted != 0 {
+		t.deleted += n
+	}
 }
 
-// UIDs lists the UIDs of a mailbox in order, and the modseq at which the list is
-// true.
-func (in *Inbox) UIDs(ctx context.Context, mailbox uuid.UUID) ([]uint32, uint64, error) {
-	panic("in the next commit")
+// count changes the counters of a mailbox, takes as many UIDs as asked for, and one
+// modseq. It returns the UID after those that were taken. ErrNotFound when the
+// mailbox is not one of in; ErrLimit when the UIDs have run out.
+func (tx *Tx) count(in *Inbox, mailbox uuid.UUID, uids int64, t tally) (next int64, modseq uint64, err error) {
+	err = found(tx.row(`UPDATE mailbox SET uidnext = uidnext + $1, modseq = modseq + 1, messages = messages + $2,
+		unseen = unseen + $3, deleted = deleted + $4, bytes = bytes + $5 WHERE id = $6 AND inbox = $7 RETURNING uidnext, modseq`,
+		uids, t.messages, t.unseen, t.deleted, t.bytes, mailbox[:], in.record.ID[:]).Scan(&next, &modseq))
+	if err == nil && next > math.MaxUint32 {
+		err = fmt.Errorf("%w: UIDs of mailbox %s", ErrLimit, mailbox)
+	}
+	return next, modseq, err
 }
 
-// Scan calls fn for each message of uids that is there, in UID order, once. Rows are
-// read in chunks, each in a short read transaction of its own; fn runs
-// outside of any, so it may write to the network. The Message, its Content and
-// their slices are valid until fn returns, and used again. An error of fn ends
-// the scan and is returned. A content that does not open is ErrCorrupt, at that
-// message: those before it were handed out, and a scan that begins after it
-// goes on.
-func (in *Inbox) Scan(ctx context.Context, mailbox uuid.UUID, uids []UIDRange, withContent bool, fn func(*Message) error) error {
-	panic("in the next commit")
+// allUIDs is every message of a mailbox.
+var allUIDs = []UIDRange{{First: 1, Last: math.MaxUint32}}
+
+// marked reads the clear rows of those messages of a set that have all flags of the
+// mask, in UID order.
+func (tx *Tx) marked(mailbox uuid.UUID, set audit.UIDs, mask Flags) ([]messageRow, error) {
+	var found []messageRow
+	for len(set) > 0 {
+		h := hull(set)
+		var err error
+		if found, err = tx.markedIn(found, mailbox, h, set, mask); err != nil {
+			return nil, err
+		}
+		set = after(set, h.Last)
+	}
+	return found, nil
+}
+
+func (tx *Tx) markedIn(found []messageRow, mailbox uuid.UUID, h UIDRange, set audit.UIDs, mask Flags) ([]messageRow, error) {
+	rows, err := tx.rows(`SELECT uid, flags, body, size, id, received FROM message
+		WHERE mailbox = $1 AND uid BETWEEN $2 AND $3 AND (flags & $4) = $4 ORDER BY uid`, mailbox[:], h.First, h.Last, int64(mask))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r messageRow
+		var flags int64
+		if err := rows.Scan(&r.uid, &flags, &r.body, &r.size, &r.id, &r.received); err != nil {
+			return nil, classify(err)
+		}
+		r.flags = Flags(flags)
+		if set.Contains(r.uid) {
+			found = append(found, r)
+		}
+	}
+	return found, classify(rows.Err())
 }

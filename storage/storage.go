@@ -196,6 +196,9 @@ func (s *Store) closeFiles() error {
 	if s.keys != nil {
 		errs = append(errs, s.keys.close())
 	}
+	if s.bodies != nil {
+		errs = append(errs, s.bodies.close())
+	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Close())
 	}

@@ -18,6 +18,8 @@ type Tx struct {
 	w   *writer
 	op  *op
 	now time.Time
+
+	fresh []*freshBody // bodies that the transaction brings along
 }
 
 // Write runs fn in a transaction and returns after its commit was flushed to

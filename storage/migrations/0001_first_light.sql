@@ -13,6 +13,7 @@ CREATE TABLE meta (
 -- organization's key and bound to table, id, version and writing event.
 CREATE TABLE organization (
     id          BLOB PRIMARY KEY,
+    org         BLOB NOT NULL,
     version     BIGINT NOT NULL,
     event       BLOB NOT NULL,
     wrapped_key BLOB NOT NULL,
@@ -79,6 +80,7 @@ CREATE TABLE mailbox (
     org         BLOB NOT NULL,
     version     BIGINT NOT NULL,
     event       BLOB NOT NULL,
+    name_hash   BLOB NOT NULL,
     role        BIGINT NOT NULL,
     uidvalidity BIGINT NOT NULL,
     uidnext     BIGINT NOT NULL,
@@ -89,41 +91,63 @@ CREATE TABLE mailbox (
     bytes       BIGINT NOT NULL,
     sealed      BLOB NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX mailbox_inbox ON mailbox (inbox);
+CREATE UNIQUE INDEX mailbox_name ON mailbox (inbox, name_hash);
 
+-- The newest UIDVALIDITY of an inbox, which outlives its mailboxes.
+CREATE TABLE uid_validity (
+    inbox BLOB PRIMARY KEY,
+    last  BIGINT NOT NULL
+) WITHOUT ROWID;
+
+-- The narrow row of a message, which is scanned and whose flags change. born is
+-- the modseq at which the message came.
 CREATE TABLE message (
     mailbox  BLOB NOT NULL,
     uid      BIGINT NOT NULL,
     id       BLOB NOT NULL,
     body     BIGINT NOT NULL,
+    born     BIGINT NOT NULL,
     modseq   BIGINT NOT NULL,
     size     BIGINT NOT NULL,
     received BIGINT NOT NULL,
     flags    BIGINT NOT NULL,
-    sealed   BLOB NOT NULL,
     PRIMARY KEY (mailbox, uid)
 ) WITHOUT ROWID;
 CREATE INDEX message_modseq ON message (mailbox, modseq);
 
--- What left a mailbox, for sessions that look at it.
+-- Envelope, structure, verdict and the body's wrapped key; written once.
+CREATE TABLE content (
+    mailbox BLOB NOT NULL,
+    uid     BIGINT NOT NULL,
+    sealed  BLOB NOT NULL,
+    PRIMARY KEY (mailbox, uid)
+) WITHOUT ROWID;
+
+-- What left a mailbox with one change, as ranges of UIDs, for sessions that look
+-- at it.
 CREATE TABLE vanished (
     mailbox BLOB NOT NULL,
     modseq  BIGINT NOT NULL,
-    uid     BIGINT NOT NULL,
-    PRIMARY KEY (mailbox, modseq, uid)
+    uids    BLOB NOT NULL,
+    PRIMARY KEY (mailbox, modseq)
 ) WITHOUT ROWID;
 
 -- Bodies by order of arrival; exactly one of sealed and file is set.
 CREATE TABLE body (
     no     BIGINT PRIMARY KEY,
     id     BLOB NOT NULL,
-    refs   BIGINT NOT NULL,
     size   BIGINT NOT NULL,
     stored BIGINT NOT NULL,
     file   TEXT,
     sealed BLOB
 );
 CREATE INDEX body_file ON body (file) WHERE file IS NOT NULL;
+
+-- How many rows refer to a body. A body without a row here has one.
+CREATE TABLE body_ref (
+    no   BIGINT PRIMARY KEY,
+    refs BIGINT NOT NULL
+);
 
 -- Equal return path, recipient, Message-ID and content within three days.
 CREATE TABLE receipt (
@@ -153,12 +177,14 @@ CREATE TABLE outgoing (
 CREATE INDEX outgoing_due ON outgoing (state, due);
 CREATE INDEX outgoing_message ON outgoing (message);
 
--- What each credential has read of each mailbox, as merged UID ranges.
+-- What each credential has read of each mailbox, as merged UID ranges, a row for
+-- each 4096 UIDs.
 CREATE TABLE read_range (
-    credential BLOB NOT NULL,
     mailbox    BLOB NOT NULL,
+    credential BLOB NOT NULL,
+    block      BIGINT NOT NULL,
     ranges     BLOB NOT NULL,
-    PRIMARY KEY (credential, mailbox)
+    PRIMARY KEY (mailbox, credential, block)
 ) WITHOUT ROWID;
 
 -- The log: seq is the leaf's index in the tree.

@@ -1,0 +1,241 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"postern/storage/audit"
+)
+
+// A chunk of a scan: what one short read transaction takes along. It is small
+// enough that a pause between two of them comes soon, for the writer's log
+// cannot be reset while a reader is inside.
+const (
+	chunkRows  = 256
+	chunkBytes = 1 << 20
+)
+
+// CorruptError names messages of a mailbox whose content does not open, or
+// contradicts its row. It is an ErrCorrupt.
+type CorruptError struct {
+	Mailbox uuid.UUID
+	UIDs    []uint32
+}
+
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("%v: mailbox %s, UID %s", ErrCorrupt, e.Mailbox, audit.UIDsOf(e.UIDs...))
+}
+
+func (e *CorruptError) Unwrap() error { return ErrCorrupt }
+
+// UIDs lists the UIDs of a mailbox in order, and the modseq at which the list
+// is true.
+func (in *Inbox) UIDs(ctx context.Context, mailbox uuid.UUID) (uids []uint32, modseq uint64, err error) {
+	err = in.store.read(ctx, func(r *reads) error {
+		var n int
+		err := found(r.row("SELECT modseq, messages FROM mailbox WHERE inbox = $1 AND id = $2", in.record.ID[:], mailbox[:]).Scan(&modseq, &n))
+		if err != nil {
+			return err
+		}
+		uids = make([]uint32, 0, n)
+		rows, err := r.rows("SELECT uid FROM message WHERE mailbox = $1 ORDER BY uid", mailbox[:])
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		var uid any
+		for rows.Next() {
+			if err := rows.Scan(&uid); err != nil {
+				return classify(err)
+			}
+			uids = append(uids, uint32(integer(uid)))
+		}
+		return classify(rows.Err())
+	})
+	return uids, modseq, err
+}
+
+// integer is the number in a column that was read into an any, which costs no
+// reflection; what is no number is zero.
+func integer(v any) int64 {
+	n, _ := v.(int64)
+	return n
+}
+
+// Scan calls fn for each message of uids that is there, in UID order, once.
+// Rows are read in chunks, each in a short read transaction of its own; fn runs
+// outside of any, so it may write to the network. The Message, its Content and
+// their slices are valid until fn returns, and used again. An error of fn ends
+// the scan and is returned. Messages whose content does not open are left out; the
+// others are handed out, and in the end the answer is a *CorruptError that
+// names those which were not.
+func (in *Inbox) Scan(ctx context.Context, mailbox uuid.UUID, uids []UIDRange, withContent bool, fn func(*Message) error) error {
+	err := in.store.read(ctx, func(r *reads) error { return in.owns(r, mailbox) })
+	if err != nil {
+		return err
+	}
+	c := chunks.Get().(*chunk)
+	defer c.free()
+	s := scan{in: in, mailbox: mailbox, rest: uidSet(uids), withContent: withContent, place: contentID(mailbox, 0)}
+	for len(s.rest) > 0 {
+		if err := s.next(ctx, c); err != nil {
+			return err
+		}
+		for i := range c.rows {
+			m, err := s.message(c, &c.rows[i])
+			if err != nil {
+				continue // named at the end
+			}
+			if err := fn(m); err != nil {
+				return err
+			}
+		}
+	}
+	if s.corrupt != nil {
+		return &CorruptError{Mailbox: mailbox, UIDs: s.corrupt}
+	}
+	return nil
+}
+
+// scan is one Scan on its way.
+type scan struct {
+	in          *Inbox
+	mailbox     uuid.UUID
+	rest        audit.UIDs // what is still to read
+	withContent bool
+	corrupt     []uint32
+
+	place  []byte // identity of the content that is opened
+	opened sealedContent
+	m      Message
+}
+
+// chunk holds rows after their transaction has ended.
+type chunk struct {
+	rows   []scannedRow
+	sealed []byte // contents, one behind the other
+}
+
+type scannedRow struct {
+	messageRow
+	modseq   uint64
+	from, to int // of the content in sealed
+}
+
+var chunks = sync.Pool{New: func() any { return new(chunk) }}
+
+func (c *chunk) free() {
+	if cap(c.sealed) <= 2*chunkBytes {
+		chunks.Put(c)
+	}
+}
+
+func (c *chunk) full() bool { return len(c.rows) >= chunkRows || len(c.sealed) >= chunkBytes }
+
+// next reads the next chunk.
+func (s *scan) next(ctx context.Context, c *chunk) error {
+	c.rows, c.sealed = c.rows[:0], c.sealed[:0]
+	return s.in.store.read(ctx, func(r *reads) error {
+		for queries := 0; len(s.rest) > 0 && !c.full() && queries < chunkRows; queries++ {
+			if err := s.stretch(r, c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+const (
+	queryClear = `SELECT uid, modseq, flags, size, received, id FROM message
+		WHERE mailbox = $1 AND uid BETWEEN $2 AND $3 ORDER BY uid LIMIT $4`
+	queryContent = `SELECT m.uid, m.modseq, m.flags, c.sealed FROM message m LEFT JOIN content c ON c.mailbox = m.mailbox AND c.uid = m.uid
+		WHERE m.mailbox = $1 AND m.uid BETWEEN $2 AND $3 ORDER BY m.uid LIMIT $4`
+)
+
+// stretch reads one stretch of the set, as far as the chunk has room.
+func (s *scan) stretch(r *reads, c *chunk) error {
+	query := queryClear
+	if s.withContent {
+		query = queryContent
+	}
+	h := hull(s.rest)
+	limit := chunkRows - len(c.rows)
+	rows, err := r.rows(query, s.mailbox[:], h.First, h.Last, limit)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	n, last := 0, h.Last
+	for ; !c.full() && rows.Next(); n++ {
+		row, err := s.scanRow(rows, c)
+		if err != nil {
+			return classify(err)
+		}
+		last = row.uid
+		if s.rest.Contains(row.uid) {
+			c.rows = append(c.rows, row)
+		}
+	}
+	if n < limit && !c.full() {
+		last = h.Last // the stretch is at its end
+	}
+	s.rest = after(s.rest, last)
+	return classify(rows.Err())
+}
+
+func (s *scan) scanRow(rows *sql.Rows, c *chunk) (row scannedRow, err error) {
+	var uid, modseq, flags, size, received any
+	var blob sql.RawBytes
+	if !s.withContent {
+		err = rows.Scan(&uid, &modseq, &flags, &size, &received, &blob)
+		copy(row.id[:], blob)
+		row.size, row.received = integer(size), integer(received)
+	} else {
+		err = rows.Scan(&uid, &modseq, &flags, &blob)
+		row.from = len(c.sealed)
+		c.sealed = append(c.sealed, blob...)
+		row.to = len(c.sealed)
+	}
+	row.uid, row.modseq, row.flags = uint32(integer(uid)), uint64(integer(modseq)), Flags(integer(flags))
+	return row, err
+}
+
+var errServerFlags = errors.New("storage: the server's flags differ from those of the content")
+
+// message makes a row what fn gets.
+func (s *scan) message(c *chunk, row *scannedRow) (*Message, error) {
+	s.m = Message{Mailbox: s.mailbox, UID: row.uid, ID: row.id, Modseq: row.modseq, Size: row.size, Received: fromMicros(row.received), Flags: row.flags}
+	if !s.withContent {
+		return &s.m, nil
+	}
+	if err := s.open(c.sealed[row.from:row.to], row); err != nil {
+		s.corrupt = append(s.corrupt, row.uid)
+		return nil, err
+	}
+	o := &s.opened
+	s.m.ID, s.m.Size, s.m.Received, s.m.Content = o.id, o.size, fromMicros(o.received), &o.Content
+	return &s.m, nil
+}
+
+// open opens the content of a row. The server's flags tell an agent what to
+// distrust: those in the clear row count only when they are the sealed ones.
+func (s *scan) open(sealed []byte, row *scannedRow) error {
+	binary.BigEndian.PutUint32(s.place[16:], row.uid)
+	plain, err := s.in.keys.metadata.Open(sealed, s.in.contentIdentity(s.place))
+	if err != nil {
+		return err
+	}
+	if err := s.opened.decode(plain); err != nil {
+		return err
+	}
+	if row.flags&ServerFlags != s.opened.server {
+		return errServerFlags
+	}
+	return nil
+}

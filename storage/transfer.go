@@ -1,0 +1,196 @@
+package storage
+
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"postern/storage/audit"
+)
+
+// CopyMessages copies messages within an inbox; contents, flags, dates and
+// verdicts come along (RFC 9051, section 6.4.7; invariant 5). src and dst pair
+// the UIDs in both mailboxes. UIDs that are not there are left out.
+func (tx *Tx) CopyMessages(e *audit.Event, in *Inbox, from uuid.UUID, uids []UIDRange, to uuid.UUID) (src, dst []uint32, err error) {
+	rows, dst, err := tx.transfer(e, in, from, uids, to, tx.HoldBody)
+	if err != nil || len(rows) == 0 {
+		return nil, nil, err
+	}
+	return rowUIDs(rows), dst, nil
+}
+
+// MoveMessages is CopyMessages and Expunge in one (RFC 9051, section 6.4.8).
+func (tx *Tx) MoveMessages(e *audit.Event, in *Inbox, from uuid.UUID, uids []UIDRange, to uuid.UUID) (src, dst []uint32, err error) {
+	stays := func(int64) error { return nil } // the body has as many rows as before
+	rows, dst, err := tx.transfer(e, in, from, uids, to, stays)
+	if err != nil || len(rows) == 0 {
+		return nil, nil, err
+	}
+	if _, err := tx.remove(in, from, rows, stays); err != nil {
+		return nil, nil, err
+	}
+	return rowUIDs(rows), dst, nil
+}
+
+func rowUIDs(rows []messageRow) []uint32 {
+	uids := make([]uint32, len(rows))
+	for i, r := range rows {
+		uids[i] = r.uid
+	}
+	return uids
+}
+
+// transfer writes messages of one mailbox into another and says so in the event.
+func (tx *Tx) transfer(e *audit.Event, in *Inbox, from uuid.UUID, uids []UIDRange, to uuid.UUID, hold func(body int64) error) (rows []messageRow, dst []uint32, err error) {
+	if err := in.owns(tx, from); err != nil {
+		return nil, nil, err
+	}
+	if err := in.owns(tx, to); err != nil {
+		return nil, nil, err
+	}
+	if err := tx.concerns(e, in, from); err != nil {
+		return nil, nil, err
+	}
+	rows, err = tx.marked(from, uidSet(uids), 0)
+	if err != nil || len(rows) == 0 {
+		return nil, nil, err
+	}
+	flags, err := tx.translate(e, in, from, to, rows)
+	if err != nil {
+		return nil, nil, err
+	}
+	var delta tally
+	for i, r := range rows {
+		delta.add(flags[i], r.size, 1)
+	}
+	next, modseq, err := tx.count(in, to, int64(len(rows)), delta)
+	if err != nil {
+		return nil, nil, err
+	}
+	first := next - int64(len(rows))
+	dst = make([]uint32, len(rows))
+	for i, r := range rows {
+		dst[i] = uint32(first) + uint32(i)
+		content, err := tx.reseal(in, from, r.uid, to, dst[i])
+		if err != nil {
+			return nil, nil, err
+		}
+		r.uid, r.flags = dst[i], flags[i]
+		if err := tx.insertMessage(to, r, modseq, content); err != nil {
+			return nil, nil, err
+		}
+		if err := hold(r.body); err != nil {
+			return nil, nil, err
+		}
+	}
+	tx.changed(in, to)
+	tx.noteTransfer(e, rowUIDs(rows), to, dst, modseq)
+	return rows, dst, nil
+}
+
+// reseal opens a content in its old place and seals it for the new one.
+func (tx *Tx) reseal(in *Inbox, from uuid.UUID, src uint32, to uuid.UUID, dst uint32) ([]byte, error) {
+	var sealed []byte
+	err := found(tx.row("SELECT sealed FROM content WHERE mailbox = $1 AND uid = $2", from[:], src).Scan(&sealed))
+	if err == nil {
+		sealed, err = in.keys.metadata.Open(sealed, in.contentIdentity(contentID(from, src)))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: message %d of mailbox %s: %v", ErrCorrupt, src, from, err)
+	}
+	return in.sealContent(sealed, to, dst), nil
+}
+
+// translate gives the flags of messages in the other mailbox: the same ones, with the
+// bits that its table has for their keywords. A keyword that finds no room
+// there is left behind.
+func (tx *Tx) translate(e *audit.Event, in *Inbox, from, to uuid.UUID, rows []messageRow) ([]Flags, error) {
+	flags := make([]Flags, len(rows))
+	var used Flags
+	for i, r := range rows {
+		flags[i] = r.flags
+		used |= r.flags &^ fixedFlags
+	}
+	if used == 0 || from == to {
+		return flags, nil
+	}
+	m, err := in.mailbox(tx, from)
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range rows {
+		flags[i] = r.flags & fixedFlags
+	}
+	for i, name := range m.Keywords {
+		old := Flags(1) << (FirstKeyword + i)
+		if used&old == 0 {
+			continue
+		}
+		bit, err := tx.keywordBits(e, in, to, []string{name}, true, true)
+		if err != nil {
+			return nil, err
+		}
+		for j, r := range rows {
+			if r.flags&old != 0 {
+				flags[j] |= bit
+			}
+		}
+	}
+	return flags, nil
+}
+
+// Expunge removes the messages in uids, or all for nil; with onlyDeleted those
+// of them that have the flag Deleted. Returns the UIDs that went, in order.
+func (tx *Tx) Expunge(e *audit.Event, in *Inbox, mailbox uuid.UUID, uids []UIDRange, onlyDeleted bool) ([]uint32, error) {
+	if err := in.owns(tx, mailbox); err != nil {
+		return nil, err
+	}
+	if err := tx.concerns(e, in, mailbox); err != nil {
+		return nil, err
+	}
+	if uids == nil {
+		uids = allUIDs
+	}
+	var mask Flags
+	if onlyDeleted {
+		mask = Deleted
+	}
+	rows, err := tx.marked(mailbox, uidSet(uids), mask)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	modseq, err := tx.remove(in, mailbox, rows, tx.DropBody)
+	if err != nil {
+		return nil, err
+	}
+	gone := rowUIDs(rows)
+	tx.noteSet(e, audit.UIDsOf(gone...), audit.Int(audit.KeyModSeq, modseq))
+	return gone, nil
+}
+
+// remove deletes the rows of messages, and notes for the sessions which look at the
+// mailbox what vanished.
+func (tx *Tx) remove(in *Inbox, mailbox uuid.UUID, rows []messageRow, drop func(body int64) error) (modseq uint64, err error) {
+	var delta tally
+	var set audit.UIDs
+	for _, r := range rows {
+		delta.add(r.flags, r.size, -1)
+		set.Add(r.uid, r.uid)
+		if err := drop(r.body); err != nil {
+			return 0, err
+		}
+	}
+	if _, modseq, err = tx.count(in, mailbox, 0, delta); err != nil {
+		return 0, err
+	}
+	for _, r := range set {
+		if err := tx.exec("DELETE FROM message WHERE mailbox = $1 AND uid BETWEEN $2 AND $3", mailbox[:], r.First, r.Last); err != nil {
+			return 0, err
+		}
+		if err := tx.exec("DELETE FROM content WHERE mailbox = $1 AND uid BETWEEN $2 AND $3", mailbox[:], r.First, r.Last); err != nil {
+			return 0, err
+		}
+	}
+	tx.changed(in, mailbox)
+	return modseq, tx.exec("INSERT INTO vanished (mailbox, modseq, uids) VALUES ($1, $2, $3)", mailbox[:], int64(modseq), encodeUIDs(set))
+}
