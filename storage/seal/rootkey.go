@@ -109,25 +109,35 @@ func ParseRootKey(text []byte) (*RootKey, error) {
 	}
 	id, ok := strings.CutPrefix(lines[0], rootKeyHeader)
 	if !ok {
-		return refuse("the first line is not %q and an id: this is no root key, or one of a newer release", rootKeyHeader)
+		return refuse("the first line does not begin with %q: this is no root key, or one of a newer release", rootKeyHeader)
 	}
 	if len(lines) != 3 {
 		return refuse("there are %d lines where three belong: the copy is incomplete or something was added", len(lines))
 	}
 	sum, ok := strings.CutPrefix(lines[2], rootKeySum)
 	if !ok {
-		return refuse("the third line is not %q and a checksum", rootKeySum)
+		return refuse("the third line does not begin with %q", rootKeySum)
 	}
-	if !strings.EqualFold(sum, checksum(lines[0]+"\n"+lines[1]+"\n")) {
-		return refuse("the checksum does not fit: a character was mistyped or lost; compare it with another copy of the key")
+	r := decodeRootKey(lines[1])
+	fits := strings.EqualFold(sum, checksum(lines[0]+"\n"+lines[1]+"\n"))
+	switch {
+	case fits && r != nil && r.id == id:
+		return r, nil
+	case fits:
+		return refuse("the second line is not the key that the first one names: the text was not written by Postern")
+	case r != nil && r.id == id:
+		return refuse("a character of the third line was mistyped or lost: the key fits its id, but not the checksum")
+	case r != nil && strings.EqualFold(sum, checksum(rootKeyHeader+r.id+"\n"+lines[1]+"\n")):
+		return refuse("a character of the first line was mistyped: the key's id is %s", r.id)
 	}
-	secret, err := base64.StdEncoding.Strict().DecodeString(lines[1])
+	return refuse("a character of the second line was mistyped or lost: compare it with another copy of the key")
+}
+
+// decodeRootKey reads the line of the key itself; nil when it is none.
+func decodeRootKey(line string) *RootKey {
+	secret, err := base64.StdEncoding.Strict().DecodeString(line)
 	if err != nil || len(secret) != KeySize {
-		return refuse("the second line is not a key of %d bytes in base64", KeySize)
+		return nil
 	}
-	r := newRootKey(keyFrom((*[KeySize]byte)(secret)))
-	if r.id != id {
-		return refuse("the first line names the key %s, but the key is %s", id, r.id)
-	}
-	return r, nil
+	return newRootKey(keyFrom((*[KeySize]byte)(secret)))
 }
