@@ -101,7 +101,7 @@ func (l *addressLexer) angle() Address {
 func (l *addressLexer) spec() Address {
 	local, host := l.b, []byte(nil)
 	if l.at >= 0 {
-		local, host = trimWSP(l.b[:l.at]), trimWSP(l.b[l.at+1:])
+		local, host = trimWSP(l.b[:l.at]), closeDots(trimWSP(l.b[l.at+1:]))
 	}
 	var a Address
 	if l.at >= 0 && l.space >= 0 && l.space < len(local) {
@@ -110,6 +110,19 @@ func (l *addressLexer) spec() Address {
 	a.Mailbox = orElse(string(local), MissingMailbox)
 	a.Host = orElse(string(host), MissingHost)
 	return a
+}
+
+// closeDots drops the spaces around the dots of a domain (RFC 5322, section 4.4).
+func closeDots(b []byte) []byte {
+	n := 0
+	for i, c := range b {
+		if c == ' ' && (n > 0 && b[n-1] == '.' || i+1 < len(b) && b[i+1] == '.') {
+			continue
+		}
+		b[n] = c
+		n++
+	}
+	return b[:n]
 }
 
 func orElse(s, missing string) string {

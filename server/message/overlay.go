@@ -37,6 +37,12 @@ func NewOverlay(header, prefix []byte, hide func(Field) bool) Overlay {
 			o.Hidden = append(o.Hidden, f.Span)
 		}
 	}
+	for i, h := range o.Hidden {
+		// A bare CR in front and an LF behind would become one line end.
+		if h.Start > 0 && header[h.Start-1] == '\r' && h.End < int64(len(header)) && header[h.End] == '\n' {
+			o.Hidden[i].End--
+		}
+	}
 	return o
 }
 

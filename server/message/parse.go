@@ -78,6 +78,10 @@ func (p *parser) entity(part *Part, env *Envelope, offset int64, mediaType strin
 	lines := p.ended()
 	p.body(part, depth)
 	part.Body.End, part.Lines = p.contentEnd(part.Body.Start, lines)
+	if end := part.insideEnd(); end > part.Body.End {
+		// The last thing inside is a header, which keeps its blank line.
+		part.Body.End, part.Lines = end, p.delim.lines-lines
+	}
 	if part.Type == "multipart" && len(part.Children) == 0 {
 		// RFC 9051: body-type-mpart = 1*body. IMAP cannot say "no parts".
 		p.defects |= DefectNoParts
@@ -85,6 +89,17 @@ func (p *parser) entity(part *Part, env *Envelope, offset int64, mediaType strin
 		none := Span{part.Body.End, part.Body.End}
 		part.Children = []Part{{Type: "text", Subtype: "plain", Encoding: "7bit", Header: none, Body: none}}
 	}
+}
+
+// insideEnd is where the last child or the embedded message ends.
+func (p *Part) insideEnd() int64 {
+	if p.Message != nil {
+		return p.Message.Root.Body.End
+	}
+	if n := len(p.Children); n > 0 {
+		return p.Children[n-1].Body.End
+	}
+	return 0
 }
 
 // body reads up to the delimiter or end that closes the part.
