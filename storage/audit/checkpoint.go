@@ -91,3 +91,49 @@ func OpenCheckpoint(text string, v Verifier) (Checkpoint, error) {
 	}
 	return c, nil
 }
+
+// Covers reports whether the checkpoint covers the first size leaves and is not older than until. The zero time asks
+// nothing of its age.
+func (c Checkpoint) Covers(size uint64, until time.Time) bool {
+	return c.Size >= size && !c.Time.Before(until)
+}
+
+// readNote reads a signed checkpoint, and with a verifier checks its signature. Without one it trusts nobody and says
+// only what the note claims. A note has its one form here: no line that no signature needs, no second way to write one.
+func readNote(text string, v Verifier) (c Checkpoint, key string, err error) {
+	if v != nil {
+		if c, err = OpenCheckpoint(text, v); err != nil {
+			return Checkpoint{}, "", err
+		}
+	}
+	n, err := note.Open([]byte(text), note.VerifierList())
+	var unverified *note.UnverifiedNoteError
+	if !errors.As(err, &unverified) {
+		return Checkpoint{}, "", ErrCheckpoint
+	}
+	n = unverified.Note
+	if c, err = parseCheckpoint(n.Text); err != nil {
+		return Checkpoint{}, "", err
+	}
+	again := n.Text + "\n"
+	for _, sig := range n.UnverifiedSigs {
+		if _, err := base64.StdEncoding.Strict().DecodeString(sig.Base64); err != nil {
+			return Checkpoint{}, "", ErrCheckpoint
+		}
+		again += "— " + sig.Name + " " + sig.Base64 + "\n"
+	}
+	if again != text {
+		return Checkpoint{}, "", ErrCheckpoint
+	}
+	return c, keyHint(n.UnverifiedSigs, c.Origin), nil
+}
+
+// keyHint returns the name and hash of the key that signed in the origin's name: which public key to ask for.
+func keyHint(sigs []note.Signature, origin string) string {
+	for _, sig := range sigs {
+		if sig.Name == origin {
+			return fmt.Sprintf("%s+%08x", sig.Name, sig.Hash)
+		}
+	}
+	return ""
+}
