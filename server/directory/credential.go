@@ -1,0 +1,200 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"postern/server/policy"
+	"postern/storage"
+	"postern/storage/audit"
+)
+
+// Bounds of one credential: a login goes through its scopes.
+const (
+	maxScopes   = 50
+	maxPrefixes = 50
+)
+
+// CredentialSpec says what a credential is to be.
+type CredentialSpec struct {
+	Agent    uuid.UUID
+	Scopes   []storage.Scope
+	Networks []netip.Prefix      // empty: from anywhere
+	Env      storage.Environment // empty: live
+	Expires  time.Time           // zero: in policy.MaxCredentialAge
+}
+
+// CreateCredential makes a credential for one agent and returns its secret,
+// which is shown this once and stored as a keyed hash. // AC-1, AC-6
+func (d *Directory) CreateCredential(ctx context.Context, actor audit.Actor, org uuid.UUID, spec CredentialSpec) (storage.Credential, string, error) {
+	agent, err := d.activeAgent(ctx, org, spec.Agent)
+	if err != nil {
+		return storage.Credential{}, "", err
+	}
+	if spec, err = d.completeSpec(ctx, org, spec); err != nil {
+		return storage.Credential{}, "", err
+	}
+	token := NewToken(spec.Env)
+	var c storage.Credential
+	err = d.store.Write(ctx, actor, func(tx *storage.Tx) error {
+		c = storage.Credential{
+			Head: storage.Head{Org: org}, Agent: agent.ID,
+			PublicID: token.PublicID(), TokenHash: d.store.HashToken(token.Secret()),
+			Scopes: spec.Scopes, Networks: spec.Networks, Env: spec.Env,
+			Expires: spec.Expires.UTC().Truncate(time.Microsecond),
+		}
+		e := tx.Record(audit.Event{Verb: audit.CredentialCreate, Outcome: audit.OK, Fields: specFields(c), Personal: audit.Fields{
+			audit.Text(audit.KeyName, agent.Name), audit.Text(audit.KeyAfter, describe(c))}})
+		return tx.CreateCredential(e, &c)
+	})
+	if err != nil {
+		return storage.Credential{}, "", taken(err, "credential")
+	}
+	return c, token.Secret(), nil
+}
+
+// completeSpec fills in defaults, merges scopes of one inbox and asks policy.
+func (d *Directory) completeSpec(ctx context.Context, org uuid.UUID, spec CredentialSpec) (CredentialSpec, error) {
+	now := d.now()
+	if spec.Env == "" {
+		spec.Env = storage.Live
+	}
+	if spec.Expires.IsZero() {
+		spec.Expires = now.Add(policy.MaxCredentialAge)
+	}
+	if len(spec.Scopes) > maxScopes || len(spec.Networks) > maxPrefixes {
+		return spec, fmt.Errorf("%w: a credential has at most %d scopes and %d networks", ErrInvalid, maxScopes, maxPrefixes)
+	}
+	spec.Scopes = mergeScopes(spec.Scopes)
+	facts := policy.IssueFacts{Now: now, Expires: spec.Expires, Env: spec.Env, Scopes: spec.Scopes}
+	for _, s := range spec.Scopes {
+		in, err := d.store.InboxRecord(ctx, org, s.Inbox)
+		if err != nil {
+			return spec, err
+		}
+		facts.Inboxes = append(facts.Inboxes, in)
+	}
+	return spec, policy.Issue(facts).Err()
+}
+
+func mergeScopes(scopes []storage.Scope) []storage.Scope {
+	var merged []storage.Scope
+next:
+	for _, s := range scopes {
+		for i := range merged {
+			if merged[i].Inbox == s.Inbox {
+				merged[i].Verbs |= s.Verbs
+				continue next
+			}
+		}
+		merged = append(merged, s)
+	}
+	return merged
+}
+
+// RevokeCredential ends a credential and its live sessions, and says how many
+// sessions were cut. It acts in memory before it records: if the record fails,
+// the credential stays dead in this process and the error says so. // AC-9
+func (d *Directory) RevokeCredential(ctx context.Context, actor audit.Actor, org, id uuid.UUID, reason string) (cut int, err error) {
+	was, err := d.store.Credential(ctx, org, id)
+	if err != nil {
+		return 0, err
+	}
+	if !was.Revoked.IsZero() {
+		return 0, fmt.Errorf("%w: the credential is revoked", ErrState)
+	}
+	cut = d.registry.cut(id, "revoked")
+	d.throttle.forget(was.TokenHash)
+	err = d.store.Write(ctx, actor, func(tx *storage.Tx) error {
+		c := was
+		c.Revoked, c.Reason = tx.Now(), reason
+		e := tx.Record(audit.Event{Verb: audit.CredentialRevoke, Outcome: audit.OK,
+			Fields: audit.Fields{audit.Word(audit.KeyState, "revoked"), audit.Int(audit.KeyCount, cut)},
+			Personal: audit.Fields{audit.Text(audit.KeyNote, reason),
+				audit.Text(audit.KeyBefore, describe(was)), audit.Text(audit.KeyAfter, describe(c))}})
+		return tx.UpdateCredential(e, &c)
+	})
+	return cut, err
+}
+
+// Credential finds a credential of an organization by its id or public id.
+func (d *Directory) Credential(ctx context.Context, org uuid.UUID, ref string) (storage.Credential, error) {
+	if id, err := uuid.Parse(ref); err == nil {
+		return d.store.Credential(ctx, org, id)
+	}
+	return d.store.CredentialByPublicID(ctx, org, ref)
+}
+
+// Credentials lists an agent's credentials by creation.
+func (d *Directory) Credentials(ctx context.Context, org, agent uuid.UUID) ([]storage.Credential, error) {
+	if _, err := d.store.Agent(ctx, org, agent); err != nil {
+		return nil, err
+	}
+	return d.store.Credentials(ctx, org, agent)
+}
+
+// verbWords are the verbs of a scope in the order in which they are written.
+var verbWords = []struct {
+	verb storage.Verbs
+	word string
+}{{storage.Read, "read"}, {storage.Flag, "flag"}, {storage.Append, "append"}, {storage.Delete, "delete"}, {storage.Send, "send"}}
+
+// ParseVerbs reads a list such as "read,flag,send".
+func ParseVerbs(list string) (storage.Verbs, error) {
+	var verbs storage.Verbs
+next:
+	for word := range strings.SplitSeq(list, ",") {
+		for _, v := range verbWords {
+			if v.word == word {
+				verbs |= v.verb
+				continue next
+			}
+		}
+		return 0, fmt.Errorf("%w: %q is no verb: use read, flag, append, delete, send", ErrInvalid, word)
+	}
+	return verbs, nil
+}
+
+// FormatVerbs writes what ParseVerbs reads.
+func FormatVerbs(verbs storage.Verbs) string {
+	var words []string
+	for _, v := range verbWords {
+		if verbs&v.verb != 0 {
+			words = append(words, v.word)
+		}
+	}
+	return strings.Join(words, ",")
+}
+
+// specFields are the clear facts of a credential.
+func specFields(c storage.Credential) audit.Fields {
+	f := audit.Fields{
+		audit.Word(audit.KeyKeyID, c.PublicID), audit.Word(audit.KeyEnvironment, string(c.Env)),
+		audit.Time(audit.KeyExpires, c.Expires),
+	}
+	for _, s := range c.Scopes {
+		f = append(f, audit.Word(audit.KeyScope, s.Inbox.String()+":"+FormatVerbs(s.Verbs)))
+	}
+	return f
+}
+
+// describe is a credential on one line, for the values before and after.
+func describe(c storage.Credential) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s expires=%s", c.PublicID, c.Env, instant(c.Expires))
+	for _, s := range c.Scopes {
+		fmt.Fprintf(&b, " scope=%s:%s", s.Inbox, FormatVerbs(s.Verbs))
+	}
+	for _, n := range c.Networks {
+		fmt.Fprintf(&b, " network=%s", n)
+	}
+	if !c.Revoked.IsZero() {
+		fmt.Fprintf(&b, " revoked=%s", instant(c.Revoked))
+	}
+	return b.String()
+}

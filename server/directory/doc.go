@@ -1,0 +1,31 @@
+// Package directory knows who is who: organizations, their domains, inboxes,
+// agents and credentials, and who is connected now.
+//
+// # A login
+//
+// The login name names the inbox, the secret names the agent. A secret is a
+// token of 190 random bits, so it needs no slow hash: what slows an attacker is
+// that it cannot be guessed, and what protects the server is the order of the
+// questions. A token with a wrong checksum is a typing error and costs nothing.
+// Then the peer's network is asked whether it has failed too often lately: by
+// network and not by login, so that nobody can lock an agent out from elsewhere.
+// Only then the token's keyed hash is looked up, and everything that the
+// credential says is held against the attempt. A login that succeeds is in the
+// log, flushed, before the door hears of it.
+//
+// The inbox is searched among those that the credential's scopes name and
+// nowhere else: one that exists and is not allowed is never looked at, so it
+// answers in the same words and in the same time as one that does not exist.
+//
+// # Revocation
+//
+// Revoking acts in memory first: the credential is dead to new logins and its
+// sessions are cut before the database is asked. A login that was under way
+// meets the dead mark when it wants to enter the registry, so none slips through
+// between the two. If the record cannot be written the mark stays.
+//
+// # What waits
+//
+// Refusals of strangers, ends of sessions and the times of last use are kept in
+// memory, bounded, and written together by [Directory.Run].
+package directory

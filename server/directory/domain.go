@@ -1,0 +1,175 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+	"golang.org/x/net/idna"
+
+	"postern/dkim"
+	"postern/storage"
+	"postern/storage/audit"
+)
+
+// AssumeOwned is a person's word that a domain belongs to the organization,
+// where no proof exists. The zero value assumes nothing.
+type AssumeOwned struct{ Reason string }
+
+// AddDomain adds a domain with two DKIM keys, one for each algorithm. A domain
+// whose ownership is neither proved nor assumed receives and delivers locally,
+// but neither signs nor sends outside. ErrInvalid for a name that is no domain,
+// ErrTaken when any organization has it.
+func (d *Directory) AddDomain(ctx context.Context, actor audit.Actor, org uuid.UUID, name string, assume AssumeOwned) (storage.Domain, []storage.DKIMKey, error) {
+	name, err := domainName(name)
+	if err != nil {
+		return storage.Domain{}, nil, err
+	}
+	made, err := makeKeys() // outside of the transaction: RSA takes its time
+	if err != nil {
+		return storage.Domain{}, nil, err
+	}
+	var domain storage.Domain
+	var keys []storage.DKIMKey
+	err = d.store.Write(ctx, actor, func(tx *storage.Tx) error {
+		domain = storage.Domain{Head: storage.Head{Org: org}, Name: name, Owned: assume.Reason != ""}
+		e := tx.Record(audit.Event{Verb: audit.DomainAdd, Outcome: audit.OK, Org: org, Personal: domainFields(name, assume)})
+		state := "unproved"
+		if domain.Owned {
+			state = "assumed"
+		}
+		e.Fields = audit.Fields{audit.Word(audit.KeyState, state)}
+		if err := tx.CreateDomain(e, &domain); err != nil {
+			return err
+		}
+		keys, err = addKeys(tx, domain, made)
+		return err
+	})
+	return domain, keys, taken(err, "domain")
+}
+
+func domainFields(name string, assume AssumeOwned) audit.Fields {
+	f := audit.Fields{audit.Text(audit.KeyDomain, name), audit.Text(audit.KeyAfter, name)}
+	if assume.Reason != "" {
+		f = append(f, audit.Text(audit.KeyNote, assume.Reason))
+	}
+	return f
+}
+
+// domainName gives the A-label form (RFC 5890) of a name that a person wrote.
+func domainName(name string) (string, error) {
+	ascii, err := idna.Registration.ToASCII(strings.ToLower(strings.TrimSuffix(name, ".")))
+	if err != nil {
+		// Registration refuses names that Lookup maps, such as those in full width.
+		ascii, err = idna.Lookup.ToASCII(name)
+	}
+	labels := strings.Split(ascii, ".")
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%w: %q is no domain name: %v", ErrInvalid, name, err)
+	case len(ascii) > 253 || len(labels) < 2:
+		// RFC 5321, section 2.3.5: only fully qualified names.
+		return "", fmt.Errorf("%w: %q is not a fully qualified domain name", ErrInvalid, name)
+	case strings.Trim(labels[len(labels)-1], "0123456789") == "":
+		return "", fmt.Errorf("%w: %q looks like an address, not like a domain name", ErrInvalid, name)
+	}
+	for _, label := range labels {
+		if !isHostLabel(label) {
+			return "", fmt.Errorf("%w: %q is no domain name: each label has 1 to 63 letters, digits and hyphens", ErrInvalid, name)
+		}
+	}
+	return ascii, nil
+}
+
+// isHostLabel is the let-dig-hyp rule of RFC 1123, section 2.1.
+func isHostLabel(l string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyz0123456789-"
+	return l != "" && len(l) <= 63 && strings.Trim(l, letters) == "" && l[0] != '-' && l[len(l)-1] != '-'
+}
+
+// makeKeys makes one key for each algorithm: everybody verifies RSA, and
+// Ed25519 is small and strong (RFC 8463).
+func makeKeys() ([]*dkim.Key, error) {
+	var keys []*dkim.Key
+	for _, a := range []dkim.Algorithm{dkim.Ed25519, dkim.RSA} {
+		k, err := dkim.GenerateKey(a)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
+}
+
+func addKeys(tx *storage.Tx, domain storage.Domain, made []*dkim.Key) ([]storage.DKIMKey, error) {
+	var keys []storage.DKIMKey
+	for _, k := range made {
+		key := storage.DKIMKey{
+			Head: storage.Head{Org: domain.Org}, Domain: domain.ID, Private: k.PKCS8(),
+			Algorithm: string(k.Algorithm()), Selector: dkim.NewSelector(k.Algorithm(), tx.Now()),
+		}
+		e := tx.Record(audit.Event{Verb: audit.DKIMCreate, Outcome: audit.OK, Org: domain.Org, Object: domain.ID,
+			Fields: audit.Fields{audit.Word(audit.KeySelector, key.Selector), audit.Word(audit.KeyAlgorithm, key.Algorithm)},
+			Personal: audit.Fields{audit.Text(audit.KeyDomain, domain.Name),
+				audit.Text(audit.KeyAfter, dkim.RecordName(key.Selector, domain.Name)+" "+k.Record())}}) // AU-11
+		if err := tx.CreateDKIMKey(e, &key); err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+// RemoveDomain removes a domain and its keys. ErrInUse while it has inboxes.
+func (d *Directory) RemoveDomain(ctx context.Context, actor audit.Actor, org uuid.UUID, name string) error {
+	domain, err := d.Domain(ctx, org, name)
+	if err != nil {
+		return err
+	}
+	err = d.store.Write(ctx, actor, func(tx *storage.Tx) error {
+		domain := domain
+		e := tx.Record(audit.Event{Verb: audit.DomainRemove, Outcome: audit.OK, Personal: audit.Fields{
+			audit.Text(audit.KeyDomain, domain.Name), audit.Text(audit.KeyBefore, domain.Name)}})
+		return tx.DeleteDomain(e, &domain)
+	})
+	if errors.Is(err, storage.ErrConflict) {
+		return fmt.Errorf("%w: the domain has inboxes", ErrInUse)
+	}
+	return err
+}
+
+// Domain finds a domain of an organization by its name.
+func (d *Directory) Domain(ctx context.Context, org uuid.UUID, name string) (storage.Domain, error) {
+	name, err := domainName(name)
+	if err != nil {
+		return storage.Domain{}, err
+	}
+	domain, err := d.store.DomainByName(ctx, name)
+	if err == nil && domain.Org != org {
+		return storage.Domain{}, storage.ErrNotFound // AC-19
+	}
+	return domain, err
+}
+
+// Domains lists an organization's domains after an id, at most limit.
+func (d *Directory) Domains(ctx context.Context, org, after uuid.UUID, limit int) ([]storage.Domain, error) {
+	return d.store.Domains(ctx, org, after, limit)
+}
+
+// DKIMKeys lists a domain's signing keys.
+func (d *Directory) DKIMKeys(ctx context.Context, org, domain uuid.UUID) ([]storage.DKIMKey, error) {
+	if _, err := d.store.Domain(ctx, org, domain); err != nil {
+		return nil, err
+	}
+	return d.store.DKIMKeys(ctx, domain)
+}
+
+// taken gives a conflict its name.
+func taken(err error, what string) error {
+	if errors.Is(err, storage.ErrConflict) {
+		return fmt.Errorf("%w: %s", ErrTaken, what)
+	}
+	return err
+}

@@ -1,0 +1,12 @@
+// Package policy decides. It is given facts and answers with a decision and the
+// name of the rule that made it; it asks nobody, changes nothing and remembers
+// nothing, so that every decision can be told again from the facts in its event.
+//
+// [Submit] is the one gate of outgoing mail: whatever makes a message and
+// whichever door it comes through, it leaves by a yes of this function or it
+// does not leave. [Admit] judges a message that arrived as a whole, [Receive]
+// decides where a copy of it goes, and [Issue] whether a credential may exist.
+//
+// A rule is a word of a closed vocabulary with the reply that a peer gets for
+// it. The reply names the class only; the word is for the log.
+package policy

@@ -1,0 +1,55 @@
+package policy
+
+import "postern/storage"
+
+// MaxHops is how many Received fields a message may have before it is taken for
+// one in a loop. RFC 5321, section 6.3, suggests 100 as a rule; mail of today
+// takes ten hops, and fifty rounds of a loop are enough.
+const MaxHops = 50
+
+// AdmitFacts is what is known of a received message as a whole.
+type AdmitFacts struct {
+	FromFields      int
+	HeaderTruncated bool // the header is beyond what the parser reads
+	Hops            int  // Received fields
+	Size            int64
+}
+
+// Admit decides whether a received message is taken at all. The answer holds
+// for all its recipients, since there is one reply to one DATA. Several From
+// fields are refused because readers disagree about which one they show, and
+// DKIM or DMARC about which one they checked. No From is only sloppy.
+func Admit(f AdmitFacts) Decision {
+	switch {
+	case f.Size > MaxSize:
+		return refuse(OverSize)
+	case f.HeaderTruncated:
+		return refuse(HeaderTooLarge)
+	case f.FromFields > 1:
+		return refuse(FromSeveral)
+	case f.Hops > MaxHops:
+		return refuse(MailLoop)
+	}
+	return allow
+}
+
+// ReceiveFacts is what is known of one recipient's copy.
+type ReceiveFacts struct {
+	Verdict storage.Verdict
+}
+
+// Placement is where a copy goes.
+type Placement struct {
+	Mailbox storage.Role
+	Rule    Rule
+}
+
+// Receive decides where one recipient's copy goes. Until a scorer exists every
+// verdict is Unscored, and an unscored message goes to the inbox: nothing that
+// was never judged can be called hostile.
+func Receive(f ReceiveFacts) Placement {
+	if f.Verdict == storage.Quarantine {
+		return Placement{Mailbox: storage.RoleQuarantine}
+	}
+	return Placement{Mailbox: storage.RoleInbox}
+}

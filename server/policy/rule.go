@@ -1,0 +1,109 @@
+package policy
+
+import "fmt"
+
+// Rule names what decided. The zero Rule says that nothing was in the way.
+type Rule uint8
+
+// The closed vocabulary.
+const (
+	None Rule = iota
+	SenderNull
+	SenderNotInbox
+	FromMissing
+	FromSeveral
+	FromNotInbox
+	SenderFieldNotInbox
+	HeaderSyntax
+	HeaderTooLarge
+	MailLoop
+	ScopeSend
+	AgentInactive
+	OverSize
+	NoRecipients
+	TooManyRecipients
+	DomainNotOwned
+	TestEnvironment
+	CredentialAge
+	CredentialScope
+	CredentialEnvironment
+)
+
+// rules holds the word of each rule and the reply that its refusal gives: reply
+// code (RFC 5321, section 4.2), enhanced status code (RFC 3463) and public text.
+var rules = [...]struct {
+	word     string
+	code     int
+	enhanced string
+	public   string
+}{
+	None:                  {"none", 250, "2.0.0", "OK"},
+	SenderNull:            {"sender-null", 550, "5.7.1", "a submission needs a sender address"},
+	SenderNotInbox:        {"sender-not-inbox", 550, "5.7.1", "sender address does not belong to this login"},
+	FromMissing:           {"from-missing", 550, "5.6.0", "message has no usable From field"},
+	FromSeveral:           {"from-several", 550, "5.6.0", "message has more than one From field"},
+	FromNotInbox:          {"from-not-inbox", 550, "5.7.1", "From address does not belong to this login"},
+	SenderFieldNotInbox:   {"sender-field-not-inbox", 550, "5.7.1", "Sender address does not belong to this login"},
+	HeaderSyntax:          {"header-syntax", 550, "5.6.0", "malformed message header"},
+	HeaderTooLarge:        {"header-too-large", 552, "5.3.4", "message header is too large"},
+	MailLoop:              {"mail-loop", 554, "5.4.6", "too many hops, this message is in a loop"}, // RFC 5321, section 6.3
+	ScopeSend:             {"scope-send", 550, "5.7.1", "this login may not send"},
+	AgentInactive:         {"agent-inactive", 550, "5.7.1", "this login may not send"},
+	OverSize:              {"over-size", 552, "5.3.4", "message is too large"},
+	NoRecipients:          {"no-recipients", 554, "5.5.1", "no valid recipients"},
+	TooManyRecipients:     {"too-many-recipients", 452, "4.5.3", "too many recipients"}, // RFC 5321, section 4.5.3.1.10
+	DomainNotOwned:        {"domain-not-owned", 550, "5.7.1", "mail of this domain may not leave yet"},
+	TestEnvironment:       {"test-environment", 550, "5.7.1", "a test login sends to local addresses only"},
+	CredentialAge:         {"credential-age", 550, "5.7.1", "credential would live too long"},
+	CredentialScope:       {"credential-scope", 550, "5.7.1", "credential needs a scope"},
+	CredentialEnvironment: {"credential-environment", 550, "5.7.1", "credential and inbox are of different environments"},
+}
+
+// String is the rule's word, as it stands in events.
+func (r Rule) String() string {
+	if int(r) >= len(rules) {
+		return fmt.Sprintf("rule-%d", uint8(r))
+	}
+	return rules[r].word
+}
+
+// Decision is the answer to a question: whether, and by which rule not.
+type Decision struct {
+	Allow bool
+	Rule  Rule
+}
+
+var allow = Decision{Allow: true}
+
+func refuse(r Rule) Decision { return Decision{Rule: r} }
+
+// Err is the refusal as an error, nil when the decision allows.
+func (d Decision) Err() error {
+	if d.Allow {
+		return nil
+	}
+	return Refusal(d.Rule)
+}
+
+// RefusedError is a refusal for a peer, with two texts: Public is all that the
+// peer may be told, Error names the rule for the log.
+type RefusedError struct {
+	Rule     Rule
+	Code     int    // RFC 5321, section 4.2
+	Enhanced string // RFC 3463
+	Public   string
+}
+
+// Refusal is the refusal by a rule.
+func Refusal(r Rule) *RefusedError {
+	if int(r) >= len(rules) {
+		r = HeaderSyntax
+	}
+	t := rules[r]
+	return &RefusedError{Rule: r, Code: t.code, Enhanced: t.enhanced, Public: t.public}
+}
+
+func (e *RefusedError) Error() string { return "refused by rule " + e.Rule.String() }
+
+// Temporary reports whether the peer may try again later.
+func (e *RefusedError) Temporary() bool { return e.Code/100 == 4 }
