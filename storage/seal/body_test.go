@@ -163,7 +163,7 @@ func TestBodyReadInOrderOpensChunksOnce(t *testing.T) {
 
 // A message of any size passes through memory that does not grow with it.
 func TestBodyMemoryIsFlat(t *testing.T) {
-	const size = 64 << 20
+	const size = 32 << 20
 	k, id, piece := NewKey(), testIdentity(), mailText(1<<20)
 	var sealed bytes.Buffer
 	sealed.Grow(size)
