@@ -1,0 +1,47 @@
+// Package imapd serves IMAP (RFC 9051 and RFC 3501) over implicit TLS, port 993.
+//
+// # The guard
+//
+// The protocol is spoken by emersion/go-imap's server, "the library" below. It parses by grammar as it goes: only a
+// parser that stands where a string may stand knows that {310} announces a literal. When it refuses one, or fails just
+// before one, the literal's bytes stay in the stream and are read as the next commands; text that an agent was asked to
+// file then runs with the agent's rights. So no client speaks to the library. Between them stands a net.Conn, the
+// guard, and the idea that carries it is that the library never sees framing that it could get wrong:
+//
+//   - The guard reads one whole command from the client, checks it, and hands the library one line that ends in CR LF
+//     and has no literal in it: each literal of up to 4 KiB becomes a quoted string, which the library's parser takes in
+//     all the same places. (A string with NUL, CR or LF cannot be quoted and is refused: no mailbox name, user name or
+//     header field has one.)
+//   - The one literal left is the message of an APPEND. Its announcement goes to the library as a synchronising one; its
+//     bytes follow only after the library has answered "+", which the guard passes on to a client that waits for it and
+//     keeps from one that does not. Its last byte is held back until the end of the command has been seen, so that
+//     nothing is stored for a command that is about to be refused or whose client has gone.
+//   - The next command is read only when the library asks for more, having written the tagged reply to the one before.
+//     At that moment it is silent, so the guard may speak: it answers ID (RFC 2971), asks for a literal, refuses what
+//     the library must not see, without ever cutting into a response. If the library asks for more and has not replied,
+//     the two no longer agree on where commands end, and the connection is closed.
+//
+// What the client must never be left guessing about is settled in the same place: every command gets exactly one
+// tagged reply, a refused synchronising literal is never asked for, a refused non-synchronising one is read and thrown
+// away by its own count, and where the count cannot be trusted (a bare CR or LF, NUL, a quoted string that does not end,
+// too much to throw away) the connection ends with BAD and BYE.
+//
+// The guard also keeps the clocks (the library's own read deadlines are ignored), counts failed logins, gathers the
+// library's small writes into large ones, and says BYE at a boundary between responses when the server stops or a
+// credential is revoked. It costs an idle connection about a hundred bytes: every buffer goes back to a pool while there
+// is nothing in it.
+//
+// # What a session must know
+//
+//   - Every error that a session returns is an *imap.Error. The library answers any other with NO [SERVERBUG] "Internal
+//     server error", which is also its answer to a number, date or search key that it cannot parse; the guard turns that
+//     one text into BAD, because the mistake is the client's.
+//   - A read error in Append's literal means that the command was refused or the client has gone: store nothing. The
+//     guard never reports a cut literal as io.EOF, which the library would take for the end of the message.
+//   - Idle has returned, and a Poll may have followed, when Close is called, also when the connection broke: the guard
+//     says DONE for a client that has gone.
+//   - imapserver.MatchList takes exponential time for a pattern like *a*a*a*b, and imap.SearchCriteria.And forgets
+//     SMALLER when any of LARGER, SINCE, BEFORE, ON and their SENT forms follows it. NOT and OR nest as deep as 48 KiB
+//     allow, and a FETCH may name a section thousands of times: bound both.
+//   - The library's session tracker is not used (it panics on a number it did not expect): see view.
+package imapd
