@@ -1,11 +1,6 @@
 package message
 
-import (
-	"encoding/base64"
-	"io"
-
-	"golang.org/x/text/transform"
-)
+import "io"
 
 // PartReader reads the body of a part with its transfer encoding removed.
 // Mistakes in the encoding are passed over, never an error: what can be
@@ -29,7 +24,7 @@ func PartReader(view io.ReaderAt, p *Part) io.Reader {
 // (text/html as it is, tags included). Output is at most three times as long
 // as the part's body.
 func TextReader(view io.ReaderAt, p *Part) io.Reader {
-	return transform.NewReader(PartReader(view, p), charsetDecoder(joinedParam(p.Params, "charset")))
+	return charsetReader(joinedParam(p.Params, "charset"), PartReader(view, p))
 }
 
 // decodeChunk is how much a decodingReader reads at a time.
@@ -66,54 +61,53 @@ func (d *decodingReader) Read(p []byte) (int, error) {
 // Padding ends a group, and another group may follow, as in bodies that were
 // glued together.
 type base64Decoder struct {
-	group [4]byte
+	group uint32 // of six bits each
 	n     int
-	clean [decodeChunk]byte
 }
 
 func (d *base64Decoder) decode(dst, src []byte, end bool) []byte {
-	clean := d.clean[:0]
-	flush := func() {
-		whole := len(clean) &^ 3
-		dst, _ = base64.StdEncoding.AppendDecode(dst, clean[:whole])
-		clean = d.clean[:copy(d.clean[:], clean[whole:])]
-	}
-	clean = append(clean, d.group[:d.n]...)
+	group, n := d.group, d.n
 	for _, c := range src {
-		if base64Alphabet[c] {
-			if clean = append(clean, c); len(clean) == cap(clean) {
-				flush()
+		v := base64Values[c]
+		switch {
+		case v < 64:
+			group = group<<6 | uint32(v)
+			if n++; n == 4 {
+				dst = append(dst, byte(group>>16), byte(group>>8), byte(group))
+				n = 0
 			}
-		} else if c == '=' {
-			flush()
-			dst, clean = appendShortGroup(dst, clean), clean[:0]
+		case c == '=':
+			dst = appendShortGroup(dst, group, n)
+			n = 0
 		}
 	}
-	flush()
 	if end {
-		dst, clean = appendShortGroup(dst, clean), clean[:0]
+		dst = appendShortGroup(dst, group, n)
+		n = 0
 	}
-	d.n = copy(d.group[:], clean)
+	d.group, d.n = group, n
 	return dst
 }
 
-// appendShortGroup decodes a last group of two or three characters.
-func appendShortGroup(dst, group []byte) []byte {
-	if len(group) < 2 {
-		return dst
+// appendShortGroup decodes a last group of n characters.
+func appendShortGroup(dst []byte, group uint32, n int) []byte {
+	switch n {
+	case 2:
+		dst = append(dst, byte(group>>4))
+	case 3:
+		dst = append(dst, byte(group>>10), byte(group>>2))
 	}
-	dst, _ = base64.RawStdEncoding.AppendDecode(dst, group)
 	return dst
 }
 
-var base64Alphabet = func() (t [256]bool) {
-	for c := byte('A'); c <= 'Z'; c++ {
-		t[c], t[c+'a'-'A'] = true, true
+// base64Values are the six bits of each character; 0xff is not in the alphabet.
+var base64Values = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 0xff
 	}
-	for c := byte('0'); c <= '9'; c++ {
-		t[c] = true
+	for i, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/" {
+		t[c] = byte(i)
 	}
-	t['+'], t['/'] = true, true
 	return t
 }()
 

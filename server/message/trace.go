@@ -28,8 +28,8 @@ func AppendField(b []byte, name, value string) []byte {
 			start = len(b)
 		}
 		b = append(b, ' ')
-		for len(word) > 990 { // RFC 5322: no line over 998 bytes
-			n := 990
+		for len(word) > 900 { // RFC 5322, section 2.1.1: no line over 998 bytes
+			n := 900
 			for !utf8.RuneStart(word[n]) {
 				n--
 			}
