@@ -74,6 +74,30 @@ func (s *UIDs) Remove(first, last uint32) (removed uint64) {
 	return removed
 }
 
+// Minus returns the UIDs of the set that are not in another.
+func (s UIDs) Minus(other UIDs) UIDs {
+	var rest UIDs
+	for _, r := range s {
+		for len(other) > 0 && other[0].Last < r.First {
+			other = other[1:]
+		}
+		first := uint64(r.First)
+		for _, o := range other {
+			if o.First > r.Last {
+				break
+			}
+			if uint64(o.First) > first {
+				rest = append(rest, UIDRange{uint32(first), o.First - 1})
+			}
+			first = uint64(o.Last) + 1
+		}
+		if first <= uint64(r.Last) {
+			rest = append(rest, UIDRange{uint32(first), r.Last})
+		}
+	}
+	return rest
+}
+
 // Contains reports whether uid is in the set.
 func (s UIDs) Contains(uid uint32) bool {
 	i := sort.Search(len(s), func(i int) bool { return s[i].Last >= uid })
