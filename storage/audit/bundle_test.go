@@ -258,9 +258,9 @@ var edits = []edit{
 }
 
 func TestAU7_EveryEditOfAnEventIsNamed(t *testing.T) {
-	l := aDay(t, 700)
+	l := aDay(t, 350)
 	// The range starts and ends in the middle, so that both proofs have hashes in them.
-	pristine := l.export(t, Export{From: 37, To: 650})
+	pristine := l.export(t, Export{From: 37, To: 320})
 	opts := VerifyOptions{PublicKey: l.signer.PublicKey()}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for n := range 1000 {

@@ -3,7 +3,6 @@ package audit
 import (
 	"bytes"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"iter"
 	"net/netip"
@@ -17,10 +16,10 @@ import (
 
 // aLog is a log in memory: what storage keeps in rows.
 type aLog struct {
+	*memoryTiles
 	signer  *Signer
 	tree    *Tree
 	entries []Entry
-	tiles   map[tileID][]byte
 	notes   []string
 	sizes   []uint64
 }
@@ -35,26 +34,11 @@ func newLog(t testing.TB) *aLog {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &aLog{signer: signer, tiles: map[tileID][]byte{}}
+	l := &aLog{memoryTiles: &memoryTiles{tiles: map[tileID][]byte{}}, signer: signer}
 	if l.tree, err = NewTree(0, nil, l); err != nil {
 		t.Fatal(err)
 	}
 	return l
-}
-
-func (l *aLog) Tile(level int, n uint64) ([]byte, error) {
-	if b, ok := l.tiles[tileID{level, n}]; ok {
-		return b, nil
-	}
-	return nil, errors.New("no such tile")
-}
-
-func (l *aLog) Leaves(from, to uint64) (b []byte, err error) {
-	for _, x := range l.entries[from:to] {
-		h := LeafHash(x.Canonical)
-		b = append(b, h[:]...)
-	}
-	return b, nil
 }
 
 func (l *aLog) Events(from, to uint64) iter.Seq2[Entry, error] {
@@ -86,9 +70,8 @@ func (l *aLog) add(t testing.TB, e *Event) {
 	e.Seq = l.tree.Size()
 	x := Entry{e.Seq, e.Canonical(), e.PersonalBytes()}
 	l.entries = append(l.entries, x)
-	for _, tile := range l.tree.Append(LeafHash(x.Canonical)) {
-		l.tiles[tileID{tile.Level, tile.N}] = tile.Hashes
-	}
+	leaf := LeafHash(x.Canonical)
+	l.store(t, leaf, l.tree.Append(leaf))
 }
 
 func (l *aLog) checkpoint(t testing.TB, at time.Time) string {
