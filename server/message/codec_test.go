@@ -36,6 +36,35 @@ func TestDecodeStructureIsStrict(t *testing.T) {
 	}
 }
 
+// TestDecodeStructureDamaged: a changed byte is refused or gives a sound structure.
+func TestDecodeStructureDamaged(t *testing.T) {
+	for name, raw := range cases(t) {
+		stored := parse(raw).AppendBinary(nil)
+		for i := range stored {
+			for _, x := range []byte{1, 2, 0x80, 0xff} {
+				b := bytes.Clone(stored)
+				b[i] ^= x
+				s, err := DecodeStructure(b)
+				if err != nil {
+					continue
+				}
+				if again, err := DecodeStructure(s.AppendBinary(nil)); err != nil || !reflect.DeepEqual(s, again) {
+					t.Fatalf("%s: byte %d: %v", name, i, err)
+				}
+				parts := 0
+				checkSpans(t, &s.Root, Span{0, s.Size}, 0, &parts)
+			}
+		}
+	}
+}
+
+// TestAtoms: a text that is stored as a number has one number.
+func TestAtoms(t *testing.T) {
+	if len(atomNumbers) != len(atoms) {
+		t.Errorf("%d numbers for %d atoms", len(atomNumbers), len(atoms))
+	}
+}
+
 // TestStoredForm holds the stored bytes: they are in databases.
 func TestStoredForm(t *testing.T) {
 	raw := cases(t)["content-type-mess"]

@@ -19,7 +19,8 @@ const (
 	// DefectHeaderEnd: a header ends without its blank line.
 	DefectHeaderEnd
 	// DefectHeaderTruncated: a header is over MaxHeaderBytes or MaxFields; the
-	// fields behind that point were counted and not interpreted.
+	// fields behind that point were counted and not interpreted. Nothing can be
+	// said of such a message, nor hidden in it: doors refuse it.
 	DefectHeaderTruncated
 	// DefectValueTruncated: a value is over MaxValueBytes, or all values of the
 	// message together are over MaxKeptBytes.

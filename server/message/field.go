@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"iter"
 )
@@ -120,10 +121,16 @@ func Lookup(header []byte, name string) (value string, ok bool) {
 	return "", false
 }
 
-// ReadHeader reads the top header of a parsed message, at most MaxHeaderBytes
-// of it.
+// ErrHeaderLong reports a header over MaxHeaderBytes.
+var ErrHeaderLong = errors.New("message: header is too long")
+
+// ReadHeader reads the top header of a parsed message. One over MaxHeaderBytes
+// is ErrHeaderLong: a part of a header must not be judged as if it were all.
 func ReadHeader(r io.ReaderAt, s *Structure) ([]byte, error) {
-	b := make([]byte, min(s.Header.Len(), MaxHeaderBytes))
+	if s.Header.Len() > MaxHeaderBytes {
+		return nil, ErrHeaderLong
+	}
+	b := make([]byte, s.Header.Len())
 	n, err := r.ReadAt(b, s.Header.Start)
 	if n == len(b) {
 		return b, nil

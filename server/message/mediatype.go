@@ -14,9 +14,12 @@ func tokenChar(c byte) bool {
 	return c > ' ' && c < 0x7f && strings.IndexByte(`()<>@,;:\"/[]?=`, c) < 0
 }
 
-// firstToken is the token that value starts with, after comments and white
-// space, in lower case; empty when there is none or it is too long.
-func firstToken(value string) string {
+// firstToken is the token that value starts with, in lower case.
+func firstToken(value string) string { return strings.ToLower(token(value)) }
+
+// token is the token that value starts with, after comments and white space;
+// empty when there is none or it is too long.
+func token(value string) string {
 	value = skipCFWS(value)
 	n := 0
 	for n < len(value) && tokenChar(value[n]) {
@@ -25,7 +28,7 @@ func firstToken(value string) string {
 	if n > maxToken {
 		return ""
 	}
-	return strings.ToLower(value[:n])
+	return value[:n]
 }
 
 // skipCFWS drops white space and comments from the front (RFC 5322, section 3.2.2).
@@ -167,7 +170,7 @@ func splitLanguages(value string) []string {
 	for value != "" && len(tags) < MaxParams {
 		var tag string
 		tag, value, _ = strings.Cut(value, ",")
-		if tag = firstToken(tag); tag != "" {
+		if tag = token(tag); tag != "" {
 			tags = append(tags, tag)
 		}
 	}

@@ -136,6 +136,10 @@ func TestReadHeader(t *testing.T) {
 	if b, err := ReadHeader(bytes.NewReader(raw), s); err != nil || !bytes.HasSuffix(b, []byte("Subject: hi\r\n\r\n")) {
 		t.Errorf("%q, %v", b, err)
 	}
+	raw = append([]byte("A: "+strings.Repeat("b", MaxHeaderBytes)+"\r\n"), raw...)
+	if _, err := ReadHeader(bytes.NewReader(raw), parse(raw)); err != ErrHeaderLong {
+		t.Errorf("%v", err)
+	}
 	if _, err := ReadHeader(bytes.NewReader(raw[:10]), s); err != io.ErrUnexpectedEOF {
 		t.Errorf("%v", err)
 	}

@@ -197,23 +197,20 @@ func NewPath(local, domain string, smtputf8 bool) (Path, error) {
 }
 
 func parseMailbox(s string) (Path, error) {
-	var local, domain string
+	local, _, _ := strings.Cut(s, "@")
+	ok := checkDotString(local)
+	rest := s[len(local):]
 	if strings.HasPrefix(s, `"`) {
-		var ok bool
-		if local, domain, ok = cutQuotedLocal(s); !ok {
-			return Path{}, &PathError{RuleLocal}
-		}
-	} else {
-		local, domain, _ = strings.Cut(s, "@")
-		if !checkDotString(local) {
-			return Path{}, &PathError{RuleLocal}
-		}
-		domain = s[len(local):]
+		local, rest, ok = cutQuotedLocal(s)
 	}
-	if len(s)-len(domain) > MaxLocal {
+	if !ok {
+		return Path{}, &PathError{RuleLocal}
+	}
+	// In octets as written, quotes and backslashes included.
+	if len(s)-len(rest) > MaxLocal {
 		return Path{}, &PathError{RuleLocalLong}
 	}
-	domain, ok := strings.CutPrefix(domain, "@")
+	domain, ok := strings.CutPrefix(rest, "@")
 	if !ok {
 		return Path{}, &PathError{RuleDomainless}
 	}
