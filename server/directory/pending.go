@@ -14,32 +14,20 @@ import (
 
 // Bounds of what is kept in memory until the next Flush.
 const (
-	maxRefusals = 1024 // kinds of refusals; beyond, networks are no longer told apart
-	maxEnds     = 4096 // ends of sessions; beyond, End writes by itself
-	endsBatch   = 256  // ends that share a transaction
+	maxEnds   = 4096 // ends of sessions; beyond, End writes by itself
+	endsBatch = 256  // ends that share a transaction
 )
 
 // pending is what waits to be written together.
 type pending struct {
-	wake chan struct{} // asks Run to flush before its time
+	wake     chan struct{} // asks Run to flush before its time
+	refusals audit.Refusals
 
-	mu       sync.Mutex
-	refusals map[refusalKind]*refusals
-	ends     []sessionEnd
-	used     map[uuid.UUID]time.Time
+	mu   sync.Mutex
+	ends []sessionEnd
+	used map[uuid.UUID]time.Time
 
 	writing sync.Mutex // one Flush at a time
-}
-
-// refusalKind is what refusals of strangers are aggregated by.
-type refusalKind struct {
-	network       netip.Prefix
-	command, rule string
-}
-
-type refusals struct {
-	count       int64
-	first, last time.Time
 }
 
 type sessionEnd struct {
@@ -49,28 +37,14 @@ type sessionEnd struct {
 }
 
 func newPending() *pending {
-	return &pending{wake: make(chan struct{}, 1), refusals: map[refusalKind]*refusals{}, used: map[uuid.UUID]time.Time{}}
+	return &pending{wake: make(chan struct{}, 1), used: map[uuid.UUID]time.Time{}}
 }
 
 // Refuse counts a refusal of a stranger: by network, command and rule, words of
 // Postern's own. It costs memory for a bounded number of kinds and no write, so
 // that nobody fills the log from outside. // AU-13
 func (d *Directory) Refuse(peer netip.Addr, command, rule string) {
-	p, now := d.pending, d.now()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	kind := refusalKind{network(peer), command, rule}
-	r := p.refusals[kind]
-	if r == nil && len(p.refusals) >= maxRefusals {
-		kind.network = netip.Prefix{}
-		r = p.refusals[kind]
-	}
-	if r == nil {
-		r = &refusals{first: now}
-		p.refusals[kind] = r
-	}
-	r.count++
-	r.last = now
+	d.pending.refusals.Add(d.now(), peer, command, rule)
 }
 
 // End records that a session is over: cause is a word such as "logout",
@@ -81,15 +55,16 @@ func (d *Directory) End(p *Principal, cause string) {
 	q := d.pending
 	q.mu.Lock()
 	q.ends = append(q.ends, sessionEnd{p, cause, d.now()})
-	full := len(q.ends) >= maxEnds
+	n := len(q.ends)
 	q.mu.Unlock()
-	if full {
-		d.flush(context.Background())
-		return
-	}
-	select {
-	case q.wake <- struct{}{}:
-	default:
+	switch {
+	case n >= maxEnds:
+		d.tryFlush(context.Background(), d.now())
+	case n >= endsBatch:
+		select {
+		case q.wake <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -100,17 +75,32 @@ func (p *pending) touch(credential uuid.UUID, at time.Time) {
 	p.used[credential] = at
 }
 
-// Flush writes what waits. What could not be written is kept for the next time.
-func (d *Directory) Flush(ctx context.Context) error {
+// Flush writes all that waits. What could not be written is kept for the next
+// time.
+func (d *Directory) Flush(ctx context.Context) error { return d.flush(ctx, time.Time{}) }
+
+// flush is Flush at a time: refusals are written at most every
+// audit.RefusalsEvery, the rest always.
+func (d *Directory) flush(ctx context.Context, now time.Time) error {
 	d.pending.writing.Lock()
 	defer d.pending.writing.Unlock()
 	if err := d.flushEnds(ctx); err != nil {
 		return err
 	}
-	if err := d.flushRefusals(ctx); err != nil {
+	if err := d.pending.refusals.Flush(now, func(events []audit.Event) error { return d.record(ctx, events) }); err != nil {
 		return err
 	}
 	return d.flushUsed(ctx)
+}
+
+// record writes events that name their own actor.
+func (d *Directory) record(ctx context.Context, events []audit.Event) error {
+	return d.store.Write(ctx, storage.System, func(tx *storage.Tx) error {
+		for _, e := range events {
+			tx.Record(e).Actor = e.Actor
+		}
+		return nil
+	})
 }
 
 func (d *Directory) flushEnds(ctx context.Context) error {
@@ -123,13 +113,11 @@ func (d *Directory) flushEnds(ctx context.Context) error {
 		if n == 0 {
 			return nil
 		}
-		err := d.store.Write(ctx, storage.System, func(tx *storage.Tx) error {
-			for _, s := range batch {
-				s.record(tx)
-			}
-			return nil
-		})
-		if err != nil {
+		events := make([]audit.Event, n)
+		for i, s := range batch {
+			events[i] = s.event()
+		}
+		if err := d.record(ctx, events); err != nil {
 			return err
 		}
 		q.mu.Lock()
@@ -141,58 +129,15 @@ func (d *Directory) flushEnds(ctx context.Context) error {
 	}
 }
 
-func (s sessionEnd) record(tx *storage.Tx) {
-	e := tx.Record(audit.Event{
-		Verb: audit.SessionEnd, Outcome: audit.OK,
+func (s sessionEnd) event() audit.Event {
+	return audit.Event{
+		Verb: audit.SessionEnd, Outcome: audit.OK, Actor: s.p.Actor(),
 		Org: s.p.Credential.Org, Agent: s.p.Agent.ID, Credential: s.p.Credential.ID, Inbox: s.p.Inbox.ID(),
 		Fields: audit.Fields{
 			audit.Word(audit.KeyDoor, s.p.Door), audit.Word(audit.KeyRule, s.cause),
 			audit.Int(audit.KeyMillis, s.at.Sub(s.p.Since).Milliseconds()),
 			audit.Int(audit.KeyCount, s.p.Count.Load()), audit.Time(audit.KeyLast, s.at),
 		},
-	})
-	e.Actor = s.p.Actor()
-}
-
-func (d *Directory) flushRefusals(ctx context.Context) error {
-	q := d.pending
-	q.mu.Lock()
-	batch := q.refusals
-	q.refusals = map[refusalKind]*refusals{}
-	q.mu.Unlock()
-	if len(batch) == 0 {
-		return nil
-	}
-	err := d.store.Write(ctx, storage.System, func(tx *storage.Tx) error {
-		for kind, r := range batch {
-			e := tx.Record(audit.Event{Verb: audit.StrangersRefused, Outcome: audit.Refused, Fields: audit.Fields{
-				audit.Word(audit.KeyCommand, kind.command), audit.Word(audit.KeyRule, kind.rule),
-				audit.Int(audit.KeyCount, r.count), audit.Time(audit.KeyFirst, r.first), audit.Time(audit.KeyLast, r.last),
-			}})
-			e.Actor.Kind = audit.Stranger
-			if kind.network.IsValid() {
-				e.Personal = audit.Fields{audit.Text(audit.KeyNetwork, kind.network.String())}
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		q.putBack(batch)
-	}
-	return err
-}
-
-// putBack keeps refusals that could not be written.
-func (p *pending) putBack(batch map[refusalKind]*refusals) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for kind, old := range batch {
-		if r := p.refusals[kind]; r != nil {
-			r.count += old.count
-			r.first = old.first
-			continue
-		}
-		p.refusals[kind] = old
 	}
 }
 

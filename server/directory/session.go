@@ -39,13 +39,25 @@ func newRegistry() *registry {
 func (r *registry) enter(p *Principal) (rule string, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, id := range []uuid.UUID{p.Credential.ID, p.Agent.ID} {
-		if rule, dead := r.dead[id]; dead {
-			return rule, false
-		}
+	if rule, dead := r.deadRule(p); dead {
+		return rule, false
 	}
 	r.sessions[p.Session] = &session{principal: p}
 	return "", true
+}
+
+// ended says whether a session's credential or agent was ended, and by what rule.
+func (r *registry) ended(p *Principal) (rule string, dead bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.deadRule(p)
+}
+
+func (r *registry) deadRule(p *Principal) (rule string, dead bool) {
+	if rule, dead = r.dead[p.Credential.ID]; !dead {
+		rule, dead = r.dead[p.Agent.ID]
+	}
+	return rule, dead
 }
 
 // cut marks an agent or credential as ended and ends its sessions. It returns
@@ -108,23 +120,16 @@ func (d *Directory) Register(p *Principal, kill func(reason string)) (unregister
 	if ok {
 		s.kill = kill
 	}
-	reason := r.reason(p)
+	reason, dead := r.deadRule(p)
 	r.mu.Unlock()
 	if !ok {
+		if !dead {
+			reason = "expired"
+		}
 		kill(reason)
 		return func() {}
 	}
 	return func() { d.registry.leave(p.Session) }
-}
-
-// reason says why a session is no longer in the registry.
-func (r *registry) reason(p *Principal) string {
-	for _, id := range []uuid.UUID{p.Credential.ID, p.Agent.ID} {
-		if rule, dead := r.dead[id]; dead {
-			return rule
-		}
-	}
-	return "expired"
 }
 
 func (r *registry) leave(id uuid.UUID) {

@@ -156,7 +156,8 @@ CREATE TABLE receipt (
 ) WITHOUT ROWID;
 CREATE INDEX receipt_at ON receipt (at);
 
--- One row for each recipient of a submitted message.
+-- One row for each recipient of a submitted message, until it is settled. due
+-- of a leased row is the end of the lease.
 CREATE TABLE outgoing (
     id          BLOB PRIMARY KEY,
     org         BLOB NOT NULL,
@@ -165,17 +166,27 @@ CREATE TABLE outgoing (
     version     BIGINT NOT NULL,
     event       BLOB NOT NULL,
     state       BIGINT NOT NULL,
+    local       BIGINT NOT NULL,
     body        BIGINT NOT NULL,
     dest_hash   BLOB NOT NULL,
     created     BIGINT NOT NULL,
     due         BIGINT NOT NULL,
     attempts    BIGINT NOT NULL,
+    code        BIGINT NOT NULL,
     lease_owner BLOB,
-    lease_until BIGINT NOT NULL,
     sealed      BLOB NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX outgoing_due ON outgoing (state, due);
-CREATE INDEX outgoing_message ON outgoing (message);
+CREATE INDEX outgoing_due ON outgoing (state, local, due);
+CREATE INDEX outgoing_inbox ON outgoing (state, local, inbox, due);
+CREATE INDEX outgoing_message ON outgoing (message, dest_hash);
+
+-- Which message an agent's idempotency key stands for, for a day.
+CREATE TABLE idempotency (
+    hash    BLOB PRIMARY KEY,
+    message BLOB NOT NULL,
+    at      BIGINT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX idempotency_at ON idempotency (at);
 
 -- What each credential has read of each mailbox, as merged UID ranges, a row for
 -- each 4096 UIDs.

@@ -1,0 +1,127 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// DueOutgoing is a row of the queue whose time has come, before it is leased
+// and opened: ids and a keyed hash, enough to choose fairly.
+type DueOutgoing struct {
+	ID, Org, Inbox, Message uuid.UUID
+	Destination             string // keyed hash of the recipient's domain
+}
+
+const dueColumns = "id, org, inbox, message, dest_hash"
+
+// DueOutgoing lists what is due in one lane of the queue (local or not), the
+// longest due first, at most limit rows.
+func (s *Store) DueOutgoing(ctx context.Context, local bool, at time.Time, limit int) ([]DueOutgoing, error) {
+	return s.due(ctx, "state = $1 AND local = $2 AND due <= $3 ORDER BY due, id LIMIT $4",
+		int64(OutgoingQueued), local, micros(at), limit)
+}
+
+// DueOutgoingOf lists what is due of one inbox in one lane.
+func (s *Store) DueOutgoingOf(ctx context.Context, local bool, inbox uuid.UUID, at time.Time, limit int) ([]DueOutgoing, error) {
+	return s.due(ctx, "state = $1 AND local = $2 AND inbox = $3 AND due <= $4 ORDER BY due, id LIMIT $5",
+		int64(OutgoingQueued), local, inbox[:], micros(at), limit)
+}
+
+// DueOutgoingWith lists what is due of the same message to the same
+// destination: recipients that share a transaction (RFC 5321, section 3.6.1).
+func (s *Store) DueOutgoingWith(ctx context.Context, d DueOutgoing, at time.Time, limit int) ([]DueOutgoing, error) {
+	return s.due(ctx, "message = $1 AND dest_hash = $2 AND state = $3 AND due <= $4 ORDER BY id LIMIT $5",
+		d.Message[:], []byte(d.Destination), int64(OutgoingQueued), micros(at), limit)
+}
+
+func (s *Store) due(ctx context.Context, where string, args ...any) (due []DueOutgoing, err error) {
+	err = s.read(ctx, func(r *reads) error {
+		rows, err := r.rows("SELECT "+dueColumns+" FROM outgoing WHERE "+where, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var d DueOutgoing
+			var hash []byte
+			if err := rows.Scan(&d.ID, &d.Org, &d.Inbox, &d.Message, &hash); err != nil {
+				return classify(err)
+			}
+			d.Destination = string(hash)
+			due = append(due, d)
+		}
+		return classify(rows.Err())
+	})
+	return due, err
+}
+
+// NextSender finds the first inbox after another that has rows in a lane, due
+// or not: the step of a walk that passes over any number of rows of one inbox.
+func (s *Store) NextSender(ctx context.Context, local bool, after uuid.UUID) (inbox uuid.UUID, ok bool, err error) {
+	err = s.read(ctx, func(r *reads) error {
+		err := found(r.row("SELECT inbox FROM outgoing WHERE state = $1 AND local = $2 AND inbox > $3 ORDER BY inbox LIMIT 1",
+			int64(OutgoingQueued), local, after[:]).Scan(&inbox))
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		ok = err == nil
+		return err
+	})
+	return inbox, ok, err
+}
+
+// NextOutgoing is the earliest time at which a row of a lane is due.
+func (s *Store) NextOutgoing(ctx context.Context, local bool) (at time.Time, ok bool, err error) {
+	err = s.read(ctx, func(r *reads) error {
+		var due int64
+		err := found(r.row("SELECT due FROM outgoing WHERE state = $1 AND local = $2 ORDER BY due LIMIT 1",
+			int64(OutgoingQueued), local).Scan(&due))
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		at, ok = fromMicros(due), err == nil
+		return err
+	})
+	return at, ok, err
+}
+
+// LeaseOutgoing takes rows for an attempt: it counts the attempt and moves their
+// time to the end of the lease, so that nobody else takes them before. Rows that
+// are not due any more are left out of what it returns.
+func (u *Upkeep) LeaseOutgoing(owner uuid.UUID, until time.Time, ids []uuid.UUID) (taken []uuid.UUID, err error) {
+	for _, id := range ids {
+		n, err := u.tx.execN("UPDATE outgoing SET attempts = attempts + 1, due = $1, lease_owner = $2 WHERE id = $3 AND state = $4 AND due <= $5",
+			micros(until), owner[:], id[:], int64(OutgoingQueued), micros(u.tx.now))
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			taken = append(taken, id)
+		}
+	}
+	return taken, nil
+}
+
+// ReturnOutgoing gives leased rows back without an attempt having been made:
+// they are due at the given time and the attempt is not counted.
+func (u *Upkeep) ReturnOutgoing(owner uuid.UUID, due time.Time, ids []uuid.UUID) error {
+	for _, id := range ids {
+		err := u.tx.exec("UPDATE outgoing SET attempts = attempts - 1, due = $1, lease_owner = NULL WHERE id = $2 AND lease_owner = $3",
+			micros(due), id[:], owner[:])
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TakeOverOutgoing ends the leases of processes that are dead, which all others
+// are: one process has the data directory. Their rows are due now. Returns how
+// many there were.
+func (u *Upkeep) TakeOverOutgoing(owner uuid.UUID) (int64, error) {
+	return u.tx.execN("UPDATE outgoing SET due = $1, lease_owner = NULL WHERE lease_owner IS NOT NULL AND lease_owner <> $2",
+		micros(u.tx.now), owner[:])
+}
