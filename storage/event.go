@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -142,19 +143,12 @@ func (s *Store) Events(ctx context.Context, q EventQuery) ([]audit.Event, error)
 	}
 	var sealed []sealedEvent
 	err = s.read(ctx, func(r *reads) error {
-		rows, err := r.rows("SELECT seq, id, org, inbox, canonical, sealed FROM event WHERE "+where, args...)
+		rows, err := r.rows("SELECT "+eventColumns+" FROM event WHERE "+where, args...)
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
-		for rows.Next() {
-			var e sealedEvent
-			if err := rows.Scan(&e.seq, &e.id, &e.org, &e.inbox, &e.canonical, &e.sealed); err != nil {
-				return classify(err)
-			}
-			sealed = append(sealed, e)
-		}
-		return classify(rows.Err())
+		sealed, err = scanEvents(rows)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -255,6 +249,21 @@ type sealedEvent struct {
 	org, inbox uuid.NullUUID
 	canonical  []byte
 	sealed     []byte
+}
+
+// eventColumns are what scanEvents wants.
+const eventColumns = "seq, id, org, inbox, canonical, sealed"
+
+func scanEvents(rows *sql.Rows) (events []sealedEvent, err error) {
+	defer rows.Close()
+	for rows.Next() {
+		var e sealedEvent
+		if err := rows.Scan(&e.seq, &e.id, &e.org, &e.inbox, &e.canonical, &e.sealed); err != nil {
+			return nil, classify(err)
+		}
+		events = append(events, e)
+	}
+	return events, classify(rows.Err())
 }
 
 // openEvent decodes a row; personal fields whose key was destroyed stay away.

@@ -281,13 +281,12 @@ func (s *Store) extends(ctx context.Context, text string) *RollbackError {
 		broken.Cause = "events are missing at its end"
 		return broken
 	}
-	root, err := audit.RootAt(cp.Size, s.Tiles(ctx), tree.Size())
+	hashes, err := audit.NewHashes(tree.Size(), s.Tiles(ctx))
+	if err == nil {
+		err = hashes.Extends(cp)
+	}
 	if err != nil {
 		broken.Cause = err.Error()
-		return broken
-	}
-	if root != cp.Root {
-		broken.Cause = "an event before it was changed"
 		return broken
 	}
 	return nil

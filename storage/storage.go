@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -68,6 +69,7 @@ type Store struct {
 	events   seal.Key // personal fields of events that belong to no organization
 	signer   *signer
 
+	closed  atomic.Bool
 	clockMu sync.Mutex
 	clock   clockWatch
 }
@@ -95,7 +97,7 @@ var (
 // (*[seal.WrongKeyError]), a newer schema (*[SchemaError]), a directory that
 // another process has open (ErrLocked) and a log that does not extend the
 // witness's checkpoint (*[RollbackError]).
-func Open(ctx context.Context, cfg Config) (s *Store, err error) {
+func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -105,24 +107,24 @@ func Open(ctx context.Context, cfg Config) (s *Store, err error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s = &Store{cfg: cfg, log: cfg.Log, feed: newFeed()}
+	s := &Store{cfg: cfg, log: cfg.Log, feed: newFeed()}
 	s.space = space{dir: cfg.Dir, reserve: cfg.Reserve}
-	defer func() {
-		if err != nil {
-			s.closeFiles()
-			s = nil
-		}
-	}()
-	if err := s.openFiles(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.openLog(ctx); err != nil {
-		return nil, err
-	}
-	if _, err := s.SweepBodies(ctx); err != nil {
+	if err := s.open(ctx); err != nil {
+		s.closeFiles()
 		return nil, err
 	}
 	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) error {
+	if err := s.openFiles(ctx); err != nil {
+		return err
+	}
+	if err := s.openLog(ctx); err != nil {
+		return err
+	}
+	_, err := s.SweepBodies(ctx)
+	return err
 }
 
 // openFiles takes the directory and opens both databases.
@@ -186,6 +188,9 @@ func (s *Store) Close() error {
 func (s *Store) Abandon() error { return s.closeFiles() }
 
 func (s *Store) closeFiles() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
 	var errs []error
 	if s.writer != nil {
 		errs = append(errs, s.writer.close())
