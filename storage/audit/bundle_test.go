@@ -5,7 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +37,53 @@ func TestAU7_BundleVerifies(t *testing.T) {
 	r = verify(t, whole, VerifyOptions{PublicKey: l.signer.PublicKey(), Checkpoint: kept})
 	if !r.OK() || !r.Compared {
 		t.Errorf("with a checkpoint kept elsewhere: compared %v\n%s", r.Compared, problems(r))
+	}
+}
+
+// aShortLog has five events, one without its personal half, and two checkpoints.
+func aShortLog(t testing.TB) *aLog {
+	l := newLog(t)
+	for i := range 5 {
+		at := epoch.Add(time.Duration(i) * time.Minute)
+		if i == 2 {
+			l.add(t, heartbeat(i, at))
+			l.checkpoint(t, at)
+			continue
+		}
+		l.add(t, received(i, at))
+	}
+	l.entries[3].Personal = nil
+	l.checkpoint(t, epoch.Add(5*time.Minute))
+	return l
+}
+
+var shortExports = map[string]Export{
+	"whole":    {From: 0, To: 4},
+	"range":    {From: 1, To: 3},
+	"filtered": {From: 0, To: 5, Keep: func(e *Event) bool { return e.Verb == MessageReceived }},
+}
+
+// Exports that people keep must verify for as long as they keep them: these files were written once.
+func TestBundleGolden(t *testing.T) {
+	l := aShortLog(t)
+	for name, x := range shortExports {
+		got := l.export(t, x)
+		file := filepath.Join("testdata", "bundle", name+".jsonl")
+		if *update {
+			if err := os.WriteFile(file, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s: an export writes\n%swant\n%s", name, got, want)
+		}
+		if r := verify(t, want, VerifyOptions{PublicKey: l.signer.PublicKey(), Strict: true}); !r.OK() {
+			t.Errorf("%s:\n%s", name, problems(r))
+		}
 	}
 }
 
@@ -335,7 +385,6 @@ func TestAU7_DroppedAndSwappedCheckpoints(t *testing.T) {
 func TestAU7_KeptCheckpointTellsAForgerWithTheKey(t *testing.T) {
 	honest := aDay(t, 400)
 	forged := newLog(t)
-	forged.signer = honest.signer
 	for i, x := range honest.entries {
 		e, err := DecodeEvent(x.Canonical, x.Personal)
 		if err != nil {
@@ -362,7 +411,9 @@ func TestAU7_KeptCheckpointTellsAForgerWithTheKey(t *testing.T) {
 }
 
 func TestVerifyBundleKeptCheckpointOutside(t *testing.T) {
-	l := aDay(t, 500)
+	l, other := aDay(t, 500), newLog(t)
+	other.signer = otherKey(t)
+	strange := other.checkpoint(t, epoch)
 	for _, c := range []struct {
 		x    Export
 		kept string
@@ -370,7 +421,7 @@ func TestVerifyBundleKeptCheckpointOutside(t *testing.T) {
 	}{
 		{Export{From: 0, To: 300, Checkpoint: l.notes[2]}, l.notes[4], "events 300 to 499 (line 304): missing: the checkpoint that was kept is of a longer log"},
 		{Export{From: 250, To: 300, Checkpoint: l.notes[2]}, l.notes[0], "line 52: the checkpoint that was kept is of 100 events, which this range does not contain: it was not compared"},
-		{Export{From: 0, To: 100, Checkpoint: l.notes[0]}, aDay(t, 100).notes[0], "audit: the checkpoint to compare with: audit: not a checkpoint signed by this key: note has no verifiable signatures"},
+		{Export{From: 0, To: 100, Checkpoint: l.notes[0]}, strange, "audit: the checkpoint to compare with: audit: not a checkpoint signed by this key: note has no verifiable signatures"},
 	} {
 		r, err := VerifyBundle(bytes.NewReader(l.export(t, c.x)), VerifyOptions{PublicKey: l.signer.PublicKey(), Checkpoint: c.kept})
 		got := strings.TrimSpace(problems(r))
@@ -384,8 +435,8 @@ func TestVerifyBundleKeptCheckpointOutside(t *testing.T) {
 }
 
 func TestVerifyBundleAnotherKey(t *testing.T) {
-	l, other := aDay(t, 10), newLog(t)
-	r := verify(t, l.export(t, Export{To: 10}), VerifyOptions{PublicKey: other.signer.PublicKey()})
+	l := aDay(t, 10)
+	r := verify(t, l.export(t, Export{To: 10}), VerifyOptions{PublicKey: otherKey(t).PublicKey()})
 	if r.OK() || !strings.Contains(r.Problems[0].What, "another key") {
 		t.Errorf("%s", problems(r))
 	}
@@ -410,12 +461,12 @@ func TestWriteBundleNamesWhatIsWrongInTheStore(t *testing.T) {
 }
 
 func FuzzVerifyBundle(f *testing.F) {
-	l := aDay(f, 30)
+	l := aShortLog(f)
 	key := l.signer.PublicKey()
-	for _, x := range []Export{{To: 30}, {From: 3, To: 20}, {To: 30, Keep: func(e *Event) bool { return e.Seq%2 == 0 }}} {
+	for _, x := range shortExports {
 		f.Add(l.export(f, x))
 	}
-	pristine := l.export(f, Export{To: 30})
+	pristine := l.export(f, shortExports["whole"])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := VerifyBundle(bytes.NewReader(b), VerifyOptions{PublicKey: key})
 		if err != nil {
@@ -428,7 +479,7 @@ func FuzzVerifyBundle(f *testing.F) {
 			t.Fatal(err)
 		}
 		// Nobody without the signing key makes a bundle of the whole that is not the one.
-		if r.OK() && r.From == 0 && r.To == 30 && !r.Filtered && r.Redacted == 0 && !bytes.Equal(b, pristine) {
+		if r.OK() && r.From == 0 && r.To == 4 && !r.Filtered && r.Redacted == 0 && !bytes.Equal(b, pristine) {
 			t.Errorf("accepted an edited bundle: %s", b)
 		}
 	})
@@ -437,9 +488,12 @@ func FuzzVerifyBundle(f *testing.F) {
 func BenchmarkWriteBundle100k(b *testing.B) {
 	l := aDay(b, 100_000)
 	b.ResetTimer()
+	b.SetBytes(int64(len(l.export(b, Export{To: 100_000}))))
+	b.ReportAllocs()
 	for b.Loop() {
-		n := len(l.export(b, Export{To: 100_000}))
-		b.SetBytes(int64(n))
+		if err := WriteBundle(io.Discard, l, Export{To: 100_000, Checkpoint: l.notes[len(l.notes)-1]}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 
@@ -447,6 +501,7 @@ func BenchmarkVerifyBundle100k(b *testing.B) {
 	l := aDay(b, 100_000)
 	bundle := l.export(b, Export{To: 100_000})
 	b.SetBytes(int64(len(bundle)))
+	b.ReportAllocs()
 	for b.Loop() {
 		if r := verify(b, bundle, VerifyOptions{PublicKey: l.signer.PublicKey()}); !r.OK() {
 			b.Fatal(problems(r))

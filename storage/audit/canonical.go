@@ -59,7 +59,10 @@ func (e *Event) PersonalBytes() []byte {
 	if !e.hasPersonal() {
 		return nil
 	}
-	b := make([]byte, 0, 128+64*len(e.Personal))
+	return e.appendPersonal(make([]byte, 0, 64+48*len(e.Personal)))
+}
+
+func (e *Event) appendPersonal(b []byte) []byte {
 	b = append(b, e.Salt[:]...)
 	b = appendBytes(b, network(e.Actor))
 	b = appendBytes(b, []byte(e.Actor.Name))

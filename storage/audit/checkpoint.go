@@ -102,16 +102,16 @@ func (c Checkpoint) Covers(size uint64, until time.Time) bool {
 // only what the note claims. A note has its one form here: no line that no signature needs, no second way to write one.
 func readNote(text string, v Verifier) (c Checkpoint, key string, err error) {
 	if v != nil {
-		if c, err = OpenCheckpoint(text, v); err != nil {
+		if _, err := OpenCheckpoint(text, v); err != nil {
 			return Checkpoint{}, "", err
 		}
 	}
-	n, err := note.Open([]byte(text), note.VerifierList())
+	_, err = note.Open([]byte(text), note.VerifierList())
 	var unverified *note.UnverifiedNoteError
-	if !errors.As(err, &unverified) {
+	if len(text) > MaxNote || !errors.As(err, &unverified) {
 		return Checkpoint{}, "", ErrCheckpoint
 	}
-	n = unverified.Note
+	n := unverified.Note
 	if c, err = parseCheckpoint(n.Text); err != nil {
 		return Checkpoint{}, "", err
 	}

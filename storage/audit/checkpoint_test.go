@@ -28,8 +28,7 @@ func TestCheckpoint(t *testing.T) {
 			t.Errorf("byte %d: %q was accepted", i, b)
 		}
 	}
-	other := newLog(t)
-	stranger, _ := OpenVerifier(other.signer.PublicKey())
+	stranger, _ := OpenVerifier(otherKey(t).PublicKey())
 	if _, err := OpenCheckpoint(text, stranger); !errors.Is(err, ErrCheckpoint) {
 		t.Errorf("with another key: %v", err)
 	}

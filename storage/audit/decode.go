@@ -30,23 +30,21 @@ func DecodeEvent(canonical, personal []byte) (*Event, error) {
 	e := new(Event)
 	d := cursor{b: canonical}
 	d.event(e)
-	if d.bad || len(d.b) != 0 {
+	if d.bad || len(d.b) != 0 || !bytes.Equal(e.encode(), canonical) {
 		return nil, ErrCanonical
 	}
-	if personal != nil {
-		if e.commitment == nil || commit(personal) != *e.commitment {
-			return nil, ErrCommitment
-		}
-		d = cursor{b: personal}
-		d.personal(e)
-		if d.bad || len(d.b) != 0 || !bytes.Equal(e.PersonalBytes(), personal) {
-			return nil, ErrCanonical
-		}
-		e.commitment = nil
+	if personal == nil {
+		return e, nil
 	}
-	if !bytes.Equal(e.encode(), canonical) {
+	if e.commitment == nil || commit(personal) != *e.commitment {
+		return nil, ErrCommitment
+	}
+	d = cursor{b: personal}
+	d.personal(e)
+	if d.bad || len(d.b) != 0 || !bytes.Equal(e.PersonalBytes(), personal) {
 		return nil, ErrCanonical
 	}
+	e.commitment = nil
 	return e, nil
 }
 

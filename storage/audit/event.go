@@ -129,7 +129,8 @@ func (e *Event) hasPersonal() bool {
 func (e *Event) Commitment() (sum [32]byte, ok bool) {
 	switch {
 	case e.hasPersonal():
-		return commit(e.PersonalBytes()), true
+		var buf [512]byte // enough for most, and not on the heap
+		return commit(e.appendPersonal(buf[:0])), true
 	case e.commitment != nil:
 		return *e.commitment, true
 	}
@@ -206,12 +207,28 @@ func isTable(s string) bool {
 }
 
 func (e *Event) checkSize() error {
-	// Only many long values reach the bound, so that the bytes are counted only when they might.
-	if len(e.Fields) < 2 && len(e.Personal) < 16 && len(e.Writes) < 64 {
+	// Head, ids and commitment take less than 300 bytes, a write less than 150 and its id; a field takes its text and
+	// less than 20. Only when that might be too much are the bytes counted.
+	if 300+214*len(e.Writes)+textSize(e.Fields) <= MaxCanonical &&
+		100+len(e.Actor.Name)+textSize(e.Personal) <= MaxSealed {
 		return nil
 	}
 	if len(e.encode()) > MaxCanonical || len(e.PersonalBytes()) > MaxSealed {
 		return fmt.Errorf("audit: %s is too large", e.Verb)
 	}
 	return nil
+}
+
+// textSize is no less than the bytes that fields take. A UID set takes less than its text.
+func textSize(fields Fields) (n int) {
+	for _, f := range fields {
+		n += 20
+		switch v := f.Value.(type) {
+		case string:
+			n += len(v)
+		case []byte:
+			n += len(v)
+		}
+	}
+	return n
 }

@@ -24,13 +24,12 @@ type aLog struct {
 	sizes   []uint64
 }
 
+// testKey signs the logs of these tests, so that golden bundles and what a fuzzer found stay valid. It signs nothing else.
+const testKey = "PRIVATE+KEY+mail.example.com/audit+9663c220+ARcOZ+HREoZ1y53dsjmUZca+XghcNIsYXsL006Pf5vUD"
+
 func newLog(t testing.TB) *aLog {
 	t.Helper()
-	private, _, err := NewSigner("mail.example.com/audit")
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := OpenSigner(private)
+	signer, err := OpenSigner(testKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +81,20 @@ func (l *aLog) checkpoint(t testing.TB, at time.Time) string {
 	}
 	l.notes, l.sizes = append(l.notes, text), append(l.sizes, l.tree.Size())
 	return text
+}
+
+// otherKey makes a key of the same name.
+func otherKey(t testing.TB) *Signer {
+	t.Helper()
+	private, _, err := NewSigner("mail.example.com/audit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := OpenSigner(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func (l *aLog) export(t testing.TB, x Export) []byte {
