@@ -15,19 +15,27 @@ type DueOutgoing struct {
 	Destination             string // keyed hash of the recipient's domain
 }
 
+// laneOf is the column "local": 1 for our own inboxes, 0 for the world.
+func laneOf(local bool) int64 {
+	if local {
+		return 1
+	}
+	return 0
+}
+
 const dueColumns = "id, org, inbox, message, dest_hash"
 
 // DueOutgoing lists what is due in one lane of the queue (local or not), the
 // longest due first, at most limit rows.
 func (s *Store) DueOutgoing(ctx context.Context, local bool, at time.Time, limit int) ([]DueOutgoing, error) {
 	return s.due(ctx, "state = $1 AND local = $2 AND due <= $3 ORDER BY due, id LIMIT $4",
-		int64(OutgoingQueued), local, micros(at), limit)
+		int64(OutgoingQueued), laneOf(local), micros(at), limit)
 }
 
 // DueOutgoingOf lists what is due of one inbox in one lane.
 func (s *Store) DueOutgoingOf(ctx context.Context, local bool, inbox uuid.UUID, at time.Time, limit int) ([]DueOutgoing, error) {
 	return s.due(ctx, "state = $1 AND local = $2 AND inbox = $3 AND due <= $4 ORDER BY due, id LIMIT $5",
-		int64(OutgoingQueued), local, inbox[:], micros(at), limit)
+		int64(OutgoingQueued), laneOf(local), inbox[:], micros(at), limit)
 }
 
 // DueOutgoingWith lists what is due of the same message to the same
@@ -35,6 +43,11 @@ func (s *Store) DueOutgoingOf(ctx context.Context, local bool, inbox uuid.UUID, 
 func (s *Store) DueOutgoingWith(ctx context.Context, d DueOutgoing, at time.Time, limit int) ([]DueOutgoing, error) {
 	return s.due(ctx, "message = $1 AND dest_hash = $2 AND state = $3 AND due <= $4 ORDER BY id LIMIT $5",
 		d.Message[:], []byte(d.Destination), int64(OutgoingQueued), micros(at), limit)
+}
+
+// EndedHolds lists rows of all organizations whose hold has reached its end.
+func (s *Store) EndedHolds(ctx context.Context, at time.Time, limit int) ([]DueOutgoing, error) {
+	return s.due(ctx, "state = $1 AND local IN (0, 1) AND due <= $2 ORDER BY due, id LIMIT $3", int64(OutgoingHeld), micros(at), limit)
 }
 
 func (s *Store) due(ctx context.Context, where string, args ...any) (due []DueOutgoing, err error) {
@@ -63,7 +76,7 @@ func (s *Store) due(ctx context.Context, where string, args ...any) (due []DueOu
 func (s *Store) NextSender(ctx context.Context, local bool, after uuid.UUID) (inbox uuid.UUID, ok bool, err error) {
 	err = s.read(ctx, func(r *reads) error {
 		err := found(r.row("SELECT inbox FROM outgoing WHERE state = $1 AND local = $2 AND inbox > $3 ORDER BY inbox LIMIT 1",
-			int64(OutgoingQueued), local, after[:]).Scan(&inbox))
+			int64(OutgoingQueued), laneOf(local), after[:]).Scan(&inbox))
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
@@ -78,7 +91,7 @@ func (s *Store) NextOutgoing(ctx context.Context, local bool) (at time.Time, ok 
 	err = s.read(ctx, func(r *reads) error {
 		var due int64
 		err := found(r.row("SELECT due FROM outgoing WHERE state = $1 AND local = $2 ORDER BY due LIMIT 1",
-			int64(OutgoingQueued), local).Scan(&due))
+			int64(OutgoingQueued), laneOf(local)).Scan(&due))
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -92,21 +93,37 @@ func (tx *Tx) CreateOutgoing(e *audit.Event, o *Outgoing, body BodyRef, destinat
 	}
 	return tx.exec(`INSERT INTO outgoing (id, org, inbox, message, version, event, state, local, body, dest_hash, created, due, attempts, code, sealed)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, 0, 0, $12)`,
-		o.ID[:], o.Org[:], o.Inbox[:], o.Message[:], o.Version, o.Event[:], int64(o.State), o.Local, o.BodyNo,
+		o.ID[:], o.Org[:], o.Inbox[:], o.Message[:], o.Version, o.Event[:], int64(o.State), laneOf(o.Local), o.BodyNo,
 		orgKey.Hash("destination", []byte(destination))[:16], micros(o.Created), sealed)
 }
 
-// UpdateOutgoing writes the state of a row that was read before; ErrConflict
-// when it was written or settled in between. A row that is queued again is due now.
+// UpdateOutgoing writes the state of a row that was read before. One that is
+// queued again is due now; one that is held, at its end. ErrConflict when it was
+// written or settled in between, or an attempt is under way.
 func (tx *Tx) UpdateOutgoing(e *audit.Event, o *Outgoing) error {
 	was := o.Version
 	sealed, err := tx.sealRecord(e, "outgoing", o)
 	if err != nil {
 		return err
 	}
-	n, err := tx.execN("UPDATE outgoing SET version = $1, event = $2, state = $3, due = $4, lease_owner = NULL, sealed = $5 WHERE id = $6 AND version = $7",
-		o.Version, o.Event[:], int64(o.State), micros(tx.now), sealed, o.ID[:], was)
+	o.Due = tx.now
+	if o.State == OutgoingHeld {
+		o.Due = o.Expires
+	}
+	n, err := tx.execN("UPDATE outgoing SET version = $1, event = $2, state = $3, due = $4, sealed = $5 WHERE id = $6 AND version = $7 AND lease_owner IS NULL",
+		o.Version, o.Event[:], int64(o.State), micros(o.Due), sealed, o.ID[:], was)
 	return changed(n, err)
+}
+
+// OutgoingIdle fails with ErrConflict when an attempt is under way for a row, or
+// it is not the one that was read.
+func (tx *Tx) OutgoingIdle(o *Outgoing) error {
+	var one int
+	err := found(tx.row("SELECT 1 FROM outgoing WHERE id = $1 AND version = $2 AND lease_owner IS NULL", o.ID[:], o.Version).Scan(&one))
+	if errors.Is(err, ErrNotFound) {
+		return ErrConflict
+	}
+	return err
 }
 
 // SettleOutgoing removes a row whose recipient was delivered, failed or given

@@ -1,0 +1,43 @@
+package delivery
+
+import (
+	"strings"
+
+	"postern/server/message"
+)
+
+// block is the header block that stands in front of the message in every view of
+// it. All recipients of one message see the same, so that the recipient stands
+// in Received only when there is one: others must not show (RFC 5321, section
+// 7.2).
+func (in *Inbound) block(m *mail) []byte {
+	b := message.AppendReturnPath(nil, m.r.From)
+	if m.r.With != "" { // RFC 5321, section 4.4; what was made here travelled over no hop
+		received := message.Received{
+			Helo: m.r.HELO, Addr: m.r.Remote.Addr(), By: in.o.Hostname, With: m.r.With,
+			TLS: strings.TrimSpace(m.r.TLS + " " + m.r.Cipher), ID: m.id.String(), Time: in.o.Now().UTC(),
+		}
+		if len(m.r.To) == 1 {
+			received.For = m.r.To[0].Path
+		}
+		b = received.Append(b)
+	}
+	b = message.AppendField(b, "Authentication-Results", in.o.Hostname+"; none") // RFC 8601, section 2.2
+	return message.AppendField(b, "Postern-Verdict", "v=1; verdict="+verdictWord(m.verdict)+"; id="+m.id.String())
+}
+
+// hides says which fields of a received message no view shows: those with which
+// a stranger would speak as Postern or to an agent's tools, results of
+// authentication in our name (RFC 8601, section 5), and a return path other than
+// the real one.
+func (in *Inbound) hides(f message.Field) bool {
+	switch {
+	case f.HasPrefix("postern-"), f.HasPrefix("agent-"), f.Is("idempotency-key"), f.Is("return-path"):
+		return true
+	case f.Is("authentication-results"):
+		// The id may hide behind comments and quotes; a field that names us
+		// anywhere is not worth the doubt.
+		return strings.Contains(strings.ToLower(f.Value()), strings.ToLower(in.o.Hostname))
+	}
+	return false
+}

@@ -1,0 +1,124 @@
+package delivery
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/google/uuid"
+
+	"postern/server/directory"
+	"postern/server/message"
+	"postern/server/policy"
+	"postern/storage"
+	"postern/storage/audit"
+)
+
+// Options are what delivery needs. Hostname is required.
+type Options struct {
+	// Hostname is ours: in Received, and as the authserv-id of RFC 8601.
+	Hostname string
+	Now      func() time.Time // nil: time.Now
+	Log      *slog.Logger     // nil: nothing is logged
+}
+
+// Inbound delivers messages. It is safe for concurrent use.
+type Inbound struct {
+	store *storage.Store
+	dir   *directory.Directory
+	o     Options
+}
+
+// NewInbound makes an Inbound.
+func NewInbound(store *storage.Store, dir *directory.Directory, o Options) *Inbound {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Inbound{store: store, dir: dir, o: o}
+}
+
+// Recipient is an accepted RCPT: the path as it was written, and the inbox that
+// the directory found for it.
+type Recipient struct {
+	Path  message.Path
+	Inbox storage.InboxRecord
+}
+
+// Received is a message that arrived.
+type Received struct {
+	Actor       audit.Actor // a Stranger with network, for port 25
+	Door        string      // "mx"
+	Remote      netip.AddrPort
+	HELO        string       // argument of EHLO or HELO, as it came
+	With        string       // "ESMTP", "ESMTPS", "UTF8SMTPS" (RFC 3848, RFC 6531)
+	TLS, Cipher string       // "TLS1.3", "TLS_AES_128_GCM_SHA256"; empty in clear
+	From        message.Path // return path
+	To          []Recipient
+	Stage       *storage.Stage // finished; the caller discards it
+}
+
+// Receipt is the answer to an accepted message.
+type Receipt struct {
+	ID        uuid.UUID // names the message in the log and in the reply
+	Duplicate bool      // every recipient had it already
+}
+
+// RefusedError says that a message was refused for all its recipients, with the
+// reply that the peer gets.
+type RefusedError = policy.RefusedError
+
+// Deliver stores a message for all its recipients, or for none. It returns
+// after the commit. The error is a *RefusedError when the message is not
+// wanted; any other is a temporary failure (storage.ErrFull, ErrUnavailable).
+func (in *Inbound) Deliver(ctx context.Context, r Received) (Receipt, error) {
+	m, err := in.prepare(ctx, &r, stageSource(r.Stage), storage.OriginMX)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if err := policy.Admit(m.facts()).Err(); err != nil {
+		return Receipt{}, in.refuse(ctx, m, err.(*RefusedError))
+	}
+	if err := in.store.Write(ctx, r.Actor, m.store); err != nil {
+		return Receipt{}, err
+	}
+	return Receipt{ID: m.id, Duplicate: m.stored == 0}, nil
+}
+
+// refuse records that a message was refused after its data had been seen. It
+// cost its sender a whole transmission, so a stranger's refusal is recorded
+// like an acceptance would have been.
+func (in *Inbound) refuse(ctx context.Context, m *mail, refused *RefusedError) error {
+	err := in.store.Write(ctx, m.r.Actor, func(tx *storage.Tx) error {
+		tx.Record(audit.Event{
+			Verb: audit.MessageRefused, Outcome: audit.Refused, Org: m.to[0].record.Org, Object: m.id,
+			Fields: append(m.fields(), audit.Word(audit.KeyRule, refused.Rule.String()),
+				audit.Int(audit.KeyCode, refused.Code), audit.Word(audit.KeyEnhanced, refused.Enhanced),
+				audit.Int(audit.KeyRecipients, len(m.to))),
+			Personal: append(m.personal(), m.recipients()...),
+		})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return refused
+}
+
+// source is where the bytes of a message are: a stage, or a body that the queue
+// has stored already and a local copy shares.
+type source struct {
+	io.ReaderAt
+	size   int64
+	sha256 [32]byte
+	body   func(tx *storage.Tx) (storage.BodyRef, error)
+}
+
+func stageSource(g *storage.Stage) source {
+	return source{ReaderAt: g, size: g.Size(), sha256: g.SHA256(),
+		body: func(tx *storage.Tx) (storage.BodyRef, error) { return tx.AddBody(g) }}
+}

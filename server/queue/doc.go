@@ -1,0 +1,32 @@
+// Package queue decides when an outgoing message is tried, and what follows.
+//
+// Each recipient of a submitted message is a row of its own. It waits, is
+// leased, tried, and waits again; or it is over, and leaves an event and no row.
+// Who tries is a [Transport]: the relay for the world outside, the delivery
+// for our own inboxes. They have a lane each with its own workers, so that a
+// remote server that lets us wait holds up nobody next door.
+//
+// # Leases
+//
+// An attempt is counted and leased before it begins, and its result is recorded
+// after it, both flushed. A process that dies in between leaves a lease, which
+// the next start takes over at once, as one process has the data directory.
+// Between a remote server's 250 and our record of it the message is delivered
+// and nobody here knows: a crash in that moment delivers it twice. SMTP has no
+// cure for it (RFC 5321, section 4.5.3.2.6; RFC 1047): the choice is between
+// twice and never, and the window is one flush. Local delivery has none, for it
+// knows what it got (receipts).
+//
+// # Fairness
+//
+// No inbox may hold more than half of a lane's workers, and when more is due
+// than there are workers, inboxes take turns: a flood waits in its own line.
+//
+// # Reports
+//
+// A recipient that fails for good becomes a delivery status notification (RFC
+// 3464) with the null sender, in the inbox that sent the message, in the same
+// transaction that removes the row: no failure without its report, no report
+// twice. It quotes status codes only; what a remote server said is for people,
+// in the event.
+package queue

@@ -1,0 +1,119 @@
+package queue
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"postern/storage"
+)
+
+// Expiry is how long a recipient is tried before it is given up. RFC 5321,
+// section 4.5.4.1: at least 4 to 5 days.
+const Expiry = 5 * 24 * time.Hour
+
+// Schedule is the time between attempts; the last is repeated until the row
+// expires. RFC 5321, section 4.5.4.1, asks for at least 30 minutes in general
+// and allows two tries in the first hour; the first retries are sooner because
+// greylisting is.
+var Schedule = []time.Duration{
+	5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour,
+}
+
+// Options are what a queue needs. Remote, Local, Report and Hostname are required.
+type Options struct {
+	Hostname string // ours, in reports
+	Remote   Transport
+	Local    Transport
+	// Report prepares a notice for an inbox; its Store runs in the transaction
+	// that makes the notice necessary.
+	Report func(context.Context, Notice) (Report, error)
+
+	Workers  int             // attempts at a time in each lane; zero: 32
+	Schedule []time.Duration // nil: Schedule
+	Lease    time.Duration   // longer than any attempt; zero: one hour
+	Grace    time.Duration   // how long attempts may go on after Run is told to stop; zero: 20 s
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// Queue tries what is due. It is safe for concurrent use.
+type Queue struct {
+	store *storage.Store
+	o     Options
+	owner uuid.UUID // of leases: this process
+	lanes [2]*lane
+	holds chan struct{} // kicks the look-out for holds that end
+}
+
+// New makes a queue over a store. Run does the work.
+func New(store *storage.Store, o Options) *Queue {
+	if o.Workers == 0 {
+		o.Workers = 32
+	}
+	if o.Schedule == nil {
+		o.Schedule = Schedule
+	}
+	if o.Lease == 0 {
+		o.Lease = time.Hour
+	}
+	if o.Grace == 0 {
+		o.Grace = 20 * time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	q := &Queue{store: store, o: o, owner: storage.NewID(), holds: make(chan struct{}, 1)}
+	q.lanes = [2]*lane{newLane(q, false, o.Remote), newLane(q, true, o.Local)}
+	return q
+}
+
+// Run tries what is due until the context is done. Then nothing new is begun,
+// attempts under way have Options.Grace to end, and Run returns when all
+// results are recorded. The store must stay open until then.
+func (q *Queue) Run(ctx context.Context) error {
+	if err := q.takeOver(ctx); err != nil {
+		return err
+	}
+	attempts, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	context.AfterFunc(ctx, func() { time.AfterFunc(q.o.Grace, cut) })
+	var lanes sync.WaitGroup
+	for _, l := range q.lanes {
+		lanes.Go(func() { l.run(ctx, attempts) })
+	}
+	lanes.Go(func() { q.watchHolds(ctx) })
+	lanes.Wait()
+	return nil
+}
+
+// takeOver ends the leases of a process that died.
+func (q *Queue) takeOver(ctx context.Context) error {
+	var n int64
+	err := q.store.Upkeep(ctx, func(u *storage.Upkeep) (err error) {
+		n, err = u.TakeOverOutgoing(q.owner)
+		return err
+	})
+	if n > 0 {
+		q.o.Log.Info("attempts that were interrupted will be made again", "recipients", n)
+	}
+	return err
+}
+
+// Kick has the queue look for what is due: after a submission, or when a test
+// has moved the clock. It never blocks.
+func (q *Queue) Kick() {
+	for _, l := range q.lanes {
+		l.wake()
+	}
+	select {
+	case q.holds <- struct{}{}:
+	default:
+	}
+}

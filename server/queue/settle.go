@@ -1,0 +1,206 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"postern/storage"
+	"postern/storage/audit"
+)
+
+// Times between tries to record a result. The message may have been delivered,
+// so its row must not simply be tried again.
+const (
+	recordFirst = 100 * time.Millisecond
+	recordLast  = 30 * time.Second
+	recordTries = 20
+)
+
+// notTried is when rows are due again for which the transport had no room.
+const notTried = 30 * time.Second
+
+// verdict is what follows for one recipient.
+type verdict struct {
+	o    storage.Outgoing
+	r    Result
+	verb audit.Verb
+	next time.Time // for QueueAttempt
+}
+
+// settle records the results of an attempt, once.
+func (q *Queue) settle(ctx context.Context, batch []Item, results []Result) {
+	var verdicts []verdict
+	var returned []uuid.UUID
+	now := q.o.Now()
+	for i, r := range results {
+		if r.Outcome == NotTried {
+			returned = append(returned, batch[i].ID)
+			continue
+		}
+		verdicts = append(verdicts, q.judge(batch[i].Outgoing, r, now))
+	}
+	if len(returned) > 0 {
+		q.persist(func() error {
+			return q.store.Upkeep(ctx, func(u *storage.Upkeep) error {
+				return u.ReturnOutgoing(q.owner, u.Now().Add(jitter(notTried)), returned)
+			})
+		})
+	}
+	if len(verdicts) > 0 {
+		q.persist(func() error { return q.record(ctx, storage.System, verdicts) })
+	}
+}
+
+// judge decides what a result means for a recipient.
+func (q *Queue) judge(o storage.Outgoing, r Result, now time.Time) verdict {
+	v := verdict{o: o, r: r}
+	switch {
+	case r.Outcome == Delivered:
+		v.verb = audit.QueueDelivered
+	case r.Outcome == Permanent:
+		v.verb = audit.QueueFailed
+	case !now.Before(o.Expires):
+		v.verb = audit.QueueExpired
+	default:
+		v.verb = audit.QueueAttempt
+		pause := q.o.Schedule[min(max(o.Attempts, 1), len(q.o.Schedule))-1]
+		v.next = now.Add(jitter(pause))
+		if v.next.After(o.Expires) {
+			v.next = o.Expires // one last attempt, and then it is over
+		}
+	}
+	return v
+}
+
+// jitter adds up to a tenth, so that what failed together is not tried together.
+func jitter(d time.Duration) time.Duration {
+	return d + time.Duration(rand.Int64N(int64(d)/10+1))
+}
+
+// persist runs a write until it succeeds. When the disk stays full the rows
+// stay leased, and are tried again when the lease ends.
+func (q *Queue) persist(write func() error) {
+	pause := recordFirst
+	for try := 1; ; try++ {
+		err := write()
+		if err == nil {
+			return
+		}
+		q.o.Log.Error("the result of an attempt could not be recorded", "try", try, "error", err)
+		if try == recordTries || errors.Is(err, storage.ErrConflict) || errors.Is(err, storage.ErrCorrupt) {
+			return
+		}
+		time.Sleep(pause)
+		pause = min(2*pause, recordLast)
+	}
+}
+
+// record writes results, removes the rows that are over, and stores the report
+// of those that failed, in one transaction.
+func (q *Queue) record(ctx context.Context, actor audit.Actor, verdicts []verdict) error {
+	report, err := q.report(ctx, verdicts)
+	if err != nil {
+		return err
+	}
+	if report.Discard != nil {
+		defer report.Discard()
+	}
+	return q.store.Write(ctx, actor, func(tx *storage.Tx) error {
+		for _, v := range verdicts {
+			e := tx.Record(v.event())
+			var err error
+			if v.verb == audit.QueueAttempt {
+				err = tx.PostponeOutgoing(&v.o, v.next, v.r.Code)
+			} else {
+				err = tx.SettleOutgoing(e, &v.o)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if report.Store == nil {
+			return nil
+		}
+		return report.Store(tx)
+	})
+}
+
+// event says what happened to one recipient.
+func (v verdict) event() audit.Event {
+	outcome := audit.Failed
+	if v.verb == audit.QueueDelivered {
+		outcome = audit.OK
+	}
+	e := audit.Event{
+		Verb: v.verb, Outcome: outcome,
+		Org: v.o.Org, Agent: v.o.Agent, Credential: v.o.Credential, Inbox: v.o.Inbox, Object: v.o.Message,
+		Fields: audit.Fields{audit.ID(audit.KeyOutgoing, v.o.ID), audit.Int(audit.KeyAttempts, v.o.Attempts)},
+		Personal: audit.Fields{
+			audit.Text(audit.KeyFrom, v.o.From), audit.Text(audit.KeyTo, v.o.To), audit.Text(audit.KeyMessageID, v.o.MessageID)},
+	}
+	v.r.addTo(&e)
+	if !v.next.IsZero() {
+		e.Fields = append(e.Fields, audit.Time(audit.KeyNext, v.next))
+	}
+	return e
+}
+
+// addTo adds what the transport found out; what it left empty is left out.
+func (r Result) addTo(e *audit.Event) {
+	rule := r.Rule
+	if r.Uncertain {
+		rule += "+uncertain"
+	}
+	for _, w := range []struct {
+		key  audit.Key
+		word string
+	}{{audit.KeyRule, rule}, {audit.KeyEnhanced, r.Enhanced}, {audit.KeyTLS, r.TLS}, {audit.KeyCipher, r.Cipher}} {
+		if w.word != "" {
+			e.Fields = append(e.Fields, audit.Word(w.key, word(w.word)))
+		}
+	}
+	if r.Code != 0 {
+		e.Fields = append(e.Fields, audit.Int(audit.KeyCode, r.Code))
+	}
+	if r.Size > 0 {
+		e.Fields = append(e.Fields, audit.Int(audit.KeySize, r.Size), audit.Digest(audit.KeySHA256, r.SHA256[:]))
+	}
+	if r.Host != "" {
+		e.Personal = append(e.Personal, audit.Text(audit.KeyHost, r.Host))
+	}
+	if r.IP.IsValid() {
+		e.Personal = append(e.Personal, audit.Text(audit.KeyNetwork, r.IP.String()))
+	}
+	if r.Text != "" {
+		e.Personal = append(e.Personal, audit.Text(audit.KeyResponse, r.Text))
+	}
+}
+
+// word keeps what a transport says to the alphabet of clear fields: a result
+// must never fail to be recorded for a space in "TLS 1.3".
+func word(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r == ' ':
+			return -1
+		case r > 0x20 && r < 0x7f && (r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || strings.ContainsRune("-._+:/,=", r)):
+			return r
+		}
+		return '-'
+	}, s)
+	return s[:min(len(s), audit.MaxWord)]
+}
+
+// unreadable is the result for a body that cannot be opened: gone for good with
+// the inbox that was erased, otherwise perhaps readable later.
+func unreadable(err error) Result {
+	if errors.Is(err, storage.ErrNotFound) {
+		return Result{Outcome: Permanent, Rule: "body-gone", Enhanced: "5.3.0"}
+	}
+	return Result{Rule: "body-unreadable", Enhanced: "4.3.0"}
+}
