@@ -1,0 +1,24 @@
+// Package submission takes an agent's message to the queue: the message
+// submission agent of RFC 6409.
+//
+// A submission is decided as a whole, by policy.Submit, whatever was said
+// politely at MAIL and RCPT. What is accepted is completed (Date, Message-ID,
+// Received, Auto-Submitted) and cleared of what must not leave: Bcc, the fields
+// in which the agent declares why it sends, and fields that only a server may
+// write. The result is one stored body. A row in the queue for each recipient,
+// the copy in Sent and the event are one transaction, flushed before the 250.
+//
+// # One body
+//
+// The copy in Sent shares the body with the queue and with local recipients. Its
+// Bcc field stands in the frozen header block of that copy alone, so the sender
+// sees whom it wrote to and nobody else can, not even by mistake in code
+// that sends. No copy here carries a signature: the relay signs what leaves.
+//
+// # Who learns what
+//
+// RCPT says yes to every address of a domain of ours: that an inbox does not
+// exist is told by a report later, to who may know it, and in the same words as
+// for one that may not be known (AC-5). The client's address is in the event
+// and not in Received, where it would tell the world where an agent runs.
+package submission

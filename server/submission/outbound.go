@@ -1,0 +1,168 @@
+package submission
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/google/uuid"
+
+	"postern/server/directory"
+	"postern/server/message"
+	"postern/server/policy"
+	"postern/server/queue"
+	"postern/storage"
+	"postern/storage/audit"
+)
+
+// Options are what submission needs. Hostname is required.
+type Options struct {
+	Hostname string           // ours, in Received
+	Expiry   time.Duration    // how long a recipient is tried; zero: queue.Expiry
+	Kick     func()           // tells the queue that there is work; nil: nobody
+	Now      func() time.Time // nil: time.Now
+	Log      *slog.Logger     // nil: nothing is logged
+}
+
+// Outbound takes submissions. It is safe for concurrent use.
+type Outbound struct {
+	store *storage.Store
+	dir   *directory.Directory
+	o     Options
+}
+
+// NewOutbound makes an Outbound.
+func NewOutbound(store *storage.Store, dir *directory.Directory, o Options) *Outbound {
+	if o.Expiry == 0 {
+		o.Expiry = queue.Expiry
+	}
+	if o.Kick == nil {
+		o.Kick = func() {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Outbound{store: store, dir: dir, o: o}
+}
+
+// Submitted is a message that an agent wants to send.
+type Submitted struct {
+	Principal   *directory.Principal
+	Remote      netip.AddrPort
+	HELO        string
+	With        string // "ESMTPSA", "UTF8SMTPSA" (RFC 3848, RFC 6531)
+	TLS, Cipher string // "TLS1.3", "TLS_AES_128_GCM_SHA256"
+	From        message.Path
+	To          []message.Path
+	Stage       *storage.Stage // finished; the caller discards it
+}
+
+// Receipt is the answer to an accepted submission.
+type Receipt struct {
+	ID        uuid.UUID // of the submission: in the reply, in Received, in the log
+	Duplicate bool      // the idempotency key was used before: ID is of that time
+}
+
+// RefusedError says why a sender, recipient or message was refused, with the
+// reply that the agent gets.
+type RefusedError = policy.RefusedError
+
+// CheckSender decides about MAIL: an early answer to what Submit would refuse.
+// A refusal is a *RefusedError, and in the log; a *directory.AuthError says that
+// the session is over.
+func (o *Outbound) CheckSender(ctx context.Context, p *directory.Principal, from message.Path) error {
+	if err := o.dir.Check(p); err != nil {
+		return err
+	}
+	return o.refused(ctx, p, "MAIL", policy.Sender(senderFacts(p, from)), from, nil)
+}
+
+// CheckRecipient decides about RCPT: count is the number of recipients with this
+// one. It never tells whether an inbox exists. // AC-5
+func (o *Outbound) CheckRecipient(ctx context.Context, p *directory.Principal, to message.Path, count int) error {
+	if err := o.dir.Check(p); err != nil {
+		return err
+	}
+	facts, err := o.recipientFacts(ctx, p, []message.Path{to})
+	if err != nil {
+		return err
+	}
+	facts.Count = count
+	return o.refused(ctx, p, "RCPT", policy.Recipient(facts), message.Path{}, []message.Path{to})
+}
+
+func senderFacts(p *directory.Principal, from message.Path) policy.SenderFacts {
+	f := policy.SenderFacts{
+		Credential: &p.Credential, AgentState: p.Agent.State,
+		Inbox: p.Inbox.ID(), Address: p.Inbox.Address(), Env: p.Inbox.Env(),
+	}
+	if !from.IsNull() {
+		f.Envelope = from.Canonical().String()
+	}
+	return f
+}
+
+// recipientFacts finds out whether a recipient is one of the world outside, and
+// whether the sender's domain may send there.
+func (o *Outbound) recipientFacts(ctx context.Context, p *directory.Principal, to []message.Path) (policy.RecipientFacts, error) {
+	f := policy.RecipientFacts{Env: p.Inbox.Env()}
+	own, err := message.ParseAddress(p.Inbox.Address())
+	if err != nil {
+		return f, err
+	}
+	domain, _, err := o.dir.Local(ctx, own.Domain)
+	if err != nil {
+		return f, err
+	}
+	f.Owned = domain.Owned
+	for _, path := range to {
+		local, err := o.local(ctx, path)
+		if err != nil {
+			return f, err
+		}
+		f.Remote = f.Remote || !local
+	}
+	return f, nil
+}
+
+// local reports whether mail to a path stays here. The bare postmaster is ours.
+func (o *Outbound) local(ctx context.Context, path message.Path) (bool, error) {
+	if path.Domain == "" {
+		return true, nil
+	}
+	_, ok, err := o.dir.Local(ctx, path.Domain)
+	return ok, err
+}
+
+// refused records a refusal by policy and returns it; nil when it allows. // AU-13
+func (o *Outbound) refused(ctx context.Context, p *directory.Principal, command string, d policy.Decision, from message.Path, to []message.Path) error {
+	if d.Allow {
+		return nil
+	}
+	refused := policy.Refusal(d.Rule)
+	err := o.store.Write(ctx, p.Actor(), func(tx *storage.Tx) error {
+		e := audit.Event{
+			Verb: audit.MessageRefused, Outcome: audit.Refused,
+			Org: p.Credential.Org, Agent: p.Agent.ID, Credential: p.Credential.ID, Inbox: p.Inbox.ID(),
+			Fields: audit.Fields{
+				audit.Word(audit.KeyDoor, p.Door), audit.Word(audit.KeyCommand, command), audit.Word(audit.KeyRule, d.Rule.String()),
+				audit.Int(audit.KeyCode, refused.Code), audit.Word(audit.KeyEnhanced, refused.Enhanced)},
+		}
+		if !from.IsNull() {
+			e.Personal = append(e.Personal, audit.Text(audit.KeyFrom, from.String()))
+		}
+		for _, path := range to {
+			e.Personal = append(e.Personal, audit.Text(audit.KeyTo, path.String()))
+		}
+		tx.Record(e)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return refused
+}

@@ -1,0 +1,220 @@
+package submission
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"postern/server/message"
+	"postern/server/policy"
+	"postern/storage"
+	"postern/storage/audit"
+)
+
+// Submit decides about a whole message and puts it into the queue, or nothing.
+// It returns after the commit. The error is a *RefusedError when policy says no,
+// a *directory.AuthError when the credential ended meanwhile; any other is a
+// temporary failure.
+func (o *Outbound) Submit(ctx context.Context, s Submitted) (Receipt, error) {
+	if err := o.dir.Check(s.Principal); err != nil {
+		return Receipt{}, err
+	}
+	m, err := o.read(s)
+	if err != nil {
+		return Receipt{}, err
+	}
+	facts, err := o.facts(ctx, m)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if d := policy.Submit(facts); !d.Allow {
+		return Receipt{}, o.refused(ctx, s.Principal, "DATA", d, s.From, s.To)
+	}
+	defer m.discard()
+	if err := o.complete(ctx, m); err != nil {
+		return Receipt{}, err
+	}
+	if err := o.store.Write(ctx, s.Principal.Actor(), func(tx *storage.Tx) error { return o.commit(tx, m) }); err != nil {
+		return Receipt{}, err
+	}
+	s.Principal.Count.Add(1)
+	o.o.Kick()
+	return m.receipt, nil
+}
+
+// submission is a message under way from the stage to the queue.
+type submission struct {
+	s        Submitted
+	id       uuid.UUID
+	head     *message.Structure // of the message as submitted; of its header only
+	header   []byte             // as submitted
+	edited   edited
+	local    []bool // by recipient
+	stage    *storage.Stage
+	eightBit bool
+	sent     storage.Deposit // the copy in Sent, but for its body
+	mailbox  uuid.UUID       // Sent
+	message  string          // Message-ID
+	receipt  Receipt
+}
+
+func (m *submission) discard() {
+	if m.stage != nil {
+		m.stage.Discard()
+	}
+}
+
+var errUnreadable = errors.New("submission: the message could not be read back")
+
+// read finds the header of a submitted message. The body is not looked at yet:
+// it is parsed once, as it is stored.
+func (o *Outbound) read(s Submitted) (*submission, error) {
+	m := &submission{s: s, id: storage.NewID()}
+	m.head = message.Parse(s.Stage, min(s.Stage.Size(), headerReach))
+	if m.head.Defects.Has(message.DefectReadFailed) {
+		return nil, fmt.Errorf("%w: %w", storage.ErrUnavailable, errUnreadable)
+	}
+	var err error
+	if m.header, err = message.ReadHeader(s.Stage, m.head); err != nil {
+		return nil, fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
+	}
+	return m, nil
+}
+
+// headerReach is how much of a message is parsed to find its header: the
+// longest header and what tells that it is longer.
+const headerReach = message.MaxHeaderBytes + 4<<10
+
+// facts gathers what policy.Submit decides by.
+func (o *Outbound) facts(ctx context.Context, m *submission) (policy.SubmitFacts, error) {
+	recipients, err := o.recipientFacts(ctx, m.s.Principal, m.s.To)
+	if err != nil {
+		return policy.SubmitFacts{}, err
+	}
+	f := policy.SubmitFacts{
+		SenderFacts: senderFacts(m.s.Principal, m.s.From), Owned: recipients.Owned,
+		Recipients: len(m.s.To), Size: m.s.Stage.Size(),
+		FromFields: m.head.FromFields, From: addresses(m.head.Envelope.From), Hops: m.head.ReceivedFields,
+		HeaderMalformed: m.head.Defects.Has(message.DefectInvalidField) || m.head.Defects.Has(message.DefectNoHeader),
+		HeaderTruncated: m.head.Defects.Has(message.DefectHeaderTruncated),
+	}
+	for _, path := range m.s.To {
+		local, err := o.local(ctx, path)
+		if err != nil {
+			return f, err
+		}
+		if m.local = append(m.local, local); !local {
+			f.Remote++
+		}
+	}
+	for field := range message.Fields(m.header) {
+		if field.Is("sender") {
+			f.SenderFields++
+		}
+	}
+	if f.SenderFields > 0 {
+		f.Sender = addresses(m.head.Envelope.Sender)
+	}
+	return f, nil
+}
+
+// addresses are the canonical addresses of a field. One that is no address stays
+// in the list as what it is, so that it equals nothing.
+func addresses(list []message.Address) []string {
+	var all []string
+	for _, a := range list {
+		path, err := message.NewPath(a.Mailbox, a.Host, true)
+		if err != nil {
+			all = append(all, "")
+			continue
+		}
+		all = append(all, path.Canonical().String())
+	}
+	return all
+}
+
+// commit is the write transaction: the copy in Sent, a row in the queue for each
+// recipient, one event.
+func (o *Outbound) commit(tx *storage.Tx, m *submission) error {
+	p := m.s.Principal
+	if err := o.dir.Check(p); err != nil {
+		return err // revoked while the message was under way // AC-9
+	}
+	m.receipt = Receipt{ID: m.id}
+	if key := m.edited.idempotencyKey; key != "" {
+		first, seen, err := tx.Idempotent(p.Inbox, p.Agent.ID, key, m.id)
+		if err != nil {
+			return err
+		}
+		if seen {
+			m.receipt = Receipt{ID: first, Duplicate: true}
+			e := m.event(audit.MessageDuplicate)
+			e.Object = first
+			tx.Record(e)
+			return nil
+		}
+	}
+	body, err := tx.AddBody(m.stage)
+	if err != nil {
+		return err
+	}
+	e := tx.Record(m.event(audit.MessageSubmitted))
+	sent := m.sent
+	sent.Body, sent.Received = body, tx.Now()
+	if _, err := tx.Deposit(e, p.Inbox, m.mailbox, sent); err != nil {
+		return err
+	}
+	for i, path := range m.s.To {
+		if err := o.enqueue(tx, e, m, path, m.local[i], body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *Outbound) enqueue(tx *storage.Tx, e *audit.Event, m *submission, to message.Path, local bool, body storage.BodyRef) error {
+	p := m.s.Principal
+	row := storage.Outgoing{
+		Head: storage.Head{Org: p.Credential.Org}, Inbox: p.Inbox.ID(), Message: m.id,
+		Agent: p.Agent.ID, Credential: p.Credential.ID, State: storage.OutgoingQueued, Local: local,
+		From: m.s.From.String(), To: to.String(), MessageID: m.message,
+		EightBit: m.eightBit, UTF8: m.edited.utf8, SHA256: m.sent.SHA256[:], Expires: tx.Now().Add(o.o.Expiry),
+	}
+	return tx.CreateOutgoing(e, &row, body, message.CanonicalDomain(to.Domain))
+}
+
+// event is what a submission leaves in the log: all envelope recipients, Bcc
+// included (AU-6), and the digests of the message as it was submitted and as it
+// is stored and leaves, in this order (AU-5).
+func (m *submission) event(verb audit.Verb) audit.Event {
+	p, submitted := m.s.Principal, m.s.Stage.SHA256()
+	e := audit.Event{
+		Verb: verb, Outcome: audit.OK,
+		Org: p.Credential.Org, Agent: p.Agent.ID, Credential: p.Credential.ID, Inbox: p.Inbox.ID(), Object: m.id,
+		Fields: audit.Fields{
+			audit.Word(audit.KeyDoor, p.Door), audit.Int(audit.KeyRecipients, len(m.s.To)), audit.Int(audit.KeySize, m.stage.Size()),
+			audit.Digest(audit.KeySHA256, submitted[:]), audit.Digest(audit.KeySHA256, m.sent.SHA256[:])},
+		Personal: audit.Fields{audit.Text(audit.KeyFrom, m.s.From.String()), audit.Text(audit.KeyMessageID, m.message)},
+	}
+	if m.s.TLS != "" {
+		e.Fields = append(e.Fields, audit.Word(audit.KeyTLS, m.s.TLS))
+	}
+	for _, path := range m.s.To {
+		e.Personal = append(e.Personal, audit.Text(audit.KeyTo, path.String()))
+	}
+	env := &m.head.Envelope
+	for _, v := range []struct {
+		key  audit.Key
+		text string
+	}{{audit.KeySubject, env.Subject}, {audit.KeyInReplyTo, env.InReplyTo}, {audit.KeyHELO, m.s.HELO}} {
+		if v.text != "" {
+			e.Personal = append(e.Personal, audit.Text(v.key, v.text))
+		}
+	}
+	for _, declared := range m.edited.declared {
+		e.Personal = append(e.Personal, audit.Text(audit.KeyText, declared))
+	}
+	return e
+}
