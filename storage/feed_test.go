@@ -1,0 +1,64 @@
+package storage
+
+import (
+	"testing"
+
+	"postern/storage/audit"
+)
+
+// TestFeed: hints come after commits, coalesced, to those who watch the mailbox or
+// the inbox; a rolled back change gives none.
+func TestFeed(t *testing.T) {
+	ts, in, inbox := newMailStore(t)
+	sent := ts.role(t, in, RoleSent).ID
+	one, stopOne := in.Watch(inbox)
+	two, stopTwo := in.Watch(inbox)
+	other, stopOther := in.Watch(sent)
+	all, stopAll := in.WatchAll()
+	expect := func(what string, nOne, nTwo, nOther, nAll int) {
+		t.Helper()
+		for i, c := range []struct {
+			hint <-chan struct{}
+			want int
+		}{{one, nOne}, {two, nTwo}, {other, nOther}, {all, nAll}} {
+			if len(c.hint) != c.want {
+				t.Errorf("%s: watcher %d has %d hints", what, i, len(c.hint))
+			}
+			for len(c.hint) > 0 {
+				<-c.hint
+			}
+		}
+	}
+	for i := range 3 {
+		ts.deposit(t, in, inbox, []byte("x"), letter(i))
+	}
+	expect("three deposits", 1, 1, 0, 1)
+	_ = ts.Write(t.Context(), System, func(tx *Tx) error {
+		_, err := tx.SetFlags(tx.Record(audit.Event{Verb: audit.MessageFlagged}), in, inbox, allUIDs, AddFlags, Seen, nil)
+		if err != nil {
+			return err
+		}
+		return errUndo
+	})
+	expect("a change that was undone", 0, 0, 0, 0)
+	ts.write(t, audit.MessageMoved, func(tx *Tx, e *audit.Event) error {
+		_, _, err := tx.MoveMessages(e, in, inbox, []UIDRange{{First: 1, Last: 1}}, sent)
+		return err
+	})
+	expect("a move", 1, 1, 1, 1)
+	ts.write(t, audit.MailboxCreate, func(tx *Tx, e *audit.Event) error {
+		_, err := tx.CreateMailbox(e, in, "New", RoleNone)
+		return err
+	})
+	expect("a new mailbox", 0, 0, 0, 1)
+	stopOne()
+	stopOne()
+	ts.deposit(t, in, inbox, []byte("x"), letter(9))
+	expect("after one has stopped", 0, 1, 0, 1)
+	stopTwo()
+	stopOther()
+	stopAll()
+	if n := len(ts.feed.watchers); n != 0 {
+		t.Errorf("%d topics are left", n)
+	}
+}
