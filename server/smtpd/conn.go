@@ -1,0 +1,381 @@
+package smtpd
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A conn is the guard between a client and the library: a net.Conn that the library believes to be the client. See the
+// package comment. All of it belongs to the goroutine in which the library serves the connection, but for what mu
+// guards and the methods kill and drain.
+type conn struct {
+	net.Conn // the socket, in clear
+	server   *Server
+	door     *door
+	remote   netip.AddrPort
+	trace    string // told to the peer in refusals, and written to the log
+	began    time.Time
+	ctx      context.Context
+	cancel   context.CancelFunc
+
+	tls      *tls.Conn // nil in clear
+	in       *bufio.Reader
+	out      []byte // replies that were not sent yet
+	patience patience
+	flow     flow
+	opened   bool // the banner went out
+	over     bool // the farewell was said: nothing is read or written any more
+
+	feed     []byte // what the library reads next
+	heard    []byte // the start of a line that the library is writing
+	yes      reply  // what the client gets in place of the library's assent
+	mute     bool   // the client does not get the library's next reply at all
+	verb     string // of the command that is being answered
+	sasl     bool   // the next line is not a command but belongs to AUTH
+	pending  string // a command that ended a chunked message and is yet to be run
+	farewell *reply // said before the next command is read
+
+	hello         string // what the client calls itself; empty before EHLO or HELO
+	extended      bool   // EHLO, not HELO
+	authenticated bool
+	named         envelope // by the MAIL or RCPT that the library is acting on
+	tx            *transaction
+	desk          desk
+	counts        counts
+	ended         string // how the session ended, for the log
+	slot          *slot
+
+	mu       sync.Mutex
+	ending   *reply // by another goroutine, at once
+	draining bool   // end at the next wait for a command
+	idle     bool   // waiting for a command
+	once     sync.Once
+}
+
+// patience bounds a wait for the client: for anything at all, and for the whole of what is being read.
+type patience struct {
+	stall time.Duration
+	until time.Time
+	late  reply // said when until has passed
+}
+
+// counts is what the limits of a session are held against.
+type counts struct {
+	commands, unknown, errors int // since a message was accepted
+	refused, auth, messages   int
+}
+
+func newConn(s *Server, d *door, socket net.Conn, slot *slot) *conn {
+	c := &conn{
+		Conn: socket, server: s, door: d, slot: slot, remote: slot.remote,
+		trace: strings.ToLower(rand.Text()[:12]), began: time.Now(),
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.in = bufio.NewReaderSize(readerFunc(c.receive), inputSize)
+	c.desk = d.desk(c)
+	return c
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// Read gives the library its next line: a command that it may see, a line of AUTH, or the end of a message. It is
+// called when the library has answered the one before.
+func (c *conn) Read(p []byte) (n int, err error) {
+	defer c.recovered()
+	for len(c.feed) == 0 && !c.over {
+		c.step()
+	}
+	if c.over {
+		return 0, io.EOF
+	}
+	n = copy(p, c.feed)
+	c.feed = c.feed[n:]
+	return n, nil
+}
+
+// Write takes what the library says, line by line. Nothing of it is written before the library asks for more, so that
+// replies to pipelined commands share a packet (RFC 2920, section 3.2).
+func (c *conn) Write(p []byte) (int, error) {
+	defer c.recovered()
+	c.heard = append(c.heard, p...)
+	for !c.over {
+		line, rest, ok := bytes.Cut(c.heard, []byte("\n"))
+		if !ok {
+			return len(p), nil
+		}
+		c.relay(string(line) + "\n")
+		c.heard = append(c.heard[:0], rest...)
+	}
+	return len(p), nil
+}
+
+// relay passes one line of the library on, or what is to be said instead.
+func (c *conn) relay(line string) {
+	if !c.opened {
+		c.opened = true
+		c.open()
+		return
+	}
+	last := len(line) > 3 && line[3] == ' '
+	switch {
+	case c.mute:
+		c.mute = !last
+	case c.yes.code != 0 && line[0] == '2':
+		if last {
+			c.say(c.yes)
+		}
+	default:
+		c.out = append(c.out, line...)
+		if last {
+			c.answered(line[:3])
+		}
+	}
+}
+
+// say answers the client.
+func (c *conn) say(r reply) {
+	c.out = append(c.out, r.bytes()...)
+	if r.code != 0 {
+		c.answered(fmt.Sprint(r.code))
+	}
+}
+
+// refuse answers a command that the library does not get to see.
+func (c *conn) refuse(r reply) { c.say(c.noted(r)) }
+
+// answered notes what a reply means for the session.
+func (c *conn) answered(code string) {
+	switch {
+	case code == "334":
+		c.sasl = true
+	case code[0] < '4' || c.verb == "RCPT":
+	case c.verb == "AUTH":
+		if c.counts.auth++; c.counts.auth >= c.server.limits.AuthFailures {
+			c.farewell = &byeAuth
+		}
+	case code[0] == '5':
+		if c.counts.errors++; c.counts.errors > c.server.limits.Errors {
+			c.farewell = &byeErrors
+		}
+	}
+	if c.counts.refused > c.server.limits.RefusedRecipients {
+		c.farewell = &byeRecipients
+	}
+}
+
+// receive reads from the client, after what we had to say was sent.
+func (c *conn) receive(p []byte) (int, error) {
+	if err := c.flush(c.server.limits.Write); err != nil {
+		return 0, err
+	}
+	if err := c.arm(); err != nil {
+		return 0, err
+	}
+	return c.stream().Read(p)
+}
+
+func (c *conn) stream() net.Conn {
+	if c.tls != nil {
+		return c.tls
+	}
+	return c.Conn
+}
+
+var errEnding = errors.New("smtpd: the connection is ending")
+
+// arm sets the deadline of the next read. It is set anew for each, since one that fired in the middle of a message
+// would otherwise leave the rest of it to be read as commands.
+func (c *conn) arm() error {
+	deadline := time.Now().Add(c.patience.stall)
+	if c.patience.until.Before(deadline) {
+		deadline = c.patience.until
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ending != nil || c.draining && c.idle {
+		return errEnding
+	}
+	return c.Conn.SetReadDeadline(deadline)
+}
+
+func (c *conn) flush(patience time.Duration) error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	c.mu.Lock()
+	if c.ending == nil || c.over {
+		c.Conn.SetWriteDeadline(time.Now().Add(patience))
+	}
+	c.mu.Unlock()
+	_, err := c.stream().Write(c.out)
+	c.out = c.out[:0]
+	return err
+}
+
+// kill ends the connection at once, from any goroutine: whoever waits for the client is woken, whoever is about to
+// store a message finds his context cancelled.
+func (c *conn) kill(r reply) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ending != nil {
+		return
+	}
+	c.ending = &r
+	c.cancel()
+	c.Conn.SetReadDeadline(time.Unix(1, 0))
+	c.Conn.SetWriteDeadline(time.Now().Add(lingerTime))
+}
+
+// drain ends the connection when it next waits for a command, from any goroutine.
+func (c *conn) drain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.draining = true
+	if c.idle {
+		c.Conn.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+func (c *conn) setIdle(idle bool) {
+	c.mu.Lock()
+	c.idle = idle
+	c.mu.Unlock()
+}
+
+// lost ends the connection after a failed read, with the word that fits.
+func (c *conn) lost(err error) {
+	c.mu.Lock()
+	ending, draining := c.ending, c.draining && c.idle
+	c.mu.Unlock()
+	var last errBye
+	switch {
+	case ending != nil:
+		c.bye(*ending)
+	case draining:
+		c.bye(byeShutdown)
+	case errors.As(err, &last):
+		c.bye(last.reply)
+	case errors.Is(err, os.ErrDeadlineExceeded) && time.Now().Before(c.patience.until):
+		c.bye(byeIdle)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.bye(c.patience.late)
+	default: // the client has gone
+		c.bye(gone)
+	}
+}
+
+// bye says the last word and closes the socket. What the client is still sending is read for a moment and thrown away:
+// a socket that is closed with unread bytes in it is reset, and the client would never read the word.
+func (c *conn) bye(r reply) {
+	if c.over {
+		return
+	}
+	if r.code >= 400 {
+		c.server.log.Debug("session ended by us", "trace", c.trace, "door", c.door.name, "rule", r.rule, "text", r.text)
+	}
+	c.over = true
+	c.ended = r.rule
+	r = c.noted(r)
+	c.out = append(c.out, r.bytes()...)
+	if c.flush(lingerTime) == nil {
+		c.linger()
+	}
+	c.Conn.Close()
+}
+
+func (c *conn) linger() {
+	if c.tls != nil {
+		c.tls.CloseWrite()
+	}
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	c.Conn.SetReadDeadline(time.Now().Add(lingerTime))
+	io.CopyN(io.Discard, c.Conn, lingerBytes)
+}
+
+// Close is called by the library when it is done with the connection.
+func (c *conn) Close() error {
+	c.once.Do(func() {
+		if !c.over {
+			c.bye(gone)
+		}
+		c.cancel()
+		c.desk.close()
+		c.slot.release()
+		c.server.leave(c)
+	})
+	return nil
+}
+
+// recovered turns a panic of ours into the end of this connection, not of the server. What went wrong is logged without
+// its value, which may hold what the client sent.
+func (c *conn) recovered() {
+	if v := recover(); v != nil {
+		c.server.log.Error("panic in a session", "trace", c.trace, "kind", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+		c.bye(byePanic)
+	}
+}
+
+// Deadlines are the guard's own: the library's would apply to the wrong things.
+
+// SetDeadline does nothing.
+func (c *conn) SetDeadline(time.Time) error { return nil }
+
+// SetReadDeadline does nothing.
+func (c *conn) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline does nothing.
+func (c *conn) SetWriteDeadline(time.Time) error { return nil }
+
+// open comes before the banner: TLS where the door has it from the start, and an ear for those who speak too early.
+func (c *conn) open() {
+	if c.door.implicit && !c.handshake() {
+		return
+	}
+	if c.door.greeting > 0 && c.speaksEarly() {
+		c.bye(byeEarly)
+		return
+	}
+	c.say(reply{code: 220, text: c.server.hostname + " ESMTP Postern"})
+}
+
+// speaksEarly reports whether the client sends before it was greeted. RFC 5321, section 4.3.1: it SHOULD wait.
+func (c *conn) speaksEarly() bool {
+	c.patience = patience{stall: c.door.greeting, until: time.Now().Add(c.door.greeting)}
+	_, err := c.in.Peek(1)
+	return err == nil
+}
+
+// handshake puts TLS over the socket.
+func (c *conn) handshake() bool {
+	t := tls.Server(c.Conn, c.server.tls)
+	c.mu.Lock()
+	c.Conn.SetDeadline(time.Now().Add(c.server.limits.Handshake))
+	c.mu.Unlock()
+	if err := t.HandshakeContext(c.ctx); err != nil {
+		// No word: there is no channel in which the client would understand it.
+		c.server.log.Debug("TLS handshake failed", "trace", c.trace, "door", c.door.name, slog.Any("error", err))
+		c.bye(gone)
+		return false
+	}
+	c.tls = t
+	return true
+}

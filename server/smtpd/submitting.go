@@ -1,0 +1,64 @@
+package smtpd
+
+import (
+	"context"
+	"slices"
+
+	"postern/server/directory"
+	"postern/server/message"
+	"postern/server/submission"
+	"postern/storage"
+)
+
+// submitting is the desk of ports 587 and 465: mail from an agent that has authenticated, to anybody.
+type submitting struct {
+	c         *conn
+	principal *directory.Principal // nil before AUTH
+	to        []message.Path
+}
+
+// enter begins the agent's session. From now on it is cut, in the middle of whatever it does, when its credential ends
+// (invariant 8).
+func (s *submitting) enter(p *directory.Principal) {
+	s.principal = p
+	s.c.server.directory.Register(p, func(string) { s.c.kill(byeRevoked) })
+}
+
+func (s *submitting) sender(ctx context.Context, from message.Path) error {
+	return s.c.server.outbound.CheckSender(ctx, s.principal, from)
+}
+
+// recipient asks what a submission may say about a recipient, which is not whether it exists. // AC-5
+func (s *submitting) recipient(ctx context.Context, to message.Path) error {
+	if slices.Contains(s.to, to) {
+		return nil // one copy is enough
+	}
+	if err := s.c.server.outbound.CheckRecipient(ctx, s.principal, to, len(s.to)+1); err != nil {
+		return err
+	}
+	s.to = append(s.to, to)
+	return nil
+}
+
+// deliver hands the message to the queue.
+func (s *submitting) deliver(ctx context.Context, stage *storage.Stage) (string, error) {
+	c := s.c
+	receipt, err := c.server.outbound.Submit(ctx, submission.Submitted{
+		Principal: s.principal,
+		Remote:    c.remote, HELO: c.hello, With: c.protocol(), TLS: c.tlsVersion(), Cipher: c.tlsCipher(),
+		From: c.tx.from, To: s.to, Stage: stage,
+	})
+	if err != nil {
+		return "", err
+	}
+	return receipt.ID.String(), nil
+}
+
+func (s *submitting) reset() { s.to = nil }
+
+func (s *submitting) close() {
+	if s.principal != nil {
+		s.c.server.directory.End(s.principal, s.c.ended)
+		s.principal = nil
+	}
+}
