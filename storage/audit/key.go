@@ -15,8 +15,8 @@ const firstPersonal Key = 128
 const (
 	KeyCount       Key = 1  // int: how many
 	KeySize        Key = 2  // int: bytes
-	KeyUID         Key = 3  // int: the one UID concerned, in Event.Mailbox
-	KeyUIDs        Key = 4  // set: the UIDs concerned, in Event.Mailbox
+	KeyUID         Key = 3  // int: the UID that a stored message got, in Event.Mailbox
+	KeyUIDs        Key = 4  // set: the UIDs that were read, flagged, copied or removed, in Event.Mailbox
 	KeyToUIDs      Key = 5  // set: the UIDs given by a copy or a move, in KeyToMailbox
 	KeyToMailbox   Key = 6  // id: the mailbox that a copy or a move went to
 	KeyMailboxRole Key = 7  // word: inbox, sent, drafts, trash, archive, outbox, other

@@ -355,7 +355,7 @@ func (v *verification) mark(m *mark) {
 	}
 	if v.verifier != nil {
 		if _, err := OpenCheckpoint(m.Note, v.verifier); err != nil {
-			v.problem(v.good, v.next, "the signature of the checkpoint after them is wrong")
+			v.problem(max(v.good, v.From), v.next, "the signature of the checkpoint after them is wrong")
 			return
 		}
 	}
