@@ -249,6 +249,22 @@ func TestBodyRefusesEveryChange(t *testing.T) {
 	}
 }
 
+// Also a holder of the key cannot make a reader take a chunk above 64 KiB: the
+// table is refused, and a single chunk by the size of its body.
+func TestBodyRefusesLargeChunks(t *testing.T) {
+	k, id := NewKey(), testIdentity()
+	large := append([]byte{packingRaw}, noise(chunkSize+1)...)
+	chunks := [][]byte{large, {packingRaw, 'a'}}
+	for name, sealed := range map[string][]byte{
+		"single": forge(k, id, chunks[:1], nil),
+		"first":  forge(k, id, chunks, tableOf(chunks, 1)),
+	} {
+		if _, err := OpenBody(bytes.NewReader(sealed), int64(len(sealed)), k, id); !errors.Is(err, ErrOpen) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // A data key that serves two bodies by mistake betrays neither: their chunks
 // are not sealed under the same nonce and key.
 func TestBodyKeyUsedTwice(t *testing.T) {

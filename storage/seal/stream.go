@@ -106,7 +106,7 @@ func (s *stream) openChunk(sealed *buffer, counter int, final bool) (*buffer, []
 		sealed.put()
 		return nil, nil, ErrOpen
 	}
-	if packed[0] == packingRaw && len(packed)-1 <= chunkSize {
+	if packed[0] == packingRaw { // the caller bounds its length
 		return sealed, packed[1:], nil
 	}
 	defer sealed.put()

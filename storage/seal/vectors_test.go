@@ -311,6 +311,8 @@ func writeForgedBodies(write writeVector) {
 	bad("frame-missing", "open", "no frame where one should be", one([]byte{packingZstd}), nil)
 	bad("frame-damaged", "open", "a frame that does not expand", one(append(frame(500)[:15], 255, 255, 255)), nil)
 	bad("frame-bomb", "open", "a frame that names 16 MB", one(frame(16<<20)), nil)
+	vast := []byte{packingZstd, 0x28, 0xB5, 0x2F, 0xFD, 0xE0, 0, 0, 0, 0, 0, 0, 0, 0x10, 1, 0, 0}
+	bad("frame-vast", "open", "a frame that names 2^60 bytes", one(vast), nil)
 	bad("frame-one-too-long", "open", "a frame of 64 KiB and one byte", one(frame(chunkSize+1)), nil)
 	bad("frame-twice", "open", "two frames in one chunk", one(append(frame(500), frame(500)[1:]...)), nil)
 	lying := frame(500)
@@ -325,6 +327,8 @@ func writeForgedBodies(write writeVector) {
 	bad("length-too-short", "open", "the lengths of the table do not fill the body", two, tableOf([][]byte{two[0], two[1][1:]}, chunkSize))
 	bad("length-zero", "open", "the table gives the first chunk no bytes", two, append(make([]byte, lengthSize), tableOf(two, chunkSize)[lengthSize:]...))
 	bad("length-too-long", "open", "the table gives the first chunk 16 MB", two, append([]byte{255, 255, 255}, tableOf(two, chunkSize)[lengthSize:]...))
+	hollow := [][]byte{{packingRaw}, two[0]}
+	bad("inner-chunk-empty", "open", "the first of two chunks is empty", hollow, tableOf(hollow, chunkSize))
 	inner := [][]byte{frame(chunkSize), frame(chunkSize - 1), frame(chunkSize)}
 	bad("inner-chunk-short", "read 65536", "a chunk in the middle has less than 64 KiB", inner, tableOf(inner, chunkSize))
 }
