@@ -247,7 +247,7 @@ func (s *Store) holdAgainstWitness(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("storage: witness: %w", err)
 	}
-	broken := s.extends(ctx, string(text))
+	broken := s.extends(ctx, s.writer.tree, string(text))
 	if broken == nil {
 		return nil
 	}
@@ -263,8 +263,7 @@ func (s *Store) holdAgainstWitness(ctx context.Context) error {
 }
 
 // extends says why the tree does not extend a witnessed note; nil when it does.
-func (s *Store) extends(ctx context.Context, text string) *RollbackError {
-	tree := s.writer.tree
+func (s *Store) extends(ctx context.Context, tree *audit.Tree, text string) *RollbackError {
 	broken := &RollbackError{Size: tree.Size()}
 	verifier, err := audit.OpenVerifier(s.signer.PublicKey())
 	if err != nil {
