@@ -34,7 +34,7 @@ const pageSize = 8192
 // busy_timeout covers a foreign reader of the file, such as a backup tool.
 func dsn(path string, pragmas ...string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "file:%s?_pragma=busy_timeout(5000)&_pragma=page_size(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)", escapePath(path), pageSize)
+	fmt.Fprintf(&b, "file:%s?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)", escapePath(path))
 	for _, p := range pragmas {
 		fmt.Fprintf(&b, "&_pragma=%s", p)
 	}
@@ -48,12 +48,8 @@ func escapePath(path string) string {
 // migrate brings the database to the newest schema. An existing database is
 // opened only with the root key that sealed it.
 func migrate(ctx context.Context, path string, root *seal.RootKey) error {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		if f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_EXCL, 0o600); err != nil {
-			return fmt.Errorf("storage: %w", err)
-		} else if err := f.Close(); err != nil {
-			return fmt.Errorf("storage: %w", err)
-		}
+	if err := format(ctx, path); err != nil {
+		return fmt.Errorf("storage: %w", classify(err))
 	}
 	db, err := sql.Open("sqlite", dsn(path))
 	if err != nil {
@@ -80,6 +76,33 @@ func migrate(ctx context.Context, path string, root *seal.RootKey) error {
 	for n := have; n < len(files); n++ {
 		if err := step(ctx, db, files[n], n+1); err != nil {
 			return fmt.Errorf("storage: migration %s: %w", files[n], classify(err))
+		}
+	}
+	return nil
+}
+
+// format gives a new database its page size. That must be said before the
+// write-ahead log is asked for, and the driver sorts the pragmas of a data
+// source name, so this is a connection of its own.
+func format(ctx context.Context, path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	f.Close()
+	if err != nil || info.Size() > 0 {
+		return err
+	}
+	db, err := sql.Open("sqlite", "file:"+escapePath(path))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	for _, pragma := range []string{fmt.Sprintf("PRAGMA page_size = %d", pageSize), "PRAGMA journal_mode = WAL"} {
+		if _, err := db.ExecContext(ctx, pragma); err != nil {
+			return err
 		}
 	}
 	return nil
