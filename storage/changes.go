@@ -25,11 +25,12 @@ func (in *Inbox) Changes(ctx context.Context, mailbox uuid.UUID, since uint64) (
 	var c Changes
 	err := in.store.read(ctx, func(r *reads) error {
 		c = Changes{}
-		err := found(r.row("SELECT modseq, uidnext FROM mailbox WHERE inbox = $1 AND id = $2", in.record.ID[:], mailbox[:]).Scan(&c.Modseq, &c.UIDNext))
+		var box int64
+		err := found(r.row("SELECT no, modseq, uidnext FROM mailbox WHERE inbox = $1 AND id = $2", in.record.ID[:], mailbox[:]).Scan(&box, &c.Modseq, &c.UIDNext))
 		if err != nil || c.Modseq <= since {
 			return err
 		}
-		if err := c.readChanged(r, mailbox, since); err != nil {
+		if err := c.readChanged(r, box, since); err != nil {
 			return err
 		}
 		return c.readVanished(r, mailbox, since)
@@ -37,22 +38,24 @@ func (in *Inbox) Changes(ctx context.Context, mailbox uuid.UUID, since uint64) (
 	return c, err
 }
 
-func (c *Changes) readChanged(r *reads, mailbox uuid.UUID, since uint64) error {
-	rows, err := r.rows("SELECT uid, modseq, flags, born FROM message WHERE mailbox = $1 AND modseq > $2", mailbox[:], int64(since))
+const queryChanged = "SELECT place, modseq, flags, born FROM message WHERE box = $1 AND modseq > $2"
+
+func (c *Changes) readChanged(r *reads, box int64, since uint64) error {
+	rows, err := r.rows(queryChanged, box, int64(since))
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var uid, modseq, flags, born any
-		if err := rows.Scan(&uid, &modseq, &flags, &born); err != nil {
+		var at, modseq, flags, born any
+		if err := rows.Scan(&at, &modseq, &flags, &born); err != nil {
 			return classify(err)
 		}
 		if uint64(integer(born)) > since {
-			c.New = append(c.New, uint32(integer(uid)))
+			c.New = append(c.New, uint32(integer(at)))
 			continue
 		}
-		c.Flags = append(c.Flags, MessageFlags{UID: uint32(integer(uid)), Modseq: uint64(integer(modseq)), Flags: Flags(integer(flags))})
+		c.Flags = append(c.Flags, MessageFlags{UID: uint32(integer(at)), Modseq: uint64(integer(modseq)), Flags: Flags(integer(flags))})
 	}
 	slices.Sort(c.New)
 	slices.SortFunc(c.Flags, func(a, b MessageFlags) int { return cmp.Compare(a.UID, b.UID) })

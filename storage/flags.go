@@ -115,7 +115,8 @@ type MessageFlags struct {
 // table is full, ErrName when one cannot be a keyword. ErrNotFound when the
 // mailbox is not one of in.
 func (tx *Tx) SetFlags(e *audit.Event, in *Inbox, mailbox uuid.UUID, uids []UIDRange, op FlagOp, flags Flags, keywords []string) ([]MessageFlags, error) {
-	if err := in.owns(tx, mailbox); err != nil {
+	box, err := in.box(tx, mailbox)
+	if err != nil {
 		return nil, err
 	}
 	if err := tx.concerns(e, in, mailbox); err != nil {
@@ -128,7 +129,7 @@ func (tx *Tx) SetFlags(e *audit.Event, in *Inbox, mailbox uuid.UUID, uids []UIDR
 	flags = flags&fixedFlags | bits
 	keep, set := op.masks(flags &^ ServerFlags)
 	asked := uidSet(uids)
-	rows, err := tx.marked(mailbox, asked, 0)
+	rows, err := tx.marked(box, asked, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -149,26 +150,26 @@ func (tx *Tx) SetFlags(e *audit.Event, in *Inbox, mailbox uuid.UUID, uids []UIDR
 	if len(changed) == 0 {
 		return nil, nil
 	}
-	_, modseq, err := tx.count(in, mailbox, 0, delta)
+	c, err := tx.count(in, mailbox, 0, delta)
 	if err != nil {
 		return nil, err
 	}
 	for i := range changed {
-		changed[i].Modseq = modseq
+		changed[i].Modseq = c.modseq
 	}
 	if len(asked) < len(runs) {
 		runs = asked // fewer statements, and what does not change is left out there
 	}
 	for _, r := range runs {
 		err := tx.exec(`UPDATE message SET flags = (flags & $1) | $2, modseq = $3
-			WHERE mailbox = $4 AND uid BETWEEN $5 AND $6 AND flags <> ((flags & $1) | $2)`,
-			int64(keep), int64(set), int64(modseq), mailbox[:], r.First, r.Last)
+			WHERE place BETWEEN $4 AND $5 AND flags <> ((flags & $1) | $2)`,
+			int64(keep), int64(set), int64(c.modseq), place(box, r.First), place(box, r.Last))
 		if err != nil {
 			return nil, err
 		}
 	}
 	tx.changed(in, mailbox)
-	tx.noteSet(e, audit.UIDsOf(uidsOf(changed)...), audit.Int(audit.KeyModSeq, modseq))
+	tx.noteSet(e, audit.UIDsOf(uidsOf(changed)...), audit.Int(audit.KeyModSeq, c.modseq))
 	return changed, nil
 }
 

@@ -95,6 +95,7 @@ type Mailbox struct {
 	Bytes          int64  // sum of Message.Size
 	Keywords       []string
 
+	no      int64     // half of the place of its messages
 	version uint64    // of the sealed record
 	event   uuid.UUID // that wrote it
 }
@@ -103,6 +104,7 @@ type Mailbox struct {
 // change without a new version.
 type mailboxRecord struct {
 	Inbox       uuid.UUID `json:"inbox"`
+	No          int64     `json:"no"`
 	Name        string    `json:"name"`
 	Role        Role      `json:"role"`
 	UIDValidity uint32    `json:"uidvalidity"`
@@ -147,7 +149,7 @@ func (in *Inbox) Address() string { return in.record.Address }
 // Env says whether the inbox is for tests; it never changes.
 func (in *Inbox) Env() Environment { return in.record.Env }
 
-const mailboxColumns = "id, version, event, role, uidvalidity, uidnext, modseq, messages, unseen, deleted, bytes, sealed"
+const mailboxColumns = "id, no, version, event, role, uidvalidity, uidnext, modseq, messages, unseen, deleted, bytes, sealed"
 
 // selectMailbox begins every query for mailboxes: of this inbox, or none.
 const selectMailbox = "SELECT " + mailboxColumns + " FROM mailbox WHERE inbox = $1"
@@ -157,7 +159,7 @@ const selectMailbox = "SELECT " + mailboxColumns + " FROM mailbox WHERE inbox = 
 func (in *Inbox) scanMailbox(row rowScanner) (Mailbox, error) {
 	m := Mailbox{Inbox: in.record.ID, Org: in.record.Org}
 	var sealed []byte
-	err := found(row.Scan(&m.ID, &m.version, &m.event, &m.Role, &m.UIDValidity, &m.UIDNext, &m.Modseq,
+	err := found(row.Scan(&m.ID, &m.no, &m.version, &m.event, &m.Role, &m.UIDValidity, &m.UIDNext, &m.Modseq,
 		&m.Messages, &m.Unseen, &m.Deleted, &m.Bytes, &sealed))
 	if err != nil {
 		return Mailbox{}, err
@@ -167,7 +169,7 @@ func (in *Inbox) scanMailbox(row rowScanner) (Mailbox, error) {
 	if err == nil {
 		err = json.Unmarshal(plain, &rec)
 	}
-	if err != nil || rec.Inbox != m.Inbox || rec.Role != m.Role || rec.UIDValidity != m.UIDValidity {
+	if err != nil || rec.Inbox != m.Inbox || rec.No != m.no || rec.Role != m.Role || rec.UIDValidity != m.UIDValidity {
 		return Mailbox{}, fmt.Errorf("%w: mailbox %s", ErrCorrupt, m.ID)
 	}
 	m.Name, m.Subscribed, m.Keywords = rec.Name, rec.Subscribed, rec.Keywords
@@ -265,11 +267,15 @@ func (in *Inbox) MailboxByRole(ctx context.Context, role Role) (m Mailbox, err e
 	return m, err
 }
 
-// owns fails with ErrNotFound unless the mailbox is one of the inbox.
-func (in *Inbox) owns(r asker, mailbox uuid.UUID) error {
-	var one int
-	return found(r.row("SELECT 1 FROM mailbox WHERE inbox = $1 AND id = $2", in.record.ID[:], mailbox[:]).Scan(&one))
+// box finds the number of a mailbox, by which its messages are found; ErrNotFound unless
+// it is one of the inbox. There is no other way to a message.
+func (in *Inbox) box(r asker, mailbox uuid.UUID) (no int64, err error) {
+	err = r.row("SELECT no FROM mailbox WHERE inbox = $1 AND id = $2", in.record.ID[:], mailbox[:]).Scan(&no)
+	return no, found(err)
 }
+
+// place is the key of a message: the number of its mailbox, and its UID.
+func place(box int64, uid uint32) int64 { return box<<32 | int64(uid) }
 
 // mailboxName checks a name and gives INBOX its one spelling.
 func mailboxName(name string) (string, error) {

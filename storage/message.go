@@ -50,24 +50,24 @@ func (tx *Tx) Deposit(e *audit.Event, in *Inbox, mailbox uuid.UUID, d Deposit) (
 	r := messageRow{flags: d.Flags&fixedFlags | bits, body: d.Body.No, size: d.Size, id: d.ID, received: micros(d.Received)}
 	var delta tally
 	delta.add(r.flags, r.size, 1)
-	next, modseq, err := tx.count(in, mailbox, 1, delta)
+	c, err := tx.count(in, mailbox, 1, delta)
 	if err != nil {
 		return 0, err
 	}
-	r.uid = uint32(next - 1)
-	c := sealedContent{id: d.ID, received: r.received, size: d.Size, server: r.flags & ServerFlags, Content: d.Content}
-	c.wrapped = in.keys.key.Wrap(d.Body.Key, in.dataKeyIdentity(d.Body.ID))
+	r.uid = c.first
+	content := sealedContent{id: d.ID, received: r.received, size: d.Size, server: r.flags & ServerFlags, Content: d.Content}
+	content.wrapped = in.keys.key.Wrap(d.Body.Key, in.dataKeyIdentity(d.Body.ID))
 	if err := tx.HoldBody(d.Body.No); err != nil {
 		return 0, err
 	}
-	plain := c.append(make([]byte, 0, 256+len(c.Structure)+len(c.Overlay)+len(c.Auth)))
-	if err := tx.insertMessage(mailbox, r, modseq, in.sealContent(plain, mailbox, r.uid)); err != nil {
+	plain := content.append(make([]byte, 0, 256+len(d.Structure)+len(d.Overlay)+len(d.Auth)))
+	if err := tx.insertMessage(c.box, r, c.modseq, in.sealContent(plain, mailbox, r.uid)); err != nil {
 		return 0, err
 	}
 	if e.Object == uuid.Nil {
 		e.Object = d.ID
 	}
-	e.Fields = append(e.Fields, audit.Int(audit.KeyUID, r.uid), audit.Int(audit.KeyModSeq, modseq))
+	e.Fields = append(e.Fields, audit.Int(audit.KeyUID, r.uid), audit.Int(audit.KeyModSeq, c.modseq))
 	tx.changed(in, mailbox)
 	return r.uid, nil
 }
@@ -82,15 +82,24 @@ type messageRow struct {
 	received int64
 }
 
-// insertMessage writes the two rows of a message: the narrow one that changes and is
-// scanned often, and its content.
-func (tx *Tx) insertMessage(mailbox uuid.UUID, r messageRow, modseq uint64, content []byte) error {
-	err := tx.exec("INSERT INTO message (mailbox, uid, id, body, born, modseq, size, received, flags) VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8)",
-		mailbox[:], r.uid, r.id[:], r.body, int64(modseq), r.size, r.received, int64(r.flags))
+// insertMessage writes the two rows of a message: the narrow one that changes
+// and is scanned often, and its content.
+func (tx *Tx) insertMessage(box int64, r messageRow, modseq uint64, content []byte) error {
+	err := tx.exec("INSERT INTO message (place, box, id, body, born, modseq, size, received, flags) VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8)",
+		place(box, r.uid), box, r.id[:], r.body, int64(modseq), r.size, r.received, int64(r.flags))
 	if err != nil {
 		return err
 	}
-	return tx.exec("INSERT INTO content (mailbox, uid, sealed) VALUES ($1, $2, $3)", mailbox[:], r.uid, content)
+	return tx.exec("INSERT INTO content (place, sealed) VALUES ($1, $2)", place(box, r.uid), content)
+}
+
+// deleteMessages deletes the rows of a range of messages.
+func (tx *Tx) deleteMessages(box int64, r UIDRange) error {
+	first, last := place(box, r.First), place(box, r.Last)
+	if err := tx.exec("DELETE FROM message WHERE place BETWEEN $1 AND $2", first, last); err != nil {
+		return err
+	}
+	return tx.exec("DELETE FROM content WHERE place BETWEEN $1 AND $2", first, last)
 }
 
 // tally is a change of a mailbox's counters.
@@ -110,17 +119,26 @@ func (t *tally) add(flags Flags, size, n int64) {
 	}
 }
 
-// count changes the counters of a mailbox, takes as many UIDs as asked for, and one
-// modseq. It returns the UID after those that were taken. ErrNotFound when the
-// mailbox is not one of in; ErrLimit when the UIDs have run out.
-func (tx *Tx) count(in *Inbox, mailbox uuid.UUID, uids int64, t tally) (next int64, modseq uint64, err error) {
+// counted is what a change took from the counters of a mailbox.
+type counted struct {
+	box    int64  // the mailbox's number
+	first  uint32 // the first UID taken
+	modseq uint64
+}
+
+// count changes the counters of a mailbox, takes as many UIDs as asked for, and
+// one modseq. ErrNotFound when the mailbox is not one of in; ErrLimit when the
+// UIDs have run out.
+func (tx *Tx) count(in *Inbox, mailbox uuid.UUID, uids int64, t tally) (c counted, err error) {
+	var next int64
 	err = found(tx.row(`UPDATE mailbox SET uidnext = uidnext + $1, modseq = modseq + 1, messages = messages + $2,
-		unseen = unseen + $3, deleted = deleted + $4, bytes = bytes + $5 WHERE id = $6 AND inbox = $7 RETURNING uidnext, modseq`,
-		uids, t.messages, t.unseen, t.deleted, t.bytes, mailbox[:], in.record.ID[:]).Scan(&next, &modseq))
+		unseen = unseen + $3, deleted = deleted + $4, bytes = bytes + $5 WHERE id = $6 AND inbox = $7 RETURNING no, uidnext, modseq`,
+		uids, t.messages, t.unseen, t.deleted, t.bytes, mailbox[:], in.record.ID[:]).Scan(&c.box, &next, &c.modseq))
 	if err == nil && next > math.MaxUint32 {
 		err = fmt.Errorf("%w: UIDs of mailbox %s", ErrLimit, mailbox)
 	}
-	return next, modseq, err
+	c.first = uint32(next - uids)
+	return c, err
 }
 
 // allUIDs is every message of a mailbox.
@@ -128,12 +146,12 @@ var allUIDs = []UIDRange{{First: 1, Last: math.MaxUint32}}
 
 // marked reads the clear rows of those messages of a set that have all flags of the
 // mask, in UID order.
-func (tx *Tx) marked(mailbox uuid.UUID, set audit.UIDs, mask Flags) ([]messageRow, error) {
+func (tx *Tx) marked(box int64, set audit.UIDs, mask Flags) ([]messageRow, error) {
 	var found []messageRow
 	for len(set) > 0 {
 		h := hull(set)
 		var err error
-		if found, err = tx.markedIn(found, mailbox, h, set, mask); err != nil {
+		if found, err = tx.markedIn(found, box, h, set, mask); err != nil {
 			return nil, err
 		}
 		set = after(set, h.Last)
@@ -141,20 +159,20 @@ func (tx *Tx) marked(mailbox uuid.UUID, set audit.UIDs, mask Flags) ([]messageRo
 	return found, nil
 }
 
-func (tx *Tx) markedIn(found []messageRow, mailbox uuid.UUID, h UIDRange, set audit.UIDs, mask Flags) ([]messageRow, error) {
-	rows, err := tx.rows(`SELECT uid, flags, body, size, id, received FROM message
-		WHERE mailbox = $1 AND uid BETWEEN $2 AND $3 AND (flags & $4) = $4 ORDER BY uid`, mailbox[:], h.First, h.Last, int64(mask))
+func (tx *Tx) markedIn(found []messageRow, box int64, h UIDRange, set audit.UIDs, mask Flags) ([]messageRow, error) {
+	rows, err := tx.rows(`SELECT place, flags, body, size, id, received FROM message
+		WHERE place BETWEEN $1 AND $2 AND (flags & $3) = $3 ORDER BY place`, place(box, h.First), place(box, h.Last), int64(mask))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var r messageRow
-		var flags int64
-		if err := rows.Scan(&r.uid, &flags, &r.body, &r.size, &r.id, &r.received); err != nil {
+		var at, flags int64
+		if err := rows.Scan(&at, &flags, &r.body, &r.size, &r.id, &r.received); err != nil {
 			return nil, classify(err)
 		}
-		r.flags = Flags(flags)
+		r.uid, r.flags = uint32(at), Flags(flags)
 		if set.Contains(r.uid) {
 			found = append(found, r)
 		}

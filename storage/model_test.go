@@ -484,7 +484,7 @@ func (m *model) checkBodies() {
 		WHERE COALESCE(f.refs, 1) <> (SELECT COUNT(*) FROM message WHERE body = b.no)`)
 	lost := m.number(m.t, "SELECT COUNT(*) FROM message WHERE body NOT IN (SELECT no FROM body)")
 	stray := m.number(m.t, "SELECT COUNT(*) FROM body_ref WHERE no NOT IN (SELECT no FROM body)") +
-		m.number(m.t, "SELECT COUNT(*) FROM content WHERE NOT EXISTS (SELECT 1 FROM message m WHERE m.mailbox = content.mailbox AND m.uid = content.uid)")
+		m.number(m.t, "SELECT COUNT(*) FROM content WHERE place NOT IN (SELECT place FROM message) OR place / 4294967296 NOT IN (SELECT no FROM mailbox)")
 	if wrong+lost+stray != 0 {
 		m.t.Fatalf("%d bodies with wrong counts, %d messages without body, %d stray rows", wrong, lost, stray)
 	}

@@ -57,19 +57,23 @@ func (tx *Tx) addMailbox(e *audit.Event, in *Inbox, name string, role Role, subs
 	if count >= MaxMailboxes {
 		return Mailbox{}, fmt.Errorf("%w: %d mailboxes", ErrLimit, count)
 	}
+	var no int64
+	if err := tx.row("SELECT COALESCE(MAX(no), 0) + 1 FROM mailbox").Scan(&no); err != nil {
+		return Mailbox{}, classify(err)
+	}
 	validity, err := tx.nextUIDValidity(in)
 	if err != nil {
 		return Mailbox{}, err
 	}
-	m := Mailbox{ID: newID(), Inbox: in.record.ID, Org: in.record.Org, Name: name, Role: role, Subscribed: subscribed,
+	m := Mailbox{ID: newID(), no: no, Inbox: in.record.ID, Org: in.record.Org, Name: name, Role: role, Subscribed: subscribed,
 		UIDValidity: validity, UIDNext: 1, Modseq: 1}
 	sealed, err := tx.sealMailbox(e, in, &m)
 	if err != nil {
 		return Mailbox{}, err
 	}
-	return m, tx.exec(`INSERT INTO mailbox (id, inbox, org, version, event, name_hash, role, uidvalidity, uidnext, modseq, messages, unseen, deleted, bytes, sealed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, 1, 0, 0, 0, 0, $9)`,
-		m.ID[:], m.Inbox[:], m.Org[:], m.version, m.event[:], in.nameHash(name, role), role, validity, sealed)
+	return m, tx.exec(`INSERT INTO mailbox (id, no, inbox, org, version, event, name_hash, role, uidvalidity, uidnext, modseq, messages, unseen, deleted, bytes, sealed)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, 1, 0, 0, 0, 0, $10)`,
+		m.ID[:], no, m.Inbox[:], m.Org[:], m.version, m.event[:], in.nameHash(name, role), role, validity, sealed)
 }
 
 // nextUIDValidity is the time in seconds, or one more than the last of the inbox when
@@ -86,7 +90,7 @@ func (tx *Tx) nextUIDValidity(in *Inbox) (validity uint32, err error) {
 // sealMailbox gives the mailbox's record its next version under event e and
 // notes the write there.
 func (tx *Tx) sealMailbox(e *audit.Event, in *Inbox, m *Mailbox) ([]byte, error) {
-	plain, err := json.Marshal(mailboxRecord{m.Inbox, m.Name, m.Role, m.UIDValidity, m.Subscribed, m.Keywords})
+	plain, err := json.Marshal(mailboxRecord{m.Inbox, m.no, m.Name, m.Role, m.UIDValidity, m.Subscribed, m.Keywords})
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +188,7 @@ func (tx *Tx) DeleteMailbox(e *audit.Event, in *Inbox, mailbox uuid.UUID) error 
 
 // dropMailbox deletes all rows of a mailbox.
 func (tx *Tx) dropMailbox(e *audit.Event, in *Inbox, m Mailbox) error {
-	gone, err := tx.marked(m.ID, allUIDs, 0)
+	gone, err := tx.marked(m.no, allUIDs, 0)
 	if err != nil {
 		return err
 	}
@@ -193,9 +197,10 @@ func (tx *Tx) dropMailbox(e *audit.Event, in *Inbox, m Mailbox) error {
 			return err
 		}
 	}
+	if err := tx.deleteMessages(m.no, allUIDs[0]); err != nil {
+		return err
+	}
 	for _, query := range []string{
-		"DELETE FROM message WHERE mailbox = $1",
-		"DELETE FROM content WHERE mailbox = $1",
 		"DELETE FROM vanished WHERE mailbox = $1",
 		"DELETE FROM read_range WHERE mailbox = $1",
 		"DELETE FROM mailbox WHERE id = $1",

@@ -77,7 +77,7 @@ func (tx *Tx) mergeRead(credential, mailbox uuid.UUID, block uint32, part audit.
 func (in *Inbox) ReadBy(ctx context.Context, credential, mailbox uuid.UUID) ([]UIDRange, error) {
 	var set audit.UIDs
 	err := in.store.read(ctx, func(r *reads) error {
-		if err := in.owns(r, mailbox); err != nil {
+		if _, err := in.box(r, mailbox); err != nil {
 			return err
 		}
 		rows, err := r.rows("SELECT ranges FROM read_range WHERE mailbox = $1 AND credential = $2 ORDER BY block", mailbox[:], credential[:])

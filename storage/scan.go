@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/google/uuid"
@@ -38,23 +39,24 @@ func (e *CorruptError) Unwrap() error { return ErrCorrupt }
 // is true.
 func (in *Inbox) UIDs(ctx context.Context, mailbox uuid.UUID) (uids []uint32, modseq uint64, err error) {
 	err = in.store.read(ctx, func(r *reads) error {
+		var box int64
 		var n int
-		err := found(r.row("SELECT modseq, messages FROM mailbox WHERE inbox = $1 AND id = $2", in.record.ID[:], mailbox[:]).Scan(&modseq, &n))
+		err := found(r.row("SELECT no, modseq, messages FROM mailbox WHERE inbox = $1 AND id = $2", in.record.ID[:], mailbox[:]).Scan(&box, &modseq, &n))
 		if err != nil {
 			return err
 		}
 		uids = make([]uint32, 0, n)
-		rows, err := r.rows("SELECT uid FROM message WHERE mailbox = $1 ORDER BY uid", mailbox[:])
+		rows, err := r.rows(queryUIDs, place(box, 0), place(box, math.MaxUint32))
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
-		var uid any
+		var at any
 		for rows.Next() {
-			if err := rows.Scan(&uid); err != nil {
+			if err := rows.Scan(&at); err != nil {
 				return classify(err)
 			}
-			uids = append(uids, uint32(integer(uid)))
+			uids = append(uids, uint32(integer(at)))
 		}
 		return classify(rows.Err())
 	})
@@ -76,14 +78,10 @@ func integer(v any) int64 {
 // others are handed out, and in the end the answer is a *CorruptError that
 // names those which were not.
 func (in *Inbox) Scan(ctx context.Context, mailbox uuid.UUID, uids []UIDRange, withContent bool, fn func(*Message) error) error {
-	err := in.store.read(ctx, func(r *reads) error { return in.owns(r, mailbox) })
-	if err != nil {
-		return err
-	}
 	c := chunks.Get().(*chunk)
 	defer c.free()
-	s := scan{in: in, mailbox: mailbox, rest: uidSet(uids), withContent: withContent, place: contentID(mailbox, 0)}
-	for len(s.rest) > 0 {
+	s := scan{in: in, mailbox: mailbox, rest: uidSet(uids), withContent: withContent, id: contentID(mailbox, 0)}
+	for begun := false; !begun || len(s.rest) > 0; begun = true {
 		if err := s.next(ctx, c); err != nil {
 			return err
 		}
@@ -107,11 +105,12 @@ func (in *Inbox) Scan(ctx context.Context, mailbox uuid.UUID, uids []UIDRange, w
 type scan struct {
 	in          *Inbox
 	mailbox     uuid.UUID
+	box         int64
 	rest        audit.UIDs // what is still to read
 	withContent bool
 	corrupt     []uint32
 
-	place  []byte // identity of the content that is opened
+	id     []byte // identity of the content that is opened
 	opened sealedContent
 	m      Message
 }
@@ -141,7 +140,10 @@ func (c *chunk) full() bool { return len(c.rows) >= chunkRows || len(c.sealed) >
 // next reads the next chunk.
 func (s *scan) next(ctx context.Context, c *chunk) error {
 	c.rows, c.sealed = c.rows[:0], c.sealed[:0]
-	return s.in.store.read(ctx, func(r *reads) error {
+	return s.in.store.read(ctx, func(r *reads) (err error) {
+		if s.box, err = s.in.box(r, s.mailbox); err != nil {
+			return err
+		}
 		for queries := 0; len(s.rest) > 0 && !c.full() && queries < chunkRows; queries++ {
 			if err := s.stretch(r, c); err != nil {
 				return err
@@ -152,10 +154,10 @@ func (s *scan) next(ctx context.Context, c *chunk) error {
 }
 
 const (
-	queryClear = `SELECT uid, modseq, flags, size, received, id FROM message
-		WHERE mailbox = $1 AND uid BETWEEN $2 AND $3 ORDER BY uid LIMIT $4`
-	queryContent = `SELECT m.uid, m.modseq, m.flags, c.sealed FROM message m LEFT JOIN content c ON c.mailbox = m.mailbox AND c.uid = m.uid
-		WHERE m.mailbox = $1 AND m.uid BETWEEN $2 AND $3 ORDER BY m.uid LIMIT $4`
+	queryUIDs    = "SELECT place FROM message WHERE place BETWEEN $1 AND $2 ORDER BY place"
+	queryClear   = "SELECT place, modseq, flags, size, received, id FROM message WHERE place BETWEEN $1 AND $2 ORDER BY place LIMIT $3"
+	queryContent = `SELECT m.place, m.modseq, m.flags, c.sealed FROM message m LEFT JOIN content c ON c.place = m.place
+		WHERE m.place BETWEEN $1 AND $2 ORDER BY m.place LIMIT $3`
 )
 
 // stretch reads one stretch of the set, as far as the chunk has room.
@@ -166,7 +168,7 @@ func (s *scan) stretch(r *reads, c *chunk) error {
 	}
 	h := hull(s.rest)
 	limit := chunkRows - len(c.rows)
-	rows, err := r.rows(query, s.mailbox[:], h.First, h.Last, limit)
+	rows, err := r.rows(query, place(s.box, h.First), place(s.box, h.Last), limit)
 	if err != nil {
 		return err
 	}
@@ -190,19 +192,19 @@ func (s *scan) stretch(r *reads, c *chunk) error {
 }
 
 func (s *scan) scanRow(rows *sql.Rows, c *chunk) (row scannedRow, err error) {
-	var uid, modseq, flags, size, received any
+	var at, modseq, flags, size, received any
 	var blob sql.RawBytes
 	if !s.withContent {
-		err = rows.Scan(&uid, &modseq, &flags, &size, &received, &blob)
+		err = rows.Scan(&at, &modseq, &flags, &size, &received, &blob)
 		copy(row.id[:], blob)
 		row.size, row.received = integer(size), integer(received)
 	} else {
-		err = rows.Scan(&uid, &modseq, &flags, &blob)
+		err = rows.Scan(&at, &modseq, &flags, &blob)
 		row.from = len(c.sealed)
 		c.sealed = append(c.sealed, blob...)
 		row.to = len(c.sealed)
 	}
-	row.uid, row.modseq, row.flags = uint32(integer(uid)), uint64(integer(modseq)), Flags(integer(flags))
+	row.uid, row.modseq, row.flags = uint32(integer(at)), uint64(integer(modseq)), Flags(integer(flags))
 	return row, err
 }
 
@@ -226,8 +228,8 @@ func (s *scan) message(c *chunk, row *scannedRow) (*Message, error) {
 // open opens the content of a row. The server's flags tell an agent what to
 // distrust: those in the clear row count only when they are the sealed ones.
 func (s *scan) open(sealed []byte, row *scannedRow) error {
-	binary.BigEndian.PutUint32(s.place[16:], row.uid)
-	plain, err := s.in.keys.metadata.Open(sealed, s.in.contentIdentity(s.place))
+	binary.BigEndian.PutUint32(s.id[16:], row.uid)
+	plain, err := s.in.keys.metadata.Open(sealed, s.in.contentIdentity(s.id))
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,11 @@ func (ts *testStore) tamper(t testing.TB, query string, args ...any) {
 	ts.write(t, audit.ServerStart, func(tx *Tx, e *audit.Event) error { return tx.exec(query, args...) })
 }
 
+// place is the key before that of a mailbox's first message.
+func (ts *testStore) place(t testing.TB, mailbox uuid.UUID) int {
+	return ts.number(t, "SELECT no FROM mailbox WHERE id = $1", mailbox[:]) << 32
+}
+
 // TestCorruptContent: a content that was damaged, exchanged with another's or cut off
 // fails closed, and its neighbours stay readable (invariant 9).
 func TestCorruptContent(t *testing.T) {
@@ -28,13 +33,13 @@ func TestCorruptContent(t *testing.T) {
 		query string
 		bad   []uint32
 	}{
-		"damaged":   {"UPDATE content SET sealed = sealed || x'00' WHERE uid = 3 AND mailbox = $1", []uint32{3}},
-		"cut":       {"UPDATE content SET sealed = x'' WHERE uid = 3 AND mailbox = $1", []uint32{3}},
-		"missing":   {"DELETE FROM content WHERE uid = 3 AND mailbox = $1", []uint32{3}},
-		"exchanged": {"UPDATE content SET uid = CASE uid WHEN 2 THEN 1000 ELSE uid END WHERE mailbox = $1", []uint32{2}},
-		"copied":    {"UPDATE content SET sealed = (SELECT sealed FROM content c WHERE c.mailbox = $1 AND c.uid = 2) WHERE uid = 3 AND mailbox = $1", []uint32{3}},
-		"suspicion": {"UPDATE message SET flags = flags & ~256 WHERE uid = 4 AND mailbox = $1", []uint32{4}},
-		"trust":     {"UPDATE message SET flags = flags | 512 WHERE uid = 4 AND mailbox = $1", []uint32{4}},
+		"damaged":   {"UPDATE content SET sealed = sealed || x'00' WHERE place = $1 + 3", []uint32{3}},
+		"cut":       {"UPDATE content SET sealed = x'' WHERE place = $1 + 3", []uint32{3}},
+		"missing":   {"DELETE FROM content WHERE place = $1 + 3", []uint32{3}},
+		"moved":     {"UPDATE content SET place = $1 + 1000 WHERE place = $1 + 2", []uint32{2}},
+		"copied":    {"UPDATE content SET sealed = (SELECT sealed FROM content WHERE place = $1 + 2) WHERE place = $1 + 3", []uint32{3}},
+		"suspicion": {"UPDATE message SET flags = flags & ~256 WHERE place = $1 + 4", []uint32{4}},
+		"trust":     {"UPDATE message SET flags = flags | 512 WHERE place = $1 + 4", []uint32{4}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ts, in, inbox := newMailStore(t)
@@ -43,7 +48,7 @@ func TestCorruptContent(t *testing.T) {
 				d.Flags = InjectionSuspected
 				ts.deposit(t, in, inbox, []byte("x"), d)
 			}
-			ts.tamper(t, attack.query, inbox[:])
+			ts.tamper(t, attack.query, ts.place(t, inbox))
 			var good []uint32
 			err := in.Scan(t.Context(), inbox, allUIDs, true, func(m *Message) error { good = append(good, m.UID); return nil })
 			var ce *CorruptError
@@ -63,9 +68,9 @@ func TestSwappedContents(t *testing.T) {
 	for i := range 3 {
 		ts.deposit(t, in, inbox, []byte("x"), letter(i))
 	}
-	ts.tamper(t, "UPDATE content SET uid = 100 WHERE mailbox = $1 AND uid = 1", inbox[:])
-	ts.tamper(t, "UPDATE content SET uid = 1 WHERE mailbox = $1 AND uid = 2", inbox[:])
-	ts.tamper(t, "UPDATE content SET uid = 2 WHERE mailbox = $1 AND uid = 100", inbox[:])
+	for _, step := range [][2]int{{1, 100}, {2, 1}, {100, 2}} {
+		ts.tamper(t, "UPDATE content SET place = $1 + $2 WHERE place = $1 + $3", ts.place(t, inbox), step[1], step[0])
+	}
 	var ce *CorruptError
 	err := in.Scan(t.Context(), inbox, allUIDs, true, func(m *Message) error { return nil })
 	if !errors.As(err, &ce) || !slices.Equal(ce.UIDs, []uint32{1, 2}) {
@@ -86,6 +91,7 @@ func TestCorruptMailbox(t *testing.T) {
 	for name, query := range map[string]string{
 		"role":        "UPDATE mailbox SET role = 7 WHERE id = $1",
 		"uidvalidity": "UPDATE mailbox SET uidvalidity = uidvalidity + 1 WHERE id = $1",
+		"number":      "UPDATE mailbox SET no = no + 1000 WHERE id = $1",
 		"version":     "UPDATE mailbox SET version = version + 1 WHERE id = $1",
 		"sealed":      "UPDATE mailbox SET sealed = (SELECT sealed FROM mailbox m WHERE m.id <> $1 ORDER BY id LIMIT 1) WHERE id = $1",
 		"event":       "UPDATE mailbox SET event = (SELECT id FROM event ORDER BY seq LIMIT 1) WHERE id = $1",
@@ -235,17 +241,19 @@ func TestQueryPlans(t *testing.T) {
 		{selectMailbox + " AND id = $2", []any{id, id}},
 		{selectMailbox + " AND name_hash = $2", []any{id, id}},
 		{selectMailbox + " AND role = $2", []any{id, 1}},
-		{queryClear, []any{id, 1, 2, 3}},
-		{queryContent, []any{id, 1, 2, 3}},
-		{"SELECT uid FROM message WHERE mailbox = $1 ORDER BY uid", []any{id}},
-		{"SELECT uid, modseq, flags, born FROM message WHERE mailbox = $1 AND modseq > $2", []any{id, 1}},
+		{"SELECT no FROM mailbox WHERE inbox = $1 AND id = $2", []any{id, id}},
+		{"SELECT COALESCE(MAX(no), 0) + 1 FROM mailbox", nil},
+		{queryUIDs, []any{1, 2}},
+		{queryClear, []any{1, 2, 3}},
+		{queryContent, []any{1, 2, 3}},
+		{queryChanged, []any{1, 1}},
 		{"SELECT uids FROM vanished WHERE mailbox = $1 AND modseq > $2 ORDER BY modseq", []any{id, 1}},
 		{"SELECT id, stored, file, sealed FROM body WHERE no = $1", []any{1}},
 		{"SELECT 1 FROM body WHERE file = $1", []any{"x"}},
 		{"SELECT COALESCE(MAX(no), 0) FROM body", nil},
 		{"SELECT ranges FROM read_range WHERE mailbox = $1 AND credential = $2 ORDER BY block", []any{id, id}},
 		{"DELETE FROM receipt WHERE hash IN (SELECT hash FROM receipt WHERE at < $1 ORDER BY at, hash LIMIT 32)", []any{1}},
-		{"DELETE FROM message WHERE mailbox = $1 AND uid BETWEEN $2 AND $3", []any{id, 1, 2}},
+		{"DELETE FROM message WHERE place BETWEEN $1 AND $2", []any{1, 2}},
 		{"UPDATE mailbox SET uidnext = uidnext + 1 WHERE id = $1 AND inbox = $2", []any{id, id}},
 		{"DELETE FROM read_range WHERE mailbox = $1", []any{id}},
 	} {

@@ -42,16 +42,17 @@ func rowUIDs(rows []messageRow) []uint32 {
 
 // transfer writes messages of one mailbox into another and says so in the event.
 func (tx *Tx) transfer(e *audit.Event, in *Inbox, from uuid.UUID, uids []UIDRange, to uuid.UUID, hold func(body int64) error) (rows []messageRow, dst []uint32, err error) {
-	if err := in.owns(tx, from); err != nil {
+	source, err := in.box(tx, from)
+	if err != nil {
 		return nil, nil, err
 	}
-	if err := in.owns(tx, to); err != nil {
+	if _, err := in.box(tx, to); err != nil {
 		return nil, nil, err
 	}
 	if err := tx.concerns(e, in, from); err != nil {
 		return nil, nil, err
 	}
-	rows, err = tx.marked(from, uidSet(uids), 0)
+	rows, err = tx.marked(source, uidSet(uids), 0)
 	if err != nil || len(rows) == 0 {
 		return nil, nil, err
 	}
@@ -63,20 +64,19 @@ func (tx *Tx) transfer(e *audit.Event, in *Inbox, from uuid.UUID, uids []UIDRang
 	for i, r := range rows {
 		delta.add(flags[i], r.size, 1)
 	}
-	next, modseq, err := tx.count(in, to, int64(len(rows)), delta)
+	c, err := tx.count(in, to, int64(len(rows)), delta)
 	if err != nil {
 		return nil, nil, err
 	}
-	first := next - int64(len(rows))
 	dst = make([]uint32, len(rows))
 	for i, r := range rows {
-		dst[i] = uint32(first) + uint32(i)
-		content, err := tx.reseal(in, from, r.uid, to, dst[i])
+		dst[i] = c.first + uint32(i)
+		content, err := tx.reseal(in, from, source, r.uid, to, dst[i])
 		if err != nil {
 			return nil, nil, err
 		}
 		r.uid, r.flags = dst[i], flags[i]
-		if err := tx.insertMessage(to, r, modseq, content); err != nil {
+		if err := tx.insertMessage(c.box, r, c.modseq, content); err != nil {
 			return nil, nil, err
 		}
 		if err := hold(r.body); err != nil {
@@ -84,14 +84,14 @@ func (tx *Tx) transfer(e *audit.Event, in *Inbox, from uuid.UUID, uids []UIDRang
 		}
 	}
 	tx.changed(in, to)
-	tx.noteTransfer(e, rowUIDs(rows), to, dst, modseq)
+	tx.noteTransfer(e, rowUIDs(rows), to, dst, c.modseq)
 	return rows, dst, nil
 }
 
 // reseal opens a content in its old place and seals it for the new one.
-func (tx *Tx) reseal(in *Inbox, from uuid.UUID, src uint32, to uuid.UUID, dst uint32) ([]byte, error) {
+func (tx *Tx) reseal(in *Inbox, from uuid.UUID, box int64, src uint32, to uuid.UUID, dst uint32) ([]byte, error) {
 	var sealed []byte
-	err := found(tx.row("SELECT sealed FROM content WHERE mailbox = $1 AND uid = $2", from[:], src).Scan(&sealed))
+	err := found(tx.row("SELECT sealed FROM content WHERE place = $1", place(box, src)).Scan(&sealed))
 	if err == nil {
 		sealed, err = in.keys.metadata.Open(sealed, in.contentIdentity(contentID(from, src)))
 	}
@@ -142,7 +142,8 @@ func (tx *Tx) translate(e *audit.Event, in *Inbox, from, to uuid.UUID, rows []me
 // Expunge removes the messages in uids, or all for nil; with onlyDeleted those
 // of them that have the flag Deleted. Returns the UIDs that went, in order.
 func (tx *Tx) Expunge(e *audit.Event, in *Inbox, mailbox uuid.UUID, uids []UIDRange, onlyDeleted bool) ([]uint32, error) {
-	if err := in.owns(tx, mailbox); err != nil {
+	box, err := in.box(tx, mailbox)
+	if err != nil {
 		return nil, err
 	}
 	if err := tx.concerns(e, in, mailbox); err != nil {
@@ -155,7 +156,7 @@ func (tx *Tx) Expunge(e *audit.Event, in *Inbox, mailbox uuid.UUID, uids []UIDRa
 	if onlyDeleted {
 		mask = Deleted
 	}
-	rows, err := tx.marked(mailbox, uidSet(uids), mask)
+	rows, err := tx.marked(box, uidSet(uids), mask)
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
@@ -180,17 +181,15 @@ func (tx *Tx) remove(in *Inbox, mailbox uuid.UUID, rows []messageRow, drop func(
 			return 0, err
 		}
 	}
-	if _, modseq, err = tx.count(in, mailbox, 0, delta); err != nil {
+	c, err := tx.count(in, mailbox, 0, delta)
+	if err != nil {
 		return 0, err
 	}
 	for _, r := range set {
-		if err := tx.exec("DELETE FROM message WHERE mailbox = $1 AND uid BETWEEN $2 AND $3", mailbox[:], r.First, r.Last); err != nil {
-			return 0, err
-		}
-		if err := tx.exec("DELETE FROM content WHERE mailbox = $1 AND uid BETWEEN $2 AND $3", mailbox[:], r.First, r.Last); err != nil {
+		if err := tx.deleteMessages(c.box, r); err != nil {
 			return 0, err
 		}
 	}
 	tx.changed(in, mailbox)
-	return modseq, tx.exec("INSERT INTO vanished (mailbox, modseq, uids) VALUES ($1, $2, $3)", mailbox[:], int64(modseq), encodeUIDs(set))
+	return c.modseq, tx.exec("INSERT INTO vanished (mailbox, modseq, uids) VALUES ($1, $2, $3)", mailbox[:], int64(c.modseq), encodeUIDs(set))
 }
