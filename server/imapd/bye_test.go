@@ -194,3 +194,21 @@ func TestCutMessageIsNotStored(t *testing.T) {
 		}
 	}
 }
+
+// TestTraffic: what a session is told about its connection.
+func TestTraffic(t *testing.T) {
+	h := newHouse(t, DefaultLimits(), nil)
+	conn := h.dial(t)
+	r := bufio.NewReader(conn)
+	login(t, conn, r)
+	io.WriteString(conn, "a NOOP\r\n")
+	expect(t, r, "a OK NOOP completed")
+	g := (<-h.last).guard
+	received, sent := g.traffic()
+	if want := int64(len("l LOGIN u right\r\na NOOP\r\n")); received != want || sent < 100 {
+		t.Errorf("received %d, sent %d", received, sent)
+	}
+	if g.RemoteAddr().String() != conn.LocalAddr().String() || g.LocalAddr().String() != h.Addr().String() {
+		t.Error(g.RemoteAddr(), g.LocalAddr())
+	}
+}

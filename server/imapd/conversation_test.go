@@ -25,7 +25,7 @@ import (
 //	.   the server closes the connection
 //	#   a remark
 //
-// and {{x N}} stands for N times the letter x.
+// and {{x N}} stands for N times the letter x, {{rep N `text`}} for any text.
 func TestConversations(t *testing.T) {
 	files, err := filepath.Glob("testdata/guard/*.txt")
 	if err != nil || len(files) == 0 {
@@ -107,7 +107,10 @@ func script(t *testing.T, file string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tmpl := template.New("").Funcs(template.FuncMap{"x": func(n int) string { return strings.Repeat("x", n) }})
+	tmpl := template.New("").Funcs(template.FuncMap{
+		"x":   func(n int) string { return strings.Repeat("x", n) },
+		"rep": func(n int, s string) string { return strings.Repeat(s, n) },
+	})
 	var sb strings.Builder
 	if err := template.Must(tmpl.Parse(string(b))).Execute(&sb, nil); err != nil {
 		t.Fatal(err)

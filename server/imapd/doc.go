@@ -28,8 +28,8 @@
 //
 // The guard also keeps the clocks (the library's own read deadlines are ignored), counts failed logins, gathers the
 // library's small writes into large ones, and says BYE at a boundary between responses when the server stops or a
-// credential is revoked. It costs an idle connection about a hundred bytes: every buffer goes back to a pool while there
-// is nothing in it.
+// credential is revoked. It costs an idle connection half a kilobyte: every buffer goes back to a pool while there is
+// nothing in it.
 //
 // # What a session must know
 //
@@ -43,5 +43,6 @@
 //   - imapserver.MatchList takes exponential time for a pattern like *a*a*a*b, and imap.SearchCriteria.And forgets
 //     SMALLER when any of LARGER, SINCE, BEFORE, ON and their SENT forms follows it. NOT and OR nest as deep as 48 KiB
 //     allow, and a FETCH may name a section thousands of times: bound both.
-//   - The library's session tracker is not used (it panics on a number it did not expect): see view.
+//   - The library's session tracker is not used (it panics on a number that it did not expect): each session has a view,
+//     its own record of which message has which number, and decides itself when that changes.
 package imapd

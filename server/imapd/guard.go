@@ -17,15 +17,14 @@ import (
 // Read is called by one goroutine of the library, the one that parses; Write by that one and, in IDLE, by another. All
 // other methods may be called from anywhere.
 type guard struct {
-	conn    net.Conn
-	limits  *Limits
-	hooks   hooks
-	in      input
-	out     output
-	opened  time.Time
-	gone    sync.Once
-	read    atomic.Int64 // bytes from the client
-	stopped atomic.Bool
+	conn   net.Conn
+	limits *Limits
+	hooks  hooks
+	in     input
+	out    output
+	opened time.Time
+	gone   sync.Once
+	read   atomic.Int64 // bytes from the client
 
 	// The fields below belong to the library's reading goroutine.
 	phase    phase
@@ -143,7 +142,7 @@ func (g *guard) settle() error {
 		g.phase = phaseSASL
 	default:
 		// It wants more and has not replied: it sees no end where we see one.
-		return g.end(RefusedFraming, "Internal error", false)
+		return g.end(RefusedConfused, "Internal error", false)
 	}
 	return nil
 }
@@ -296,10 +295,14 @@ func (g *guard) receive(p []byte) (int, error) {
 // end says BYE and closes. With linger, the client is probably still sending: a connection that is closed with bytes
 // unread is reset, which may cost the client our words, so some of them are read first.
 func (g *guard) end(r Refusal, text string, linger bool) error {
-	if g.stopped.CompareAndSwap(false, true) && g.hooks.refused != nil {
+	if g.over == nil && g.hooks.refused != nil {
 		g.hooks.refused(r)
 	}
-	g.out.say("* BYE " + text + "\r\n")
+	if g.phase == phaseIdle {
+		g.out.bye(text, false) // unless an update is being written
+	} else {
+		g.out.say("* BYE " + text + "\r\n")
+	}
 	if c, ok := g.conn.(interface{ CloseWrite() error }); ok && linger {
 		g.out.shut()
 		c.CloseWrite()

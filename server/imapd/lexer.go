@@ -307,7 +307,7 @@ func (x *lexer) atMessage() bool {
 	x.message = new(message)
 	x.line = bytes.TrimSuffix(x.line, []byte("~"))
 	const wrap = " UTF8 ("
-	if n := len(x.line) - len(wrap); n >= 0 && bytes.EqualFold(x.line[n:], []byte(wrap)) {
+	if n := len(x.line) - len(wrap); n >= x.args+end && bytes.EqualFold(x.line[n:], []byte(wrap)) {
 		x.line = x.line[:n+1]
 		x.message.utf8 = true
 	}

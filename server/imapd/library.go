@@ -11,11 +11,17 @@ import (
 
 // newLibrary returns the library's server. It is given guards alone, by a listener.
 func newLibrary(newSession func(*guard) (imapserver.Session, error), log *slog.Logger) *imapserver.Server {
-	return imapserver.New(&imapserver.Options{
-		NewSession: func(c *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			s, err := newSession(c.NetConn().(*guard))
-			return s, nil, err
-		},
+	options := libraryOptions(log)
+	options.NewSession = func(c *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+		s, err := newSession(c.NetConn().(*guard))
+		return s, nil, err
+	}
+	return imapserver.New(options)
+}
+
+// libraryOptions returns what the library is told, all but the sessions.
+func libraryOptions(log *slog.Logger) *imapserver.Options {
+	return &imapserver.Options{
 		Caps: imap.CapSet{
 			imap.CapIMAP4rev1:    {},
 			imap.CapIMAP4rev2:    {},
@@ -36,7 +42,7 @@ func newLibrary(newSession func(*guard) (imapserver.Session, error), log *slog.L
 		// which a guard is not, and would refuse every login. So it is told not to look; newGuard, which is what puts
 		// anything before it, takes a *tls.Conn and nothing else. There is no TLSConfig because there is no STARTTLS.
 		InsecureAuth: true,
-	})
+	}
 }
 
 // quietLog takes the library's log. Its messages carry errors that quote what the client sent, search terms and mailbox

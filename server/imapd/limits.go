@@ -95,6 +95,7 @@ const (
 	RefusedLogins                       // too many failed logins
 	RefusedMistakes                     // too many commands that are none
 	RefusedTimeout                      // too slow, or idle for too long
+	RefusedConfused                     // the library lost its place, which is a mistake of ours
 )
 
 // String returns the reason as a word, stable for metrics.
@@ -116,6 +117,8 @@ func (r Refusal) String() string {
 		return "mistakes"
 	case RefusedTimeout:
 		return "timeout"
+	case RefusedConfused:
+		return "confused"
 	}
 	return "unknown"
 }

@@ -26,15 +26,16 @@ import (
 // A recorder is a session that notes what it was asked to do. It is what stands behind the guard in these tests: the
 // real library calls it, so that a command which it notes is one that the library ran.
 type recorder struct {
-	mu    sync.Mutex
-	calls []string
-	guard *guard
-	idle  atomic.Int32
-	body  string          // what Fetch writes for each message
-	block chan struct{}   // Fetch stops in the middle of its first literal until it is closed
-	begun chan struct{}   // … and closes this before
-	news  chan uint32     // numbers that Idle reports as EXISTS
-	ended *sync.WaitGroup // sessions alive
+	mu       sync.Mutex
+	calls    []string
+	guard    *guard
+	idle     atomic.Int32
+	messages uint32          // how many Fetch writes, at least 3
+	body     string          // what Fetch writes for each message
+	block    chan struct{}   // Fetch stops in the middle of its first literal until it is closed
+	begun    chan struct{}   // … and closes this before
+	news     chan uint32     // numbers that Idle reports as EXISTS
+	ended    *sync.WaitGroup // sessions alive
 }
 
 func (r *recorder) note(format string, args ...any) {
@@ -159,7 +160,7 @@ func (r *recorder) Search(_ imapserver.NumKind, c *imap.SearchCriteria, _ *imap.
 
 func (r *recorder) Fetch(w *imapserver.FetchWriter, set imap.NumSet, o *imap.FetchOptions) error {
 	r.note("FETCH %v", set)
-	for n := uint32(1); n <= 3; n++ {
+	for n := uint32(1); n <= max(3, r.messages); n++ {
 		m := w.CreateMessage(n)
 		m.WriteUID(imap.UID(n))
 		for _, s := range o.BodySection {
