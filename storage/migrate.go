@@ -29,8 +29,12 @@ func (e *SchemaError) Error() string {
 // pageSize was measured: at 4096 a sealed 4 KB body wastes half a page.
 const pageSize = 8192
 
-// dsn opens a database with the settings that durability rests on: with
-// synchronous=FULL a commit returns after the write-ahead log was flushed.
+// synchronous is what durability rests on: with FULL a commit returns after the
+// write-ahead log was flushed. It is a variable for the linker alone, so that the
+// test which traces flushes can show that it would notice another value.
+var synchronous = "FULL"
+
+// dsn opens a database with the settings that every connection shares.
 // busy_timeout covers a foreign reader of the file, such as a backup tool.
 func dsn(path string, pragmas ...string) string {
 	var b strings.Builder
