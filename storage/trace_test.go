@@ -1,0 +1,120 @@
+package storage
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"postern/storage/audit"
+)
+
+const tracedID = "<traced@example.com>"
+
+// arrive deposits a message and records its Message-ID, as delivery does.
+func (ts *testStore) arrive(t *testing.T, in *Inbox, mailbox uuid.UUID, messageID string) (id uuid.UUID, uid uint32) {
+	t.Helper()
+	g := ts.stage(t, []byte("Message-ID: "+messageID+"\r\n\r\nhello\r\n"))
+	defer g.Discard()
+	d := letter(1)
+	ts.write(t, audit.MessageReceived, func(tx *Tx, e *audit.Event) (err error) {
+		e.Personal = audit.Fields{audit.Text(audit.KeyMessageID, messageID)}
+		if d.Body, err = tx.AddBody(g); err != nil {
+			return err
+		}
+		uid, err = tx.Deposit(e, in, mailbox, d)
+		return err
+	})
+	return d.ID, uid
+}
+
+func verbs(events []audit.Event) (all []string) {
+	for i := range events {
+		all = append(all, events[i].Verb.String())
+	}
+	return all
+}
+
+// TestAU2_TraceFollowsTheMessage holds that one query finds what happened to a
+// message, and nothing that happened to its neighbours.
+func TestAU2_TraceFollowsTheMessage(t *testing.T) {
+	ts, in, inbox := newMailStore(t)
+	archive, trash := ts.role(t, in, RoleArchive).ID, ts.role(t, in, RoleTrash).ID
+	cred := newID()
+	read := func(mailbox uuid.UUID, uid uint32) {
+		ts.write(t, audit.MessageRead, func(tx *Tx, e *audit.Event) error {
+			return tx.RecordRead(e, in, cred, mailbox, []UIDRange{{First: uid, Last: uid}})
+		})
+	}
+	ts.arrive(t, in, inbox, "<before@example.com>")
+	id, uid := ts.arrive(t, in, inbox, tracedID)
+	_, neighbour := ts.arrive(t, in, inbox, "<after@example.com>")
+	read(inbox, uid)
+	read(inbox, neighbour)
+	ts.write(t, audit.QueueAttempt, func(tx *Tx, e *audit.Event) error { e.Org, e.Object = in.Org(), id; return nil })
+	var copied, moved []uint32
+	ts.write(t, audit.MessageCopied, func(tx *Tx, e *audit.Event) (err error) {
+		_, copied, err = tx.CopyMessages(e, in, inbox, allUIDs, archive)
+		return err
+	})
+	ts.write(t, audit.MessageMoved, func(tx *Tx, e *audit.Event) (err error) {
+		_, moved, err = tx.MoveMessages(e, in, inbox, []UIDRange{{First: uid, Last: neighbour}}, trash)
+		return err
+	})
+	read(archive, copied[1]) // ours
+	read(archive, copied[2])
+	read(trash, moved[0]) // ours
+	read(trash, moved[1])
+	ts.write(t, audit.MessageExpunged, func(tx *Tx, e *audit.Event) error {
+		_, err := tx.Expunge(e, in, trash, nil, false)
+		return err
+	})
+	trace, err := ts.Trace(t.Context(), audit.Actor{Kind: audit.Unix, Name: "ann"}, in.Org(), tracedID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"message.received", "message.read", "queue.attempt", "message.copied", "message.moved",
+		"message.read", "message.read", "message.expunged"}
+	if got := verbs(trace.Events); !slices.Equal(got, want) {
+		t.Errorf("trace:\n got %q\nwant %q", got, want)
+	}
+	again, err := ts.Trace(t.Context(), System, in.Org(), tracedID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := again.Events[len(again.Events)-1]
+	if last.Verb != audit.MessageTraced || last.Actor.Name != "ann" {
+		t.Errorf("the look at the history left %s by %q, not message.traced by ann", last.Verb, last.Actor.Name)
+	}
+}
+
+// TestTraceOfAMailboxThatWent holds that the end of a mailbox is the end of the
+// message, and that renaming INBOX takes it along.
+func TestTraceOfAMailboxThatWent(t *testing.T) {
+	ts, in, inbox := newMailStore(t)
+	ts.arrive(t, in, inbox, tracedID)
+	ts.write(t, audit.MailboxRename, func(tx *Tx, e *audit.Event) error { return tx.RenameMailbox(e, in, inbox, "Old") })
+	old, err := in.MailboxByName(t.Context(), "Old")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ts.write(t, audit.MailboxDelete, func(tx *Tx, e *audit.Event) error { return tx.DeleteMailbox(e, in, old.ID) })
+	trace, err := ts.Trace(t.Context(), System, in.Org(), tracedID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := verbs(trace.Events), []string{"message.received", "mailbox.rename", "mailbox.delete"}; !slices.Equal(got, want) {
+		t.Errorf("trace %q, want %q", got, want)
+	}
+}
+
+// TestAC19_TraceOfAnotherOrganization holds that a foreign Message-ID is unknown.
+func TestAC19_TraceOfAnotherOrganization(t *testing.T) {
+	ts, in, inbox := newMailStore(t)
+	ts.arrive(t, in, inbox, tracedID)
+	other, _, _ := ts.addOrg(t, "example.net", "support")
+	trace, err := ts.Trace(t.Context(), System, other.ID, tracedID)
+	if err != nil || len(trace.Events) > 0 {
+		t.Errorf("trace across organizations: %q, %v", verbs(trace.Events), err)
+	}
+}
