@@ -1,0 +1,60 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"os"
+	"sync/atomic"
+)
+
+// certificates holds the server's certificate and reads its files again when it
+// is told to.
+type certificates struct {
+	files   TLSConfig
+	current atomic.Pointer[tls.Certificate]
+}
+
+func loadCertificates(files TLSConfig) (*certificates, error) {
+	if files.Cert == "" {
+		return nil, &ConfigError{Key: "tls.cert", Text: "no certificate is configured, and no door for agents opens without TLS",
+			Hint: "set tls.cert and tls.key to the files of a certificate for this host"} // AC-10
+	}
+	c := &certificates{files: files}
+	if err := c.load(); err != nil {
+		return nil, &ConfigError{Key: "tls.cert", Text: "cannot use the certificate", Err: err}
+	}
+	return c, nil
+}
+
+func (c *certificates) load() error {
+	pair, err := tls.LoadX509KeyPair(c.files.Cert, c.files.Key)
+	if err != nil {
+		return err
+	}
+	c.current.Store(&pair)
+	return nil
+}
+
+// get serves tls.Config.GetCertificate: one certificate, whatever name was asked
+// for, since mail clients are configured with names that we do not know.
+func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return c.current.Load(), nil
+}
+
+// reloadOn reads the files again at each signal. A bad file leaves the old
+// certificate in service.
+func (c *certificates) reloadOn(ctx context.Context, signals <-chan os.Signal, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-signals:
+		}
+		if err := c.load(); err != nil {
+			log.Error("the certificate could not be read again; the old one stays in service", "error", err)
+			continue
+		}
+		log.Info("the certificate was read again", "expires", c.current.Load().Leaf.NotAfter)
+	}
+}

@@ -1,0 +1,329 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+
+	"postern/dns"
+	"postern/storage/seal"
+)
+
+// DefaultConfigFile is read when no file is named, and may then be absent.
+const DefaultConfigFile = "/etc/postern/postern.toml"
+
+// Config is what must be known before the database opens. Everything else that
+// an administrator decides lives in the database, where each change is an event.
+type Config struct {
+	// Host is this server's name, as in MX records and in its certificate.
+	Host string `toml:"host"`
+	// Data is the data directory.
+	Data string `toml:"data"`
+	// Control is the path of the Unix socket that commands talk to.
+	Control string       `toml:"control"`
+	Listen  ListenConfig `toml:"listen"`
+	Keys    KeysConfig   `toml:"keys"`
+	TLS     TLSConfig    `toml:"tls"`
+	Relay   RelayConfig  `toml:"relay"`
+	DNS     DNSConfig    `toml:"dns"`
+	Limits  LimitsConfig `toml:"limits"`
+	Log     LogConfig    `toml:"log"`
+
+	// AcceptRollback, when not empty, is an operator's reason for opening data
+	// that is older than the witness says: a flag, and never in the file.
+	AcceptRollback string `toml:"-"`
+
+	origins map[string]string // of each setting: a flag, a variable, the file
+}
+
+// ListenConfig has the address of each door, as ":25" or "192.0.2.1:25". "off"
+// closes a door.
+type ListenConfig struct {
+	SMTP        string `toml:"smtp"`        // mail from other servers, RFC 5321
+	Submission  string `toml:"submission"`  // agents, with STARTTLS, RFC 6409
+	Submissions string `toml:"submissions"` // agents, with TLS from the first byte, RFC 8314
+	IMAPS       string `toml:"imaps"`       // agents, with TLS from the first byte
+}
+
+// KeysConfig says where the root key and the witness are. Neither may lie in the
+// data directory: whoever steals that must not get the key with it, and whoever
+// restores an old copy of it must not restore the witness with it.
+type KeysConfig struct {
+	Root    string `toml:"root"`
+	Witness string `toml:"witness"` // file of the newest checkpoint; empty: beside the root key
+}
+
+// TLSConfig names the certificate chain and its key, in PEM. They are read again
+// on SIGHUP.
+type TLSConfig struct {
+	Cert string `toml:"cert"`
+	Key  string `toml:"key"`
+}
+
+// RelayConfig says how mail leaves: straight to the mail exchangers of its
+// recipients, or through a smart host.
+type RelayConfig struct {
+	SmartHost    string `toml:"smarthost"`     // "smtp.example.net:587"; empty: mail exchangers
+	User         string `toml:"user"`          // for AUTH at the smart host; empty: none
+	PasswordFile string `toml:"password_file"` // holds the password; a line end after it is ignored
+	TLS          string `toml:"tls"`           // "starttls" or "implicit", to the smart host
+	CAFile       string `toml:"ca_file"`       // PEM certificates to verify with instead of the system's
+	Port         int    `toml:"port"`          // of mail exchangers: 25, but in a laboratory
+	AllowPrivate bool   `toml:"allow_private"` // send to hosts with private addresses too
+}
+
+// DNSConfig names the resolvers.
+type DNSConfig struct {
+	Servers []string `toml:"servers"` // "192.0.2.53" or "192.0.2.53:5353"; none: /etc/resolv.conf
+}
+
+// LimitsConfig changes the limits of the doors. Zero leaves the default of each.
+type LimitsConfig struct {
+	Connections int   `toml:"connections"`  // at a time, of each door
+	PerNetwork  int   `toml:"per_network"`  // of these, from one IPv4 address or IPv6 /64
+	Message     int64 `toml:"message_size"` // bytes of the largest message
+}
+
+// LogConfig says what is logged, to standard error.
+type LogConfig struct {
+	Level  string `toml:"level"`  // debug, info, warn or error
+	Format string `toml:"format"` // text or json
+}
+
+// DefaultConfig returns what holds where nothing is configured.
+func DefaultConfig() Config {
+	return Config{
+		Data:    "/var/lib/postern",
+		Control: "/run/postern/control.sock",
+		Listen:  ListenConfig{SMTP: ":25", Submission: ":587", Submissions: ":465", IMAPS: ":993"},
+		Keys:    KeysConfig{Root: "/etc/postern/root.key"},
+		Relay:   RelayConfig{TLS: "starttls", Port: 25},
+		Log:     LogConfig{Level: "info", Format: "text"},
+	}
+}
+
+// A ConfigError is what its owner must mend before a start can succeed. The
+// command ends with exit status 78, at which systemd does not try again.
+type ConfigError struct {
+	Key  string // the setting, as "listen.smtp"; empty: none in particular
+	Text string // what is wrong
+	Hint string // what to do, perhaps a command; may be empty
+	Err  error  // the cause; may be nil
+}
+
+// Error says what is wrong and what to do.
+func (e *ConfigError) Error() string {
+	var b strings.Builder
+	if e.Key != "" {
+		fmt.Fprintf(&b, "%s: ", e.Key)
+	}
+	b.WriteString(e.Text)
+	if e.Err != nil {
+		fmt.Fprintf(&b, ": %v", e.Err)
+	}
+	if e.Hint != "" {
+		fmt.Fprintf(&b, " (%s)", e.Hint)
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// Sources are the places that settings come from. A flag counts before a
+// variable POSTERN_… of the environment, that before the file, that before the
+// default.
+type Sources struct {
+	File  string                      // empty: POSTERN_CONFIG, then DefaultConfigFile if it exists
+	Flags map[string]string           // by setting, as "listen.smtp"
+	Env   func(string) (string, bool) // nil: os.LookupEnv
+}
+
+// LoadConfig reads the settings and checks them. An unknown or misspelt setting
+// is an error, never ignored. All errors are *ConfigError.
+func LoadConfig(s Sources) (Config, error) {
+	if s.Env == nil {
+		s.Env = os.LookupEnv
+	}
+	c := DefaultConfig()
+	c.origins = map[string]string{}
+	if err := c.readFile(s); err != nil {
+		return c, err
+	}
+	for _, set := range c.settings() {
+		if v, ok := s.Env(variable(set.key)); ok {
+			if err := set.parse(v); err != nil {
+				return c, &ConfigError{Key: set.key, Text: "bad value in " + variable(set.key), Err: err}
+			}
+			c.origins[set.key] = variable(set.key)
+		}
+		if v, ok := s.Flags[set.key]; ok {
+			if err := set.parse(v); err != nil {
+				return c, &ConfigError{Key: set.key, Text: "bad value", Err: err}
+			}
+			c.origins[set.key] = "flag"
+		}
+	}
+	if path, ok := s.Env("POSTERN_ROOT_KEY_FILE"); ok {
+		c.Keys.Root, c.origins["keys.root"] = path, "POSTERN_ROOT_KEY_FILE"
+	}
+	return c, c.Check()
+}
+
+// readFile takes over what the configuration file says.
+func (c *Config) readFile(s Sources) error {
+	path := s.File
+	if path == "" {
+		path, _ = s.Env("POSTERN_CONFIG")
+	}
+	named := path != ""
+	if !named {
+		path = DefaultConfigFile
+	}
+	meta, err := toml.DecodeFile(path, c)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !named:
+		return nil
+	case err != nil:
+		return &ConfigError{Text: "cannot read the configuration file", Err: err}
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		return &ConfigError{Key: unknown[0].String(), Text: "there is no such setting in " + path, Hint: "`postern config show` lists them all"}
+	}
+	for _, set := range c.settings() {
+		if meta.IsDefined(strings.Split(set.key, ".")...) {
+			c.origins[set.key] = path
+		}
+	}
+	return nil
+}
+
+// variable is the environment variable of a setting.
+func variable(key string) string {
+	return "POSTERN_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+}
+
+// Setting is one effective value and where it came from.
+type Setting struct {
+	Key    string `json:"key"`
+	Value  string `json:"value"`
+	Origin string `json:"origin"` // "flag", the variable's name, the file's path, or "default"
+}
+
+// Settings lists every setting in the order of the documentation. It holds no
+// secret: these are in files of their own.
+func (c *Config) Settings() []Setting {
+	var all []Setting
+	for _, set := range c.settings() {
+		origin := c.origins[set.key]
+		if origin == "" {
+			origin = "default"
+		}
+		all = append(all, Setting{Key: set.key, Value: set.format(), Origin: origin})
+	}
+	return all
+}
+
+// Check says what is wrong with the settings by themselves: a *ConfigError, or
+// nil. Files are looked at when they are opened.
+func (c *Config) Check() error {
+	if _, err := dns.Name(c.Host); err != nil || !strings.Contains(c.Host, ".") || net.ParseIP(c.Host) != nil {
+		return &ConfigError{Key: "host", Text: "must be the full name of this server", Hint: `as in host = "mail.example.com"`}
+	}
+	for key, addr := range c.doors() {
+		if addr == off {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return &ConfigError{Key: key, Text: fmt.Sprintf("%q is not an address", addr), Hint: `as ":25", "192.0.2.1:25", or "off"`}
+		}
+	}
+	if c.Data == "" {
+		return &ConfigError{Key: "data", Text: "must be a directory"}
+	}
+	for key, path := range map[string]string{"keys.root": c.Keys.Root, "keys.witness": c.WitnessFile()} {
+		if inside(path, c.Data) {
+			return &ConfigError{Key: key, Text: "must not lie in the data directory", Hint: "who gets a copy of the data must not get this with it"}
+		}
+	}
+	return errors.Join(c.checkRelay(), c.checkRest())
+}
+
+func (c *Config) checkRelay() error {
+	if c.Relay.SmartHost != "" {
+		if _, _, err := net.SplitHostPort(c.Relay.SmartHost); err != nil {
+			return &ConfigError{Key: "relay.smarthost", Text: fmt.Sprintf("%q is not host:port", c.Relay.SmartHost)}
+		}
+	}
+	if c.Relay.TLS != "starttls" && c.Relay.TLS != "implicit" {
+		return &ConfigError{Key: "relay.tls", Text: `must be "starttls" or "implicit"`}
+	}
+	if (c.Relay.User == "") != (c.Relay.PasswordFile == "") {
+		return &ConfigError{Key: "relay.user", Text: "user and password_file go together"}
+	}
+	if c.Relay.Port < 1 || c.Relay.Port > 65535 {
+		return &ConfigError{Key: "relay.port", Text: "must be a port"}
+	}
+	return nil
+}
+
+func (c *Config) checkRest() error {
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		return &ConfigError{Key: "tls.cert", Text: "cert and key go together"}
+	}
+	if _, err := c.Log.level(); err != nil {
+		return &ConfigError{Key: "log.level", Text: "must be debug, info, warn or error"}
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		return &ConfigError{Key: "log.format", Text: `must be "text" or "json"`}
+	}
+	if c.Limits.Connections < 0 || c.Limits.PerNetwork < 0 || c.Limits.Message < 0 {
+		return &ConfigError{Key: "limits", Text: "must not be negative"}
+	}
+	return nil
+}
+
+// off is the address of a door that is closed.
+const off = "off"
+
+// doors are the addresses by setting.
+func (c *Config) doors() map[string]string {
+	return map[string]string{
+		"listen.smtp": c.Listen.SMTP, "listen.submission": c.Listen.Submission,
+		"listen.submissions": c.Listen.Submissions, "listen.imaps": c.Listen.IMAPS,
+	}
+}
+
+// WitnessFile is the path of the file with the newest checkpoint: as configured,
+// else beside the root key. Under systemd that place cannot be written to, as the
+// key is a credential, and a state directory of its own takes its part.
+func (c *Config) WitnessFile() string {
+	if c.Keys.Witness != "" {
+		return c.Keys.Witness
+	}
+	root, err := seal.FindRootKey(c.Keys.Root)
+	if err != nil {
+		root = c.Keys.Root
+	}
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" && inside(root, dir) {
+		return "/var/lib/postern-witness/witness"
+	}
+	return filepath.Join(filepath.Dir(root), "witness")
+}
+
+// inside reports whether a path lies in a directory.
+func inside(path, dir string) bool {
+	p, err1 := filepath.Abs(path)
+	d, err2 := filepath.Abs(dir)
+	if err1 != nil || err2 != nil {
+		return false
+	}
+	rel, err := filepath.Rel(d, p)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
+}

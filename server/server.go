@@ -1,0 +1,306 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"postern/dns"
+	"postern/server/delivery"
+	"postern/server/directory"
+	"postern/server/queue"
+	"postern/server/relay"
+	"postern/server/smtpd"
+	"postern/server/submission"
+	"postern/storage"
+	"postern/storage/audit"
+	"postern/storage/seal"
+)
+
+// Options are what a program gives to a server that it starts by itself, such as
+// a test or the laboratory of Dev. The zero value of each field stands for what
+// the configuration says.
+type Options struct {
+	Log      *slog.Logger     // nil: nothing is logged
+	Now      func() time.Time // nil: time.Now
+	TLS      *tls.Config      // of all doors; required
+	Resolver dns.Resolver     // nil: those of Config.DNS, behind a cache
+	Roots    *x509.CertPool   // to verify next hops with; nil: the system's
+	Timeouts relay.Timeouts   // of the relay's attempts
+}
+
+// Server is a whole Postern: storage, names, queue, verbs and doors, wired.
+type Server struct {
+	cfg Config
+	log *slog.Logger
+	now func() time.Time
+
+	store     *storage.Store
+	directory *directory.Directory
+	inbound   *delivery.Inbound
+	relay     *relay.Relay
+	queue     *queue.Queue
+	outbound  *submission.Outbound
+	smtp      *smtpd.Server
+
+	doors []door
+}
+
+// door is a listener and what serves it.
+type door struct {
+	name     string // as in the configuration: "smtp", "imaps"
+	listener net.Listener
+	serve    func(net.Listener) error
+}
+
+// New opens the store, wires the server, binds every listener and records the
+// start. Clients that connect wait in the listeners' backlog until Run. The
+// caller calls Run, or Close. Errors that the owner of the configuration must
+// mend are *ConfigError.
+func New(ctx context.Context, cfg Config, o Options) (_ *Server, err error) {
+	s := &Server{cfg: cfg, log: o.Log, now: o.Now}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if err := s.openStore(ctx); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if err := s.wire(o); err != nil {
+		return nil, err
+	}
+	if err := s.listen(ctx, o.TLS); err != nil {
+		return nil, err
+	}
+	// The first organization is made here, so that no command meets none.
+	if _, err := s.directory.Organization(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.record(ctx, audit.ServerStart)
+}
+
+// openStore opens the data directory with the root key.
+func (s *Server) openStore(ctx context.Context) error {
+	path, err := seal.FindRootKey(s.cfg.Keys.Root)
+	var root *seal.RootKey
+	if err == nil {
+		root, err = seal.LoadRootKey(path)
+	}
+	if errors.Is(err, seal.ErrNoRootKey) {
+		return &ConfigError{Key: "keys.root", Text: "there is no root key, and without it nothing can be opened", Err: err,
+			Hint: "bring back the key of this installation; for a new one: postern key init " + s.cfg.Keys.Root}
+	}
+	if err != nil {
+		return &ConfigError{Key: "keys.root", Text: "cannot use the root key", Err: err}
+	}
+	s.store, err = storage.Open(ctx, storage.Config{
+		Dir: s.cfg.Data, Root: root, Witness: s.cfg.WitnessFile(), Now: s.now, Log: s.log,
+		AcceptRollback: s.cfg.AcceptRollback,
+	})
+	return unfit(err)
+}
+
+// unfit tells what an operator must mend from what another try may cure.
+func unfit(err error) error {
+	var wrongKey *seal.WrongKeyError
+	var schema *storage.SchemaError
+	var rollback *storage.RollbackError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &wrongKey):
+		return &ConfigError{Key: "keys.root", Text: "this is not the root key of the data", Err: err}
+	case errors.As(err, &schema):
+		return &ConfigError{Key: "data", Text: "the data is of a newer version", Err: err}
+	case errors.As(err, &rollback):
+		return &ConfigError{Key: "data", Text: "the data is older than, or not, what this server had", Err: err,
+			Hint: "after a restore on purpose: postern serve --accept-rollback REASON"}
+	case errors.Is(err, fs.ErrPermission):
+		return &ConfigError{Key: "data", Text: "the data cannot be used by this user", Err: err}
+	}
+	return err
+}
+
+// wire puts the rooms together, in reading order: memory and names, then what
+// moves messages. The queue comes before submission, which kicks it.
+func (s *Server) wire(o Options) error {
+	resolver := o.Resolver
+	if resolver == nil {
+		client, err := dns.NewClient(dns.Config{Servers: s.cfg.DNS.Servers})
+		if err != nil {
+			return &ConfigError{Key: "dns.servers", Text: "cannot be used", Err: err}
+		}
+		resolver = dns.NewCache(client, s.now)
+	}
+	hop, err := s.cfg.Relay.config(s.cfg.Host)
+	if err != nil {
+		return err
+	}
+	hop.Resolver, hop.Timeouts, hop.Now = resolver, o.Timeouts, s.now
+	if o.Roots != nil {
+		hop.Roots = o.Roots
+	}
+
+	s.directory = directory.New(s.store, directory.Options{Now: s.now, Log: s.log})
+	s.inbound = delivery.NewInbound(s.store, s.directory, delivery.Options{Hostname: s.cfg.Host, Now: s.now, Log: s.log})
+	s.relay = relay.New(hop)
+	s.queue = queue.New(s.store, queue.Options{
+		Hostname: s.cfg.Host,
+		Remote:   relay.NewTransport(s.relay, s.directory, s.log),
+		Local:    delivery.NewLocal(s.inbound),
+		Report:   s.inbound.Report,
+		Now:      s.now, Log: s.log,
+	})
+	s.outbound = submission.NewOutbound(s.store, s.directory, submission.Options{
+		Hostname: s.cfg.Host, Kick: s.queue.Kick, Now: s.now, Log: s.log,
+	})
+	s.smtp = smtpd.New(smtpd.Config{
+		Hostname: s.cfg.Host, TLS: o.TLS, Limits: s.cfg.Limits.smtp(), Now: s.now, Log: s.log,
+		Store: s.store, Directory: s.directory, Inbound: s.inbound, Outbound: s.outbound,
+	})
+	return nil
+}
+
+// listen binds every door that is not off.
+func (s *Server) listen(ctx context.Context, _ *tls.Config) error {
+	for _, d := range []struct {
+		name, addr string
+		serve      func(net.Listener) error
+	}{
+		{"smtp", s.cfg.Listen.SMTP, s.smtp.ServeMX},
+		{"submission", s.cfg.Listen.Submission, s.smtp.ServeSubmission},
+		{"submissions", s.cfg.Listen.Submissions, s.smtp.ServeSubmissions},
+	} {
+		if d.addr == off {
+			continue
+		}
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", d.addr)
+		if err != nil {
+			return fmt.Errorf("listen.%s: %w", d.name, err)
+		}
+		s.doors = append(s.doors, door{d.name, l, d.serve})
+	}
+	return nil
+}
+
+// Addr is the address that a door is bound to, by its name in the configuration
+// ("smtp", "submission", "submissions", "imaps"); nil when it is off.
+func (s *Server) Addr(name string) net.Addr {
+	for _, d := range s.doors {
+		if d.name == name {
+			return d.listener.Addr()
+		}
+	}
+	return nil
+}
+
+// Store, Directory and Queue are the rooms that the command and tests talk to.
+func (s *Server) Store() *storage.Store { return s.store }
+
+// Directory is where names are made and revoked.
+func (s *Server) Directory() *directory.Directory { return s.directory }
+
+// Queue is what is on its way out.
+func (s *Server) Queue() *queue.Queue { return s.queue }
+
+// Relay is the way to other servers.
+func (s *Server) Relay() *relay.Relay { return s.relay }
+
+// Grace is how long a stop waits for messages and commands under way.
+const Grace = 25 * time.Second
+
+// Run serves until the context is done or a listener fails. Then it stops
+// accepting, lets what is under way finish for up to Grace, writes what waits,
+// records the stop and closes the store.
+func (s *Server) Run(ctx context.Context) error {
+	// Loops outlive the doors: what sessions leave behind is still to be written.
+	loops, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	working, rest := context.WithCancel(loops)
+	defer rest()
+	var loop, queued sync.WaitGroup
+	loop.Go(func() { s.directory.Run(loops) })
+	loop.Go(func() { s.store.Keep(loops) })
+	failed := make(chan error, len(s.doors)+1)
+	queued.Go(func() {
+		if err := s.queue.Run(working); err != nil {
+			failed <- fmt.Errorf("queue: %w", err)
+		}
+	})
+	var open sync.WaitGroup
+	for _, d := range s.doors {
+		open.Go(func() {
+			if err := ignoreClosed(d.serve(d.listener), smtpd.ErrServerClosed, net.ErrClosed); err != nil {
+				failed <- fmt.Errorf("%s: %w", d.name, err)
+			}
+		})
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		s.log.Error("stopping", "error", err)
+	}
+	rest()
+	s.closeDoors()
+	open.Wait()
+	queued.Wait()
+	end()
+	loop.Wait()
+	return errors.Join(err, s.record(context.WithoutCancel(ctx), audit.ServerStop), s.store.Close())
+}
+
+// closeDoors stops accepting and waits for what is under way.
+func (s *Server) closeDoors() {
+	ctx, cancel := context.WithTimeout(context.Background(), Grace)
+	defer cancel()
+	var all sync.WaitGroup
+	all.Go(func() {
+		if err := s.smtp.Shutdown(ctx); err != nil {
+			s.log.Warn("SMTP sessions were cut at the stop", "error", err)
+		}
+	})
+	all.Wait()
+}
+
+// Close gives up a server whose Run was never called.
+func (s *Server) Close() error {
+	for _, d := range s.doors {
+		d.listener.Close()
+	}
+	return s.store.Close()
+}
+
+// record writes an event of the server itself.
+func (s *Server) record(ctx context.Context, verb audit.Verb) error {
+	return s.store.Write(ctx, storage.System, func(tx *storage.Tx) error {
+		tx.Record(audit.Event{Verb: verb, Outcome: audit.OK, Fields: audit.Fields{audit.Word(audit.KeyVersion, Version())}})
+		return nil
+	})
+}
+
+// Version is the version of this program, as its build knows it; "devel" for one
+// that was built from a checkout.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "devel"
+	}
+	return strings.Trim(info.Main.Version, "()")
+}
