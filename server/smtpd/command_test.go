@@ -59,7 +59,7 @@ func TestRFC3030_ParseChunk(t *testing.T) {
 	}{
 		"0": {0, false, true}, "5": {5, false, true}, "5 LAST": {5, true, true}, "5 last": {5, true, true}, "5  LAST": {5, true, true},
 		"18446744073709551616": {1<<63 - 1, false, true},
-		"": {}, "LAST": {}, "-1": {}, "5 FIRST": {}, "5 LAST LAST": {}, "0x5": {}, "5,LAST": {}, "+5": {}, "123456789012345678901": {},
+		"":                     {}, "LAST": {}, "-1": {}, "5 FIRST": {}, "5 LAST LAST": {}, "0x5": {}, "5,LAST": {}, "+5": {}, "123456789012345678901": {},
 	} {
 		size, last, ok := parseChunk(arg)
 		if ok != want.ok || ok && (size != want.size || last != want.last) {

@@ -142,40 +142,26 @@ func (c *conn) relay(line string) {
 		}
 	default:
 		c.out = append(c.out, line...)
-		if last {
-			c.answered(line[:3])
+		c.sasl = strings.HasPrefix(line, "334 ")
+		if last && line[0] == '5' && c.verb != "RCPT" { // those have a count of their own
+			c.erred()
 		}
 	}
 }
 
 // say answers the client.
-func (c *conn) say(r reply) {
-	c.out = append(c.out, r.bytes()...)
-	if r.code != 0 {
-		c.answered(fmt.Sprint(r.code))
-	}
-}
+func (c *conn) say(r reply) { c.out = append(c.out, r.bytes()...) }
 
 // refuse answers a command that the library does not get to see.
-func (c *conn) refuse(r reply) { c.say(c.noted(r)) }
+func (c *conn) refuse(r reply) {
+	c.say(c.noted(r))
+	c.erred()
+}
 
-// answered notes what a reply means for the session.
-func (c *conn) answered(code string) {
-	switch {
-	case code == "334":
-		c.sasl = true
-	case code[0] < '4' || c.verb == "RCPT":
-	case c.verb == "AUTH":
-		if c.counts.auth++; c.counts.auth >= c.server.limits.AuthFailures {
-			c.farewell = &byeAuth
-		}
-	case code[0] == '5':
-		if c.counts.errors++; c.counts.errors > c.server.limits.Errors {
-			c.farewell = &byeErrors
-		}
-	}
-	if c.counts.refused > c.server.limits.RefusedRecipients {
-		c.farewell = &byeRecipients
+// erred counts an error.
+func (c *conn) erred() {
+	if c.counts.errors++; c.counts.errors > c.server.limits.Errors {
+		c.farewell = &byeErrors
 	}
 }
 

@@ -60,7 +60,7 @@ func (g *guesses) full(addr netip.Addr) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i, n := range networks(addr) {
-		if e := g.networks[n]; e != nil && g.fall(e) >= float64(2*share(i, g.limits.Guesses)) {
+		if e := g.networks[n]; e != nil && g.fall(e) > float64(2*share(i, g.limits.Guesses)-1) {
 			return true
 		}
 	}

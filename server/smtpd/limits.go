@@ -29,9 +29,9 @@ type Limits struct {
 	RateGrace time.Duration
 	// Write bounds the wait for a client that does not read its replies.
 	Write time.Duration
-	// Deliver bounds the time from the end of the data to the reply. RFC 5321, section 4.5.3.2.6: clients wait ten
-	// minutes, and one that gives up sends the message again.
-	Deliver time.Duration
+	// Answer bounds the time that we take for a reply. RFC 5321, section 4.5.3.2: clients wait five minutes, ten at the
+	// end of the data, and one that gives up sends the message again.
+	Answer time.Duration
 	// Session is how long a connection lasts, measured where a command would begin.
 	Session time.Duration
 
@@ -74,7 +74,7 @@ func DefaultLimits() Limits {
 		Rate:              256,
 		RateGrace:         time.Minute,
 		Write:             time.Minute,
-		Deliver:           5 * time.Minute,
+		Answer:            4 * time.Minute,
 		Session:           time.Hour,
 		Message:           50 << 20,
 		Recipients:        1_000,

@@ -49,8 +49,11 @@ func (r reply) bytes() []byte {
 }
 
 // library is the reply as the library wants it. It writes what Data returns as it stands, whatever the code, so that a
-// 250 with a text of ours is an "error" too.
+// 250 with a text of ours is an "error" too. Silence is any reply: the guard will keep it to itself.
 func (r reply) library() error {
+	if r.code == 0 {
+		r = unavailable
+	}
 	e := &smtp.SMTPError{Code: r.code, EnhancedCode: smtp.NoEnhancedCode, Message: r.text}
 	if parts := strings.Split(r.enhanced, "."); len(parts) == 3 {
 		for i, s := range parts {

@@ -34,9 +34,17 @@ func (c *conn) newSASL(mechanism string) sasl.Server {
 // Next takes the client's response; it is nil when the AUTH command had none.
 func (x *exchange) Next(response []byte) (challenge []byte, done bool, err error) {
 	if challenge, err = x.next(response); err != nil {
+		x.c.authFailed()
 		return nil, false, x.c.fault(err)
 	}
 	return challenge, x.next == nil, nil
+}
+
+// authFailed counts an authentication that came to nothing.
+func (c *conn) authFailed() {
+	if c.counts.auth++; c.counts.auth >= c.server.limits.AuthFailures {
+		c.farewell = &byeAuth
+	}
 }
 
 // plain is RFC 4616: authorization identity, authentication identity and password between NULs.
@@ -78,7 +86,9 @@ func (c *conn) login(mechanism, user, password string) error {
 		Login: user, Secret: password, Remote: c.remote.Addr().Unmap(), Door: c.door.name,
 		TLS: c.tlsVersion(), Mechanism: mechanism,
 	}
-	p, err := c.server.directory.Authenticate(c.ctx, a)
+	ctx, cancel := c.answering()
+	defer cancel()
+	p, err := c.server.directory.Authenticate(ctx, a)
 	if err != nil {
 		return err
 	}

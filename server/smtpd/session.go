@@ -36,13 +36,20 @@ type desk interface {
 // the line that the guard made up: the real ones are in conn.named.
 type session struct{ c *conn }
 
+// answering is the context of what is done between a command and its reply.
+func (c *conn) answering() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(c.ctx, c.server.limits.Answer)
+}
+
 // Mail begins a message.
 func (s session) Mail(string, *smtp.MailOptions) error {
 	c := s.c
 	if err := c.server.store.Room(); err != nil {
 		return c.fault(err)
 	}
-	if err := c.desk.sender(c.ctx, c.named.path); err != nil {
+	ctx, cancel := c.answering()
+	defer cancel()
+	if err := c.desk.sender(ctx, c.named.path); err != nil {
 		return c.fault(err)
 	}
 	_, utf8 := c.named.parameters["SMTPUTF8"]
@@ -53,13 +60,17 @@ func (s session) Mail(string, *smtp.MailOptions) error {
 // Rcpt adds a recipient.
 func (s session) Rcpt(string, *smtp.RcptOptions) error {
 	c := s.c
-	err := c.desk.recipient(c.ctx, c.named.path)
+	ctx, cancel := c.answering()
+	defer cancel()
+	err := c.desk.recipient(ctx, c.named.path)
 	if err == nil {
 		c.tx.recipients++
 		return nil
 	}
 	if !temporary(err) {
-		c.counts.refused++
+		if c.counts.refused++; c.counts.refused > c.server.limits.RefusedRecipients {
+			c.farewell = &byeRecipients
+		}
 	}
 	if errors.Is(err, directory.ErrNoSuchInbox) {
 		c.slowDown()
@@ -95,7 +106,7 @@ func (c *conn) take() reply {
 	if err := stage.Finish(); err != nil {
 		return c.explain(err)
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, c.server.limits.Deliver)
+	ctx, cancel := c.answering()
 	defer cancel()
 	id, err := c.desk.deliver(ctx, stage)
 	switch {

@@ -305,6 +305,7 @@ func (c *conn) stepSASL() {
 		return
 	}
 	c.refuse(bad)
+	c.authFailed()
 	c.feed = []byte("*\r\n")
 	c.mute = true
 }
