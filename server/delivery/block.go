@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"postern/server/message"
+	"postern/server/msgauth"
 )
 
 // block is the header block that stands in front of the message in every view of
@@ -22,7 +23,7 @@ func (in *Inbound) block(m *mail) []byte {
 		}
 		b = received.Append(b)
 	}
-	b = message.AppendField(b, "Authentication-Results", in.o.Hostname+"; none") // RFC 8601, section 2.2
+	b = m.auth.AppendField(b, in.o.Hostname)
 	return message.AppendField(b, "Postern-Verdict", "v=1; verdict="+verdictWord(m.verdict)+"; id="+m.id.String())
 }
 
@@ -35,9 +36,7 @@ func (in *Inbound) hides(f message.Field) bool {
 	case f.HasPrefix("postern-"), f.HasPrefix("agent-"), f.Is("idempotency-key"), f.Is("return-path"):
 		return true
 	case f.Is("authentication-results"):
-		// The id may hide behind comments and quotes; a field that names us
-		// anywhere is not worth the doubt.
-		return strings.Contains(strings.ToLower(f.Value()), strings.ToLower(in.o.Hostname))
+		return msgauth.Claims(f.Value(), in.o.Hostname)
 	}
 	return false
 }

@@ -11,6 +11,7 @@ import (
 
 	"postern/server/directory"
 	"postern/server/message"
+	"postern/server/msgauth"
 	"postern/server/policy"
 	"postern/storage"
 	"postern/storage/audit"
@@ -20,8 +21,11 @@ import (
 type Options struct {
 	// Hostname is ours: in Received, and as the authserv-id of RFC 8601.
 	Hostname string
-	Now      func() time.Time // nil: time.Now
-	Log      *slog.Logger     // nil: nothing is logged
+	// Auth judges who a message from outside comes from. Nil: nobody does, and
+	// the results say none.
+	Auth *msgauth.Checker
+	Now  func() time.Time // nil: time.Now
+	Log  *slog.Logger     // nil: nothing is logged
 }
 
 // Inbound delivers messages. It is safe for concurrent use.
@@ -80,9 +84,6 @@ func (in *Inbound) Deliver(ctx context.Context, r Received) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	if err := policy.Admit(m.facts()).Err(); err != nil {
-		return Receipt{}, in.refuse(ctx, m, err.(*RefusedError))
-	}
 	if err := in.store.Write(ctx, r.Actor, m.store); err != nil {
 		return Receipt{}, err
 	}
@@ -92,11 +93,12 @@ func (in *Inbound) Deliver(ctx context.Context, r Received) (Receipt, error) {
 // refuse records that a message was refused after its data had been seen. It
 // cost its sender a whole transmission, so a stranger's refusal is recorded
 // like an acceptance would have been.
-func (in *Inbound) refuse(ctx context.Context, m *mail, refused *RefusedError) error {
+func (in *Inbound) refuse(ctx context.Context, m *mail, rule policy.Rule) error {
+	refused := policy.Refusal(rule)
 	err := in.store.Write(ctx, m.r.Actor, func(tx *storage.Tx) error {
 		tx.Record(audit.Event{
 			Verb: audit.MessageRefused, Outcome: audit.Refused, Org: m.to[0].record.Org, Object: m.id,
-			Fields: append(m.fields(), audit.Word(audit.KeyRule, refused.Rule.String()),
+			Fields: append(m.fields(), audit.Word(audit.KeyRule, rule.String()),
 				audit.Int(audit.KeyCode, refused.Code), audit.Word(audit.KeyEnhanced, refused.Enhanced),
 				audit.Int(audit.KeyRecipients, len(m.to))),
 			Personal: append(m.personal(), m.recipients()...),

@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"postern/server/directory"
-	"postern/server/policy"
 	"postern/server/queue"
 	"postern/storage"
 	"postern/storage/audit"
@@ -103,9 +102,6 @@ func (l *Local) deliver(ctx context.Context, it queue.Item, sender storage.Inbox
 	m, err := l.in.prepare(ctx, r, src, storage.OriginSubmission)
 	if err != nil {
 		return err
-	}
-	if err := policy.Admit(m.facts()).Err(); err != nil {
-		return l.in.refuse(ctx, m, err.(*RefusedError))
 	}
 	for i := range m.to {
 		// The credential vouches for the sender inside one organization; mail of

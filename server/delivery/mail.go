@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"postern/server/message"
+	"postern/server/msgauth"
 	"postern/server/policy"
 	"postern/storage"
 	"postern/storage/audit"
@@ -22,6 +23,7 @@ type mail struct {
 	origin    storage.Origin
 	verb      audit.Verb
 	structure *message.Structure
+	auth      msgauth.Results
 	verdict   storage.Verdict
 	view      []byte // the structure as the mailbox shows it, in binary
 	overlay   []byte // in binary
@@ -42,22 +44,53 @@ type target struct {
 // errUnreadable: the disk failed under the parser. What it saw is not the message.
 var errUnreadable = errors.New("delivery: the message could not be read back")
 
-// prepare does all that needs no transaction.
+// prepare does all that needs no transaction. A message that policy does not
+// admit is a *RefusedError, and in the log.
 func (in *Inbound) prepare(ctx context.Context, r *Received, src source, origin storage.Origin) (*mail, error) {
 	m := &mail{id: storage.NewID(), r: r, source: src, origin: origin, verb: audit.MessageReceived, verdict: storage.Unscored}
-	m.structure = message.Parse(src, src.size)
-	if m.structure.Defects.Has(message.DefectReadFailed) {
-		return nil, fmt.Errorf("%w: %w", storage.ErrUnavailable, errUnreadable)
-	}
-	header, err := message.ReadHeader(src, m.structure)
+	header, err := m.parse()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
 	}
+	if err := in.address(ctx, m); err != nil {
+		return nil, err
+	}
+	if d := policy.Admit(m.facts(header)); !d.Allow {
+		return nil, in.refuse(ctx, m, d.Rule)
+	}
+	in.authenticate(ctx, m)
 	overlay := message.NewOverlay(header, in.block(m), in.hides)
 	m.overlay = overlay.AppendBinary(nil)
 	m.view = m.structure.Overlaid(overlay).AppendBinary(nil)
 	m.size = src.size + overlay.Delta()
-	return m, in.address(ctx, m)
+	return m, nil
+}
+
+// parse reads the message and returns its header; nil for one that is too long.
+func (m *mail) parse() (header []byte, err error) {
+	m.structure = message.Parse(m.source, m.source.size)
+	if m.structure.Defects.Has(message.DefectReadFailed) {
+		return nil, errUnreadable
+	}
+	header, err = message.ReadHeader(m.source, m.structure)
+	if errors.Is(err, message.ErrHeaderLong) {
+		return nil, nil
+	}
+	return header, err
+}
+
+// authenticate judges who a message from outside comes from.
+func (in *Inbound) authenticate(ctx context.Context, m *mail) {
+	if in.o.Auth == nil || m.origin != storage.OriginMX {
+		return
+	}
+	m.auth = in.o.Auth.Check(ctx, msgauth.Facts{
+		Remote: m.r.Remote.Addr(), Helo: m.r.HELO, From: m.r.From, Data: m.source, Parsed: m.structure})
+	if m.auth.DMARC.Value == msgauth.Pass {
+		for i := range m.to {
+			m.to[i].flags |= storage.SenderVerified
+		}
+	}
 }
 
 // address finds the mailbox of each recipient. Two recipients of one inbox are
@@ -86,11 +119,15 @@ func (in *Inbound) address(ctx context.Context, m *mail) error {
 	return nil
 }
 
-func (m *mail) facts() policy.AdmitFacts {
-	return policy.AdmitFacts{
+func (m *mail) facts(header []byte) policy.AdmitFacts {
+	f := policy.AdmitFacts{
 		FromFields: m.structure.FromFields, Hops: m.structure.ReceivedFields, Size: m.source.size,
-		HeaderTruncated: m.structure.Defects.Has(message.DefectHeaderTruncated),
+		HeaderBytes: m.structure.Header.Len(),
 	}
+	for range message.Fields(header) {
+		f.HeaderFields++
+	}
+	return f
 }
 
 // store runs in the write transaction, perhaps more than once.
@@ -129,7 +166,7 @@ func (m *mail) deposit(t target, body storage.BodyRef, tx *storage.Tx) storage.D
 	return storage.Deposit{
 		ID: m.id, Received: tx.Now(), Flags: t.flags, Size: m.size,
 		Content: storage.Content{
-			Body: body, Structure: m.view, Overlay: m.overlay, Verdict: m.verdict,
+			Body: body, Structure: m.view, Overlay: m.overlay, Auth: m.auth.AppendBinary(nil), Verdict: m.verdict,
 			SHA256: m.source.sha256, MessageID: m.structure.Envelope.MessageID, Origin: m.origin,
 		},
 	}
@@ -139,7 +176,7 @@ func (m *mail) deposit(t target, body storage.BodyRef, tx *storage.Tx) storage.D
 func (m *mail) event(verb audit.Verb, t target) audit.Event {
 	return audit.Event{
 		Verb: verb, Outcome: audit.OK, Org: t.record.Org, Inbox: t.record.ID, Object: m.id,
-		Fields:   append(m.fields(), audit.Word(audit.KeyVerdict, verdictWord(m.verdict))),
+		Fields:   append(append(m.fields(), audit.Word(audit.KeyVerdict, verdictWord(m.verdict))), m.judgement()...),
 		Personal: append(m.personal(), audit.Text(audit.KeyTo, t.path.String())),
 	}
 }
@@ -157,6 +194,21 @@ func (m *mail) fields() audit.Fields {
 		f = append(f, audit.Word(audit.KeyCipher, m.r.Cipher))
 	}
 	return f
+}
+
+// judgement are the words of authentication; nothing where nobody judged.
+func (m *mail) judgement() audit.Fields {
+	if m.origin != storage.OriginMX {
+		return nil
+	}
+	dkim := msgauth.None
+	for _, d := range m.auth.DKIM {
+		if dkim != msgauth.Pass {
+			dkim = d.Value // one good signature is enough (RFC 6376, section 6.1)
+		}
+	}
+	return audit.Fields{audit.Word(audit.KeySPF, m.auth.SPF.Value.String()), audit.Word(audit.KeyDKIM, dkim.String()),
+		audit.Word(audit.KeyDMARC, m.auth.DMARC.Value.String())}
 }
 
 // personal are the sealed facts of every event about the message.

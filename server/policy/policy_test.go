@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"postern/server/message"
 	"postern/server/policy"
 	"postern/storage"
 )
@@ -49,7 +50,7 @@ func TestSubmit(t *testing.T) {
 		{policy.DomainNotOwned, func(f *policy.SubmitFacts) { f.Owned = false }},
 		{policy.TestEnvironment, func(f *policy.SubmitFacts) { f.Env = storage.Test }}, // AC-14
 		{policy.OverSize, func(f *policy.SubmitFacts) { f.Size = policy.MaxSize + 1 }},
-		{policy.HeaderTooLarge, func(f *policy.SubmitFacts) { f.HeaderTruncated = true }},
+		{policy.HeaderTooLarge, func(f *policy.SubmitFacts) { f.HeaderFields = message.MaxFields + 1 }},
 		{policy.HeaderSyntax, func(f *policy.SubmitFacts) { f.HeaderMalformed = true }},
 		{policy.MailLoop, func(f *policy.SubmitFacts) { f.Hops = policy.MaxHops + 1 }}, // RFC 5321, section 6.3
 		{policy.FromMissing, func(f *policy.SubmitFacts) { f.FromFields, f.From = 0, nil }},
@@ -90,7 +91,9 @@ func TestAdmit(t *testing.T) {
 		{policy.AdmitFacts{FromFields: 2}, policy.FromSeveral},
 		{policy.AdmitFacts{Hops: policy.MaxHops}, policy.None},
 		{policy.AdmitFacts{Hops: policy.MaxHops + 1}, policy.MailLoop},
-		{policy.AdmitFacts{HeaderTruncated: true}, policy.HeaderTooLarge},
+		{policy.AdmitFacts{HeaderBytes: message.MaxHeaderBytes, HeaderFields: message.MaxFields}, policy.None},
+		{policy.AdmitFacts{HeaderBytes: message.MaxHeaderBytes + 1}, policy.HeaderTooLarge},
+		{policy.AdmitFacts{HeaderFields: message.MaxFields + 1}, policy.HeaderTooLarge},
 		{policy.AdmitFacts{Size: policy.MaxSize + 1}, policy.OverSize},
 	} {
 		if d := policy.Admit(c.facts); d.Rule != c.rule || d.Allow != (c.rule == policy.None) {

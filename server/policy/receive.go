@@ -1,6 +1,9 @@
 package policy
 
-import "postern/storage"
+import (
+	"postern/server/message"
+	"postern/storage"
+)
 
 // MaxHops is how many Received fields a message may have before it is taken for
 // one in a loop. RFC 5321, section 6.3, suggests 100 as a rule; mail of today
@@ -9,10 +12,11 @@ const MaxHops = 50
 
 // AdmitFacts is what is known of a received message as a whole.
 type AdmitFacts struct {
-	FromFields      int
-	HeaderTruncated bool // the header is beyond what the parser reads
-	Hops            int  // Received fields
-	Size            int64
+	FromFields   int
+	HeaderBytes  int64 // of the top header
+	HeaderFields int   // in it
+	Hops         int   // Received fields
+	Size         int64
 }
 
 // Admit decides whether a received message is taken at all. The answer holds
@@ -23,7 +27,7 @@ func Admit(f AdmitFacts) Decision {
 	switch {
 	case f.Size > MaxSize:
 		return refuse(OverSize)
-	case f.HeaderTruncated:
+	case tooLarge(f.HeaderBytes, f.HeaderFields):
 		return refuse(HeaderTooLarge)
 	case f.FromFields > 1:
 		return refuse(FromSeveral)
@@ -31,6 +35,12 @@ func Admit(f AdmitFacts) Decision {
 		return refuse(MailLoop)
 	}
 	return allow
+}
+
+// tooLarge says that a header is beyond what the parser interprets: nobody may
+// hide a field behind that point.
+func tooLarge(bytes int64, fields int) bool {
+	return bytes > message.MaxHeaderBytes || fields > message.MaxFields
 }
 
 // ReceiveFacts is what is known of one recipient's copy.

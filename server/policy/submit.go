@@ -78,9 +78,10 @@ type SubmitFacts struct {
 	SenderFields int      // Sender fields in the header
 	Sender       []string // canonical addresses in them
 
-	HeaderMalformed bool // a line of the header is no field
-	HeaderTruncated bool // the header is beyond what the parser reads
-	Hops            int  // Received fields
+	HeaderMalformed bool  // a line of the header is no field
+	HeaderBytes     int64 // of the top header
+	HeaderFields    int   // in it
+	Hops            int   // Received fields
 }
 
 // Submit is the one gate (invariant 7): every outgoing message passes it as a
@@ -98,7 +99,7 @@ func Submit(f SubmitFacts) Decision {
 		return refuse(NoRecipients)
 	case f.Size > MaxSize:
 		return refuse(OverSize)
-	case f.HeaderTruncated:
+	case tooLarge(f.HeaderBytes, f.HeaderFields):
 		return refuse(HeaderTooLarge)
 	case f.HeaderMalformed:
 		return refuse(HeaderSyntax)

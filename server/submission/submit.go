@@ -97,8 +97,7 @@ func (o *Outbound) facts(ctx context.Context, m *submission) (policy.SubmitFacts
 		SenderFacts: senderFacts(m.s.Principal, m.s.From), Owned: recipients.Owned,
 		Recipients: len(m.s.To), Size: m.s.Stage.Size(),
 		FromFields: m.head.FromFields, From: addresses(m.head.Envelope.From), Hops: m.head.ReceivedFields,
-		HeaderMalformed: m.head.Defects.Has(message.DefectInvalidField) || m.head.Defects.Has(message.DefectNoHeader),
-		HeaderTruncated: m.head.Defects.Has(message.DefectHeaderTruncated),
+		HeaderBytes: m.head.Header.Len(),
 	}
 	for _, path := range m.s.To {
 		local, err := o.local(ctx, path)
@@ -110,6 +109,8 @@ func (o *Outbound) facts(ctx context.Context, m *submission) (policy.SubmitFacts
 		}
 	}
 	for field := range message.Fields(m.header) {
+		f.HeaderFields++
+		f.HeaderMalformed = f.HeaderMalformed || !isFieldName(field.Name)
 		if field.Is("sender") {
 			f.SenderFields++
 		}
@@ -118,6 +119,17 @@ func (o *Outbound) facts(ctx context.Context, m *submission) (policy.SubmitFacts
 		f.Sender = addresses(m.head.Envelope.Sender)
 	}
 	return f, nil
+}
+
+// isFieldName is the rule of RFC 5322, section 3.6.8: visible ASCII but the colon.
+// A line that is no field ends the header for some readers and not for others.
+func isFieldName(name []byte) bool {
+	for _, c := range name {
+		if c <= ' ' || c > '~' {
+			return false
+		}
+	}
+	return len(name) > 0
 }
 
 // addresses are the canonical addresses of a field. One that is no address stays
