@@ -1,7 +1,8 @@
 // Package relay makes one attempt at handing one message to the next hop: the
 // mail exchangers of a domain, or a smart host. It keeps no queue and retries
 // nothing by itself; it says for each recipient what became of it, and the
-// queue decides.
+// queue decides. [Transport] is the form in which the queue uses it: with the
+// keys of the sender's domain from the directory.
 //
 // # An attempt
 //

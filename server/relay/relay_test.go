@@ -113,13 +113,13 @@ func TestNoHost(t *testing.T) {
 	l.record("half.test", nameserver.MX, "10 rude1.test", "20 dead.test")
 	r := l.relay()
 	for to, text := range map[string]string{
-		"a@null.test":      "permanent null_mx 556 5.1.10",
-		"a@absent.test":    "permanent no_domain 0 5.1.2",
-		"a@void.test":      "permanent no_address 0 5.4.4 @nowhere.test",
-		"a@text.test":      "permanent no_address 0 5.4.4 @text.test",
+		"a@null.test":      "permanent null-mx 556 5.1.10",
+		"a@absent.test":    "permanent no-domain 0 5.1.2",
+		"a@void.test":      "permanent no-address 0 5.4.4 @nowhere.test",
+		"a@text.test":      "permanent no-address 0 5.4.4 @text.test",
 		"a@self.test":      "permanent loop 0 5.4.6",
 		"a@dead.test":      "temporary unreachable 0 4.4.1 @dead.test",
-		"a@refused.nozone": "temporary dns_failed 0 4.4.3",
+		"a@refused.nozone": "temporary dns-failed 0 4.4.3",
 		"a@rude.test":      "permanent refused 521 5.0.0 @rude2.test",
 		"a@half.test":      "temporary away 0 4.4.1 @dead.test",
 	} {
@@ -193,9 +193,9 @@ func TestUncertain(t *testing.T) {
 		after func(*conv)
 		text  string
 	}{
-		"hangs up":  {func(*conv) {}, "temporary connection_lost 0 4.4.2 uncertain @mx1.test"},
-		"stalls":    {func(c *conv) { c.hear() }, "temporary timed_out 0 4.4.2 uncertain @mx1.test"},
-		"half":      {func(c *conv) { io.WriteString(c.conn, "250 2.0") }, "temporary connection_lost 0 4.4.2 uncertain @mx1.test"},
+		"hangs up":  {func(*conv) {}, "temporary connection-lost 0 4.4.2 uncertain @mx1.test"},
+		"stalls":    {func(c *conv) { c.hear() }, "temporary timed-out 0 4.4.2 uncertain @mx1.test"},
+		"half":      {func(c *conv) { io.WriteString(c.conn, "250 2.0") }, "temporary connection-lost 0 4.4.2 uncertain @mx1.test"},
 		"talks on":  {func(c *conv) { flood(c, "250-more") }, "temporary protocol 0 4.5.0 uncertain @mx1.test"},
 		"gibberish": {func(c *conv) { c.say("ok then") }, "temporary protocol 0 4.5.0 uncertain @mx1.test"},
 	} {
@@ -323,17 +323,17 @@ func TestNeeds(t *testing.T) {
 		text   string
 		mail   string
 	}{
-		{"too large", small, func(*relay.Message) {}, "permanent too_large 552 5.3.4 @to.test", ""},
+		{"too large", small, func(*relay.Message) {}, "permanent too-large 552 5.3.4 @to.test", ""},
 		{"no limit", old, func(*relay.Message) {}, "delivered accepted 250 2.0.0 @to.test", "MAIL FROM:<agent@from.test> SIZE=58"},
 		// RFC 6152, section 3: what was signed and recorded is not rewritten.
-		{"8bit to 7bit", old, func(m *relay.Message) { m.EightBit = true }, "permanent no_8bitmime 0 5.6.3 @to.test", ""},
+		{"8bit to 7bit", old, func(m *relay.Message) { m.EightBit = true }, "permanent no-8bitmime 0 5.6.3 @to.test", ""},
 		// RFC 6531, section 3.5.
-		{"UTF-8 header", old, func(m *relay.Message) { m.UTF8 = true }, "permanent no_smtputf8 553 5.6.7 @to.test", ""},
-		{"UTF-8 sender", old, func(m *relay.Message) { m.From = path(t, "jürgen@from.test") }, "permanent no_smtputf8 553 5.6.7 @to.test", ""},
+		{"UTF-8 header", old, func(m *relay.Message) { m.UTF8 = true }, "permanent no-smtputf8 553 5.6.7 @to.test", ""},
+		{"UTF-8 sender", old, func(m *relay.Message) { m.From = path(t, "jürgen@from.test") }, "permanent no-smtputf8 553 5.6.7 @to.test", ""},
 		{"UTF-8 domain", old, func(m *relay.Message) { m.From = path(t, "j@bücher.test") }, "delivered accepted 250 2.0.0 @to.test",
 			"MAIL FROM:<j@xn--bcher-kva.test> SIZE=58"},
 		{"one UTF-8 recipient", old, func(m *relay.Message) { m.To = append(m.To, path(t, "jürgen@to.test")) },
-			"delivered accepted 250 2.0.0 @to.test; permanent no_smtputf8 553 5.6.7 @to.test", "MAIL FROM:<agent@from.test> SIZE=58"},
+			"delivered accepted 250 2.0.0 @to.test; permanent no-smtputf8 553 5.6.7 @to.test", "MAIL FROM:<agent@from.test> SIZE=58"},
 		{"all of it", modern, func(m *relay.Message) { m.To[0] = path(t, "jürgen@to.test"); m.EightBit = true },
 			"delivered accepted 250 2.0.0 @to.test", "MAIL FROM:<agent@from.test> SIZE=58 BODY=8BITMIME SMTPUTF8"},
 	} {
@@ -361,16 +361,16 @@ func TestBadAddresses(t *testing.T) {
 	} {
 		m := mailTo(t, "ok@to.test")
 		m.To = append(m.To, p)
-		want(t, l.relay().Send(t.Context(), m), "delivered accepted 250 2.0.0 @to.test; permanent bad_address 0 5.1.3")
+		want(t, l.relay().Send(t.Context(), m), "delivered accepted 250 2.0.0 @to.test; permanent bad-address 0 5.1.3")
 		m = mailTo(t, "ok@to.test")
 		m.From = p
-		want(t, l.relay().Send(t.Context(), m), "permanent bad_address 0 5.1.7")
+		want(t, l.relay().Send(t.Context(), m), "permanent bad-address 0 5.1.7")
 	}
 	if h.heard("RSET") != 0 {
 		t.Errorf("said %q", h.said())
 	}
 	m := mailTo(t, "a@to.test", "b@elsewhere.test")
-	want(t, l.relay().Send(t.Context(), m), "temporary too_many 0 4.3.5; temporary too_many 0 4.3.5")
+	want(t, l.relay().Send(t.Context(), m), "temporary too-many 0 4.3.5; temporary too-many 0 4.3.5")
 	m = mailTo(t, slices.Repeat([]string{"a@to.test"}, relay.MaxRecipients+1)...)
 	if got := l.relay().Send(t.Context(), m); len(got) != 101 || got[100].Reason != relay.TooMany {
 		t.Errorf("%d results", len(got))
@@ -392,9 +392,9 @@ func TestPrivateAddressesAreRefused(t *testing.T) {
 	h := l.host("mx.test", "127.0.0.2", plain.script)
 	l.record("to.test", nameserver.MX, "10 mx.test")
 	r := l.relay(func(c *relay.Config) { c.AllowPrivate = false })
-	want(t, r.Send(t.Context(), mailTo(t, "a@to.test")), "permanent private_address 0 5.4.4 @mx.test")
-	want(t, r.Send(t.Context(), mailTo(t, "a@[127.0.0.2]")), "permanent private_address 0 5.4.4 @[127.0.0.2]")
-	want(t, r.Send(t.Context(), mailTo(t, "a@[IPv6:::ffff:127.0.0.2]")), "permanent private_address 0 5.4.4 @[ipv6:::ffff:127.0.0.2]")
+	want(t, r.Send(t.Context(), mailTo(t, "a@to.test")), "permanent private-address 0 5.4.4 @mx.test")
+	want(t, r.Send(t.Context(), mailTo(t, "a@[127.0.0.2]")), "permanent private-address 0 5.4.4 @[127.0.0.2]")
+	want(t, r.Send(t.Context(), mailTo(t, "a@[IPv6:::ffff:127.0.0.2]")), "permanent private-address 0 5.4.4 @[ipv6:::ffff:127.0.0.2]")
 	if h.heard("connect") != 0 {
 		t.Error("connected")
 	}
@@ -409,7 +409,7 @@ func TestSmugglingIsStopped(t *testing.T) {
 		h := l.host("to.test", "127.0.0.2", plain.script)
 		m := mailTo(t, "a@to.test")
 		m.Data, m.Size = strings.NewReader(data), int64(len(data))
-		want(t, l.relay().Send(t.Context(), m), "permanent bad_message 0 5.6.0 @to.test")
+		want(t, l.relay().Send(t.Context(), m), "permanent bad-message 0 5.6.0 @to.test")
 		if len(h.mails()) != 0 {
 			t.Errorf("%q was accepted as %q", data, h.mails())
 		}
@@ -442,9 +442,9 @@ func TestUnreadableMessage(t *testing.T) {
 	h := l.host("to.test", "127.0.0.2", plain.script)
 	m := mailTo(t, "a@to.test")
 	m.Data, m.Size = brokenReader{}, 100
-	want(t, l.relay().Send(t.Context(), m), "temporary local_failure 0 4.3.0 @to.test")
+	want(t, l.relay().Send(t.Context(), m), "temporary local-failure 0 4.3.0 @to.test")
 	m.Data, m.Size = strings.NewReader("short\r\n"), 100
-	want(t, l.relay().Send(t.Context(), m), "temporary local_failure 0 4.3.0 @to.test")
+	want(t, l.relay().Send(t.Context(), m), "temporary local-failure 0 4.3.0 @to.test")
 	if len(h.mails()) != 0 {
 		t.Errorf("accepted %q", h.mails())
 	}
@@ -486,9 +486,9 @@ func TestSignedOnceAndInFront(t *testing.T) {
 		err    error
 		text   string
 	}{
-		{"", errors.New("the key does not open"), "temporary local_failure 0 4.3.0 @mx1.test"},
-		{"", dkim.ErrMessage, "permanent bad_message 0 5.6.0 @mx1.test"},
-		{"A: b", nil, "temporary local_failure 0 4.3.0 @mx1.test"},
+		{"", errors.New("the key does not open"), "temporary local-failure 0 4.3.0 @mx1.test"},
+		{"", dkim.ErrMessage, "permanent bad-message 0 5.6.0 @mx1.test"},
+		{"A: b", nil, "temporary local-failure 0 4.3.0 @mx1.test"},
 	} {
 		m.Sign = func() ([]byte, error) { return []byte(test.prefix), test.err }
 		want(t, l.relay().Send(t.Context(), m), test.text)
@@ -602,7 +602,7 @@ func TestTotalTime(t *testing.T) {
 	l := newLab(t)
 	l.host("to.test", "127.0.0.2", func(c *conv) { c.hear() })
 	r := l.relay(func(c *relay.Config) { c.Timeouts = relay.Timeouts{Total: 300 * time.Millisecond} })
-	want(t, r.Send(t.Context(), mailTo(t, "a@to.test")), "temporary timed_out 0 4.4.7 @to.test")
+	want(t, r.Send(t.Context(), mailTo(t, "a@to.test")), "temporary timed-out 0 4.4.7 @to.test")
 }
 
 func BenchmarkSend4KB(b *testing.B) {

@@ -27,27 +27,27 @@ type Reason string
 const (
 	Accepted       Reason = "accepted"
 	Refused        Reason = "refused"         // the peer said no (B)
-	NullMX         Reason = "null_mx"         // the domain accepts no mail (P)
-	NoDomain       Reason = "no_domain"       // the domain does not exist (P)
-	NoAddress      Reason = "no_address"      // its mail hosts have no address (P)
-	PrivateAddress Reason = "private_address" // its mail hosts have only addresses that we may not reach (P)
+	NullMX         Reason = "null-mx"         // the domain accepts no mail (P)
+	NoDomain       Reason = "no-domain"       // the domain does not exist (P)
+	NoAddress      Reason = "no-address"      // its mail hosts have no address (P)
+	PrivateAddress Reason = "private-address" // its mail hosts have only addresses that we may not reach (P)
 	Loop           Reason = "loop"            // its best mail host is ourselves (P)
-	DNSFailed      Reason = "dns_failed"      // could not be looked up
+	DNSFailed      Reason = "dns-failed"      // could not be looked up
 	Unreachable    Reason = "unreachable"     // no connection
 	Away           Reason = "away"            // all hosts failed a moment ago, and were not asked again
 	Busy           Reason = "busy"            // the limit of connections to this destination: not an attempt
-	TimedOut       Reason = "timed_out"       // the peer fell silent, or took too long altogether
-	ConnectionLost Reason = "connection_lost" // the peer hung up
+	TimedOut       Reason = "timed-out"       // the peer fell silent, or took too long altogether
+	ConnectionLost Reason = "connection-lost" // the peer hung up
 	Protocol       Reason = "protocol"        // the peer does not speak SMTP
-	TLSFailed      Reason = "tls_failed"      // required, and not offered, broken, or not verified
-	AuthFailed     Reason = "auth_failed"     // the smart host did not take the password
-	NoEightBit     Reason = "no_8bitmime"     // the peer lacks 8BITMIME (P)
-	NoUTF8         Reason = "no_smtputf8"     // the peer lacks SMTPUTF8 (P)
-	TooLarge       Reason = "too_large"       // for the peer (P)
-	BadAddress     Reason = "bad_address"     // no address that can be sent (P)
-	BadMessage     Reason = "bad_message"     // bare CR or LF, or no way to sign it (P)
-	TooMany        Reason = "too_many"        // recipients, or domains, for one attempt
-	LocalFailure   Reason = "local_failure"   // reading or signing the message failed here
+	TLSFailed      Reason = "tls-failed"      // required, and not offered, broken, or not verified
+	AuthFailed     Reason = "auth-failed"     // the smart host did not take the password
+	NoEightBit     Reason = "no-8bitmime"     // the peer lacks 8BITMIME (P)
+	NoUTF8         Reason = "no-smtputf8"     // the peer lacks SMTPUTF8 (P)
+	TooLarge       Reason = "too-large"       // for the peer (P)
+	BadAddress     Reason = "bad-address"     // no address that can be sent (P)
+	BadMessage     Reason = "bad-message"     // bare CR or LF, or no way to sign it (P)
+	TooMany        Reason = "too-many"        // recipients, or domains, for one attempt
+	LocalFailure   Reason = "local-failure"   // reading or signing the message failed here
 	Cancelled      Reason = "cancelled"       // the caller ended the attempt
 )
 

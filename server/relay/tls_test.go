@@ -121,14 +121,14 @@ func TestSmartHostFailures(t *testing.T) {
 		name     string
 		text     string
 	}{
-		"no STARTTLS":    {false, manners{extensions: []string{"AUTH PLAIN"}}, "smart.test", "temporary tls_failed 0 4.7.4 @smart.test"},
-		"STARTTLS fails": {false, manners{extensions: []string{"STARTTLS"}, replies: map[string]string{"STARTTLS": "454 no"}}, "smart.test", "temporary tls_failed 454 4.7.4 @smart.test"},
-		"wrong name":     {true, manners{implicit: true}, "alias.test", "temporary tls_failed 0 4.7.5 @alias.test"},
-		"clear":          {true, manners{}, "smart.test", "temporary tls_failed 0 4.7.5 @smart.test"},
-		"no AUTH":        {true, manners{implicit: true}, "smart.test", "temporary auth_failed 0 4.7.4 @smart.test"},
+		"no STARTTLS":    {false, manners{extensions: []string{"AUTH PLAIN"}}, "smart.test", "temporary tls-failed 0 4.7.4 @smart.test"},
+		"STARTTLS fails": {false, manners{extensions: []string{"STARTTLS"}, replies: map[string]string{"STARTTLS": "454 no"}}, "smart.test", "temporary tls-failed 454 4.7.4 @smart.test"},
+		"wrong name":     {true, manners{implicit: true}, "alias.test", "temporary tls-failed 0 4.7.5 @alias.test"},
+		"clear":          {true, manners{}, "smart.test", "temporary tls-failed 0 4.7.5 @smart.test"},
+		"no AUTH":        {true, manners{implicit: true}, "smart.test", "temporary auth-failed 0 4.7.4 @smart.test"},
 		"bad password": {true, manners{implicit: true, extensions: []string{"AUTH PLAIN"}, replies: map[string]string{"AUTH": "535 5.7.8 bad"}},
-			"smart.test", "temporary auth_failed 535 4.7.8 @smart.test"},
-		"unknown": {true, manners{implicit: true}, "absent.test", "temporary no_address 0 4.4.4 @absent.test"},
+			"smart.test", "temporary auth-failed 535 4.7.8 @smart.test"},
+		"unknown": {true, manners{implicit: true}, "absent.test", "temporary no-address 0 4.4.4 @absent.test"},
 		"relay denied": {true, manners{implicit: true, extensions: []string{"AUTH PLAIN"}, replies: map[string]string{"RCPT": "550 5.7.1 denied"}},
 			"smart.test", "permanent refused 550 5.7.1 @smart.test"},
 	} {
@@ -151,5 +151,5 @@ func TestSmartHostByAddress(t *testing.T) {
 	l := newLab(t)
 	l.host("smart.test", "127.0.0.2", manners{implicit: true, extensions: []string{"AUTH PLAIN"}}.script)
 	// The certificate names smart.test, not the address.
-	want(t, l.relay(smart("127.0.0.2", l.port, true)).Send(t.Context(), mailTo(t, "a@to.test")), "temporary tls_failed 0 4.7.5 @127.0.0.2")
+	want(t, l.relay(smart("127.0.0.2", l.port, true)).Send(t.Context(), mailTo(t, "a@to.test")), "temporary tls-failed 0 4.7.5 @127.0.0.2")
 }

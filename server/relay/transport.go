@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -15,111 +15,135 @@ import (
 	"postern/storage"
 )
 
-// Transport is the queue's way out: it signs what it sends.
+// Transport is the queue's way to the world outside. Mail is signed here and
+// nowhere else, so that no copy that stays in the house carries a signature.
 type Transport struct {
 	relay *Relay
 	dir   *directory.Directory
 	log   *slog.Logger
+
+	mu   sync.Mutex
+	keys map[uuid.UUID]*dkim.Key // parsed, by the id of the key's record, which never changes
 }
 
-// NewTransport makes the transport. The directory has the keys to sign with; a
-// nil log is silent.
+// maxKeys bounds the parsed keys that are kept: parsing an RSA key costs a
+// seventh of a signature.
+const maxKeys = 256
+
+var _ queue.Transport = (*Transport)(nil)
+
+// NewTransport joins a relay to the directory that has the signing keys. A nil
+// log: nothing is logged.
 func NewTransport(r *Relay, dir *directory.Directory, log *slog.Logger) *Transport {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Transport{relay: r, dir: dir, log: log}
+	return &Transport{relay: r, dir: dir, log: log, keys: make(map[uuid.UUID]*dkim.Key)}
 }
 
-// Attempt sends a message to the recipients of one batch.
+// Attempt implements [queue.Transport].
 func (t *Transport) Attempt(ctx context.Context, batch []queue.Item) []queue.Result {
-	first := &batch[0]
-	m := Message{
-		From: first.Sender, Data: first.Body, Size: first.Size, EightBit: first.EightBit, UTF8: first.UTF8,
-		Sign: func() ([]byte, error) { return t.sign(ctx, first) },
+	first := batch[0]
+	m := Message{From: first.Sender, Data: first.Body, Size: first.Size, EightBit: first.EightBit, UTF8: first.UTF8}
+	for _, it := range batch {
+		m.To = append(m.To, it.Recipient)
 	}
-	for i := range batch {
-		m.To = append(m.To, batch[i].Recipient)
+	if !first.Sender.IsNull() {
+		signer, refused := t.signer(ctx, first)
+		if refused != nil {
+			out := make([]queue.Result, len(batch))
+			for i := range out {
+				out[i] = *refused
+			}
+			return out
+		}
+		m.Sign = func() ([]byte, error) { return signer.Sign(m.Data, m.Size) }
 	}
-	sent := t.relay.Send(ctx, m)
-	results := make([]queue.Result, len(sent))
-	for i := range sent {
-		results[i] = sent[i].forQueue()
+	var out []queue.Result
+	for _, r := range t.relay.Send(ctx, m) {
+		out = append(out, r.forQueue())
 	}
-	return results
+	return out
 }
 
-// sign makes the signatures of the sender's domain. A domain whose ownership is
-// neither proved nor assumed does not sign; policy keeps its mail from getting
-// here, and what got here before the domain lost it waits.
-func (t *Transport) sign(ctx context.Context, it *queue.Item) ([]byte, error) {
-	signer, err := t.signer(ctx, it.Org, it.Sender)
-	if err != nil {
-		t.log.Error("a message cannot be signed", "message", it.Message, "error", err)
-		return nil, err
+// forQueue says the same in the queue's words.
+func (r Result) forQueue() queue.Result {
+	outcome := map[Outcome]queue.Outcome{Temporary: queue.Temporary, Delivered: queue.Delivered, Permanent: queue.Permanent}[r.Outcome]
+	if r.Reason == Busy || r.Reason == Cancelled && !r.Uncertain {
+		outcome = queue.NotTried // our limits and our shutting down are nobody's failure
 	}
-	return signer.Sign(it.Body, it.Size)
+	return queue.Result{
+		Outcome: outcome, Uncertain: r.Uncertain, Rule: string(r.Reason), Code: r.Code, Enhanced: r.Enhanced, Text: r.Text,
+		Host: r.Host, IP: r.IP, TLS: r.TLS.Version, Cipher: r.TLS.Cipher, Size: r.BytesSent, SHA256: r.SHA256,
+	}
 }
 
-// errNoKey: there is nothing to sign with. Unsigned mail must not leave.
-var errNoKey = errors.New("relay: the sender's domain has no signing key")
+// Results for senders who may not send outside.
+var (
+	senderGone = &queue.Result{Outcome: queue.Permanent, Rule: "sender-domain-gone", Enhanced: "5.1.8"}
+	notProved  = &queue.Result{Outcome: queue.Permanent, Rule: "sender-domain-not-proved", Enhanced: "5.7.1"}
+	noKeys     = &queue.Result{Outcome: queue.Temporary, Rule: "no-signing-key", Enhanced: "4.3.5"}
+)
 
-func (t *Transport) signer(ctx context.Context, org uuid.UUID, from message.Path) (*dkim.Signer, error) {
-	domain, err := t.dir.Domain(ctx, org, from.Domain)
-	if err != nil {
-		return nil, err
+// signer finds who signs for the sender's domain, as it is now: a domain that
+// was removed, or is not proved to be the organization's, sends nothing outside.
+func (t *Transport) signer(ctx context.Context, it queue.Item) (*dkim.Signer, *queue.Result) {
+	domain, err := t.dir.Domain(ctx, it.Org, it.Sender.Domain)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return nil, senderGone
+	case err == nil && !domain.Owned:
+		return nil, notProved
 	}
-	if !domain.Owned {
-		return nil, errNoKey
+	var stored []storage.DKIMKey
+	if err == nil {
+		stored, err = t.dir.DKIMKeys(ctx, it.Org, domain.ID)
 	}
-	stored, err := t.dir.DKIMKeys(ctx, org, domain.ID)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := selected(stored)
-	if err != nil {
-		return nil, err
-	}
-	return dkim.NewSigner(domain.Name, keys...)
-}
-
-// selected opens the newest key of each algorithm, RSA first: a verifier that
-// looks at one signature only looks at the first.
-func selected(stored []storage.DKIMKey) ([]dkim.Selected, error) {
-	var keys []dkim.Selected
+	var selected []dkim.Selected
 	for _, a := range []dkim.Algorithm{dkim.RSA, dkim.Ed25519} {
-		for i := len(stored) - 1; i >= 0; i-- { // listed by creation
-			if stored[i].Algorithm != string(a) {
-				continue
-			}
-			k, err := dkim.ParseKey(stored[i].Private)
-			if err != nil {
-				return nil, err
-			}
-			keys = append(keys, dkim.Selected{Selector: stored[i].Selector, Key: k})
-			break
+		if k := newest(stored, a); err == nil && k != nil {
+			var key *dkim.Key
+			key, err = t.key(*k)
+			selected = append(selected, dkim.Selected{Selector: k.Selector, Key: key})
 		}
 	}
-	if len(keys) == 0 {
-		return nil, errNoKey
+	var signer *dkim.Signer
+	if err == nil {
+		signer, err = dkim.NewSigner(message.CanonicalDomain(domain.Name), selected...)
 	}
-	return keys, nil
+	if ctx.Err() != nil {
+		return nil, &queue.Result{Outcome: queue.NotTried, Rule: string(Cancelled), Enhanced: "4.3.2"}
+	}
+	if err != nil {
+		t.log.Error("a message cannot be signed and waits", "message", it.Message, "error", err)
+		return nil, noKeys
+	}
+	return signer, nil
 }
 
-// forQueue says the same in the queue's words. Busy is no attempt.
-func (r *Result) forQueue() queue.Result {
-	q := queue.Result{
-		Uncertain: r.Uncertain, Rule: string(r.Reason), Code: r.Code, Enhanced: r.Enhanced, Text: r.Text,
-		Host: r.Host, IP: r.IP, TLS: strings.ReplaceAll(r.TLS.Version, " ", ""), Cipher: r.TLS.Cipher,
-		Size: r.BytesSent, SHA256: r.SHA256,
+// newest is the last key of an algorithm; keys come in the order of creation.
+func newest(keys []storage.DKIMKey, a dkim.Algorithm) *storage.DKIMKey {
+	for i := len(keys) - 1; i >= 0; i-- {
+		if keys[i].Algorithm == string(a) {
+			return &keys[i]
+		}
 	}
-	switch {
-	case r.Reason == Busy:
-		q.Outcome = queue.NotTried
-	case r.Outcome == Delivered:
-		q.Outcome = queue.Delivered
-	case r.Outcome == Permanent:
-		q.Outcome = queue.Permanent
+	return nil
+}
+
+func (t *Transport) key(k storage.DKIMKey) (*dkim.Key, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if key := t.keys[k.ID]; key != nil {
+		return key, nil
 	}
-	return q
+	key, err := dkim.ParseKey(k.Private)
+	if err != nil {
+		return nil, err
+	}
+	if len(t.keys) >= maxKeys {
+		clear(t.keys)
+	}
+	t.keys[k.ID] = key
+	return key, nil
 }
