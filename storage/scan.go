@@ -63,8 +63,8 @@ func (in *Inbox) UIDs(ctx context.Context, mailbox uuid.UUID) (uids []uint32, mo
 	return uids, modseq, err
 }
 
-// integer is the number in a column that was read into an any, which costs no
-// reflection; what is no number is zero.
+// integer is the number in a column that was read into an any; what is no
+// number is zero.
 func integer(v any) int64 {
 	n, _ := v.(int64)
 	return n
@@ -80,7 +80,7 @@ func integer(v any) int64 {
 func (in *Inbox) Scan(ctx context.Context, mailbox uuid.UUID, uids []UIDRange, withContent bool, fn func(*Message) error) error {
 	c := chunks.Get().(*chunk)
 	defer c.free()
-	s := scan{in: in, mailbox: mailbox, rest: uidSet(uids), withContent: withContent, id: contentID(mailbox, 0)}
+	s := scan{in: in, mailbox: mailbox, rest: uidSet(uids), withContent: withContent, cols: newColumns(withContent), id: contentID(mailbox, 0)}
 	for begun := false; !begun || len(s.rest) > 0; begun = true {
 		if err := s.next(ctx, c); err != nil {
 			return err
@@ -108,6 +108,7 @@ type scan struct {
 	box         int64
 	rest        audit.UIDs // what is still to read
 	withContent bool
+	cols        *columns
 	corrupt     []uint32
 
 	id     []byte // identity of the content that is opened
@@ -119,6 +120,7 @@ type scan struct {
 type chunk struct {
 	rows   []scannedRow
 	sealed []byte // contents, one behind the other
+	plain  []byte // the content that is open
 }
 
 type scannedRow struct {
@@ -130,7 +132,8 @@ type scannedRow struct {
 var chunks = sync.Pool{New: func() any { return new(chunk) }}
 
 func (c *chunk) free() {
-	if cap(c.sealed) <= 2*chunkBytes {
+	if cap(c.sealed)+cap(c.plain) <= 4*chunkBytes {
+		clear(c.plain[:cap(c.plain)])
 		chunks.Put(c)
 	}
 }
@@ -191,21 +194,39 @@ func (s *scan) stretch(r *reads, c *chunk) error {
 	return classify(rows.Err())
 }
 
-func (s *scan) scanRow(rows *sql.Rows, c *chunk) (row scannedRow, err error) {
-	var at, modseq, flags, size, received any
-	var blob sql.RawBytes
-	if !s.withContent {
-		err = rows.Scan(&at, &modseq, &flags, &size, &received, &blob)
-		copy(row.id[:], blob)
-		row.size, row.received = integer(size), integer(received)
-	} else {
-		err = rows.Scan(&at, &modseq, &flags, &blob)
-		row.from = len(c.sealed)
-		c.sealed = append(c.sealed, blob...)
-		row.to = len(c.sealed)
+// columns is where a row is read to: the numbers into any, which costs no
+// reflection, and all of it once for a scan, since what database/sql points at
+// lies on the heap.
+type columns struct {
+	at, modseq, flags, size, received any
+	blob                              sql.RawBytes
+	dest                              []any
+}
+
+func newColumns(withContent bool) *columns {
+	c := &columns{}
+	c.dest = []any{&c.at, &c.modseq, &c.flags, &c.size, &c.received, &c.blob}
+	if withContent {
+		c.dest = []any{&c.at, &c.modseq, &c.flags, &c.blob}
 	}
-	row.uid, row.modseq, row.flags = uint32(integer(at)), uint64(integer(modseq)), Flags(integer(flags))
-	return row, err
+	return c
+}
+
+func (s *scan) scanRow(rows *sql.Rows, c *chunk) (row scannedRow, err error) {
+	cols := s.cols
+	if err := rows.Scan(cols.dest...); err != nil {
+		return row, err
+	}
+	row.uid, row.modseq, row.flags = uint32(integer(cols.at)), uint64(integer(cols.modseq)), Flags(integer(cols.flags))
+	if !s.withContent {
+		copy(row.id[:], cols.blob)
+		row.size, row.received = integer(cols.size), integer(cols.received)
+		return row, nil
+	}
+	row.from = len(c.sealed)
+	c.sealed = append(c.sealed, cols.blob...)
+	row.to = len(c.sealed)
+	return row, nil
 }
 
 var errServerFlags = errors.New("storage: the server's flags differ from those of the content")
@@ -216,7 +237,7 @@ func (s *scan) message(c *chunk, row *scannedRow) (*Message, error) {
 	if !s.withContent {
 		return &s.m, nil
 	}
-	if err := s.open(c.sealed[row.from:row.to], row); err != nil {
+	if err := s.open(c, row); err != nil {
 		s.corrupt = append(s.corrupt, row.uid)
 		return nil, err
 	}
@@ -227,12 +248,14 @@ func (s *scan) message(c *chunk, row *scannedRow) (*Message, error) {
 
 // open opens the content of a row. The server's flags tell an agent what to
 // distrust: those in the clear row count only when they are the sealed ones.
-func (s *scan) open(sealed []byte, row *scannedRow) error {
+func (s *scan) open(c *chunk, row *scannedRow) error {
+	sealed := c.sealed[row.from:row.to]
 	binary.BigEndian.PutUint32(s.id[16:], row.uid)
-	plain, err := s.in.keys.metadata.Open(sealed, s.in.contentIdentity(s.id))
+	plain, err := s.in.keys.metadata.AppendOpen(c.plain[:0], sealed, s.in.contentIdentity(s.id))
 	if err != nil {
 		return err
 	}
+	c.plain = plain
 	if err := s.opened.decode(plain); err != nil {
 		return err
 	}

@@ -107,6 +107,12 @@ func (k Key) Open(sealed []byte, id Identity) ([]byte, error) {
 	return k.open(sealed, &id, kindRecord)
 }
 
+// AppendOpen is Open that appends the plaintext to dst, so that a scan of many
+// values needs memory for one. dst must not overlap sealed.
+func (k Key) AppendOpen(dst, sealed []byte, id Identity) ([]byte, error) {
+	return k.appendOpen(dst, sealed, &id, kindRecord)
+}
+
 // Wrap seals inner under k as the key of id. The result is WrappedSize bytes.
 func (k Key) Wrap(inner Key, id Identity) []byte {
 	if inner.state == nil {
@@ -139,13 +145,16 @@ func (k Key) seal(plaintext []byte, id *Identity, as kind) []byte {
 }
 
 func (k Key) open(sealed []byte, id *Identity, as kind) ([]byte, error) {
+	return k.appendOpen(make([]byte, 0, max(0, len(sealed)-Overhead)), sealed, id, as)
+}
+
+func (k Key) appendOpen(dst, sealed []byte, id *Identity, as kind) ([]byte, error) {
 	if k.state == nil || len(sealed) < Overhead {
 		return nil, ErrOpen
 	}
 	aad := getBuffer(identityRoom)
 	aad.b = id.append(aad.b[:0], as)
-	out := make([]byte, 0, len(sealed)-Overhead)
-	out, err := k.records().Open(out, nil, sealed, aad.b)
+	out, err := k.records().Open(dst, nil, sealed, aad.b)
 	aad.put()
 	if err != nil {
 		return nil, ErrOpen
