@@ -9,7 +9,7 @@ import (
 
 // Upkeep changes operational columns without an event. Its methods are the
 // closed list: credential.last_used, outgoing's due, attempts and lease, and
-// receipts and vanished UIDs that nobody needs any more.
+// checkpoints, which say nothing that the events do not.
 type Upkeep struct{ tx *Tx }
 
 // Upkeep runs fn in a transaction that needs no event.
