@@ -33,6 +33,8 @@ type Inbound struct {
 	store *storage.Store
 	dir   *directory.Directory
 	o     Options
+
+	mailboxes mailboxes
 }
 
 // NewInbound makes an Inbound.
@@ -43,7 +45,7 @@ func NewInbound(store *storage.Store, dir *directory.Directory, o Options) *Inbo
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Inbound{store: store, dir: dir, o: o}
+	return &Inbound{store: store, dir: dir, o: o, mailboxes: mailboxes{store: store, open: map[opened]*doorway{}}}
 }
 
 // Recipient is an accepted RCPT: the path as it was written, and the inbox that

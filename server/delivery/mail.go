@@ -103,15 +103,11 @@ func (in *Inbound) address(ctx context.Context, m *mail) error {
 			continue
 		}
 		seen[rcpt.Inbox.ID] = true
-		inbox, err := in.store.OpenInbox(ctx, rcpt.Inbox.Org, rcpt.Inbox.ID)
+		door, err := in.mailboxes.find(ctx, rcpt.Inbox, placed.Mailbox)
 		if err != nil {
 			return err
 		}
-		mailbox, err := inbox.MailboxByRole(ctx, placed.Mailbox)
-		if err != nil {
-			return err
-		}
-		m.to = append(m.to, target{path: rcpt.Path, record: rcpt.Inbox, inbox: inbox, mailbox: mailbox.ID})
+		m.to = append(m.to, target{path: rcpt.Path, record: rcpt.Inbox, inbox: door.inbox, mailbox: door.mailbox})
 	}
 	if len(m.to) == 0 {
 		return errors.New("delivery: a message without recipients")
