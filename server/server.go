@@ -17,6 +17,7 @@ import (
 	"postern/dns"
 	"postern/server/delivery"
 	"postern/server/directory"
+	"postern/server/msgauth"
 	"postern/server/queue"
 	"postern/server/relay"
 	"postern/server/smtpd"
@@ -158,7 +159,9 @@ func (s *Server) wire(o Options) error {
 	}
 
 	s.directory = directory.New(s.store, directory.Options{Now: s.now, Log: s.log})
-	s.inbound = delivery.NewInbound(s.store, s.directory, delivery.Options{Hostname: s.cfg.Host, Now: s.now, Log: s.log})
+	s.inbound = delivery.NewInbound(s.store, s.directory, delivery.Options{
+		Hostname: s.cfg.Host, Auth: &msgauth.Checker{Resolver: resolver}, Now: s.now, Log: s.log,
+	})
 	s.relay = relay.New(hop)
 	s.queue = queue.New(s.store, queue.Options{
 		Hostname: s.cfg.Host,

@@ -1,0 +1,38 @@
+package server
+
+import (
+	"io"
+	"text/template"
+)
+
+// greeting is what a person reads when the laboratory is ready.
+var greeting = template.Must(template.New("").Parse(`Postern {{.Version}} is running as a laboratory on this machine. Nothing leaves it: mail to
+the outside is relayed to a server here that takes it and forgets it.
+
+  receive mail   {{.SMTP}}   SMTP, with STARTTLS
+  send mail      {{.Submissions}}   submission over TLS
+                 {{.Submission}}   submission with STARTTLS
+{{- if .IMAPS}}
+  read mail      {{.IMAPS}}   IMAP over TLS{{end}}
+  name server    {{.DNS}}
+  certificate    {{.CAFile}}
+{{- if .Control}}
+  control        {{.Control}}{{end}}
+{{range .Agents}}
+  agent {{.Name}}
+    login        {{.Login}}
+    token        {{.Token}}
+{{end}}
+Try it:
+{{with index .Agents 0}}
+{{- if $.IMAPS}}
+  curl --cacert {{$.CAFile}} --user {{.Login}}:{{.Token}} 'imaps://{{$.IMAPS}}/INBOX?ALL'
+  curl --cacert {{$.CAFile}} --user {{.Login}}:{{.Token}} 'imaps://{{$.IMAPS}}/INBOX;UID=1'{{end}}
+  printf 'From: {{.Inbox}}\r\nTo: you@example.com\r\nSubject: hello\r\n\r\nHello.\r\n' | curl --cacert {{$.CAFile}} --user {{.Login}}:{{.Token}} \
+    --mail-from {{.Inbox}} --mail-rcpt you@example.com --upload-file - smtps://{{$.Submissions}}
+{{end}}
+Outside, temperror@, permerror@ and timeout@ fail as their names say, and nothing below
+.invalid exists. Ctrl-C stops.
+`))
+
+func (r *Ready) print(w io.Writer) error { return greeting.Execute(w, r) }

@@ -1,0 +1,71 @@
+package server
+
+import (
+	"context"
+
+	"postern/dkim"
+	"postern/dns/nameserver"
+)
+
+// outsideHost is the mail exchanger of everybody else in the laboratory.
+const outsideHost = "mx.outside.test"
+
+// openNames starts the laboratory's name server. It knows every name there is:
+// the domain dev.test as its owner would publish it, the outside world, and
+// below .invalid nothing (RFC 6761, section 6.4).
+func (l *laboratory) openNames() error {
+	l.names = nameserver.New()
+	const everybody = "v=spf1 ip4:127.0.0.1 -all"
+	ns := []string{"ns." + devDomain}
+	for _, z := range []nameserver.Zone{
+		{Origin: ".", Nameservers: ns, Records: []nameserver.Record{
+			{Name: "*", Type: nameserver.MX, Data: "10 " + outsideHost},
+			{Name: "*", Type: nameserver.A, Data: "127.0.0.1"},
+			{Name: "*", Type: nameserver.TXT, Data: everybody},
+			{Name: outsideHost, Type: nameserver.A, Data: "127.0.0.1"},
+		}},
+		{Origin: "1.0.0.127.in-addr.arpa", Nameservers: ns, Records: []nameserver.Record{
+			{Name: "1.0.0.127.in-addr.arpa", Type: nameserver.PTR, Data: outsideHost},
+		}},
+		{Origin: "invalid", Nameservers: ns},
+		{Origin: devDomain, Nameservers: ns, Records: []nameserver.Record{
+			{Name: devDomain, Type: nameserver.MX, Data: "10 " + devHost},
+			{Name: devHost, Type: nameserver.A, Data: "127.0.0.1"},
+			{Name: "ns." + devDomain, Type: nameserver.A, Data: "127.0.0.1"},
+			{Name: devDomain, Type: nameserver.TXT, Data: "v=spf1 mx -all"},
+			{Name: "_dmarc." + devDomain, Type: nameserver.TXT, Data: "v=DMARC1; p=reject"},
+		}},
+	} {
+		if err := l.names.SetZone(z); err != nil {
+			return err
+		}
+	}
+	return l.explain(l.names.Start(l.addr(53)))
+}
+
+// publish puts the domain's signing keys into DNS.
+func (l *laboratory) publish(ctx context.Context) error {
+	dir := l.server.Directory()
+	org, err := dir.Organization(ctx)
+	if err != nil {
+		return err
+	}
+	domain, err := dir.Domain(ctx, org.ID, devDomain)
+	if err != nil {
+		return err
+	}
+	keys, err := dir.DKIMKeys(ctx, org.ID, domain.ID)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		key, err := dkim.ParseKey(k.Private)
+		if err != nil {
+			return err
+		}
+		if err := l.names.Replace(dkim.RecordName(k.Selector, devDomain), nameserver.TXT, 0, key.Record()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
