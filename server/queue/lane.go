@@ -74,33 +74,34 @@ func (l *lane) wait(ctx context.Context) {
 // about rows that are due; a worker that becomes free wakes it.
 const minSleep = time.Second
 
+// batch is rows of one group that are leased for an attempt.
+type batch struct {
+	org, inbox uuid.UUID
+	ids        []uuid.UUID
+}
+
 // begin takes what is due, as much as there are workers for, and starts them.
-// It returns how many batches it began.
+// It returns how many attempts it began.
 func (l *lane) begin(ctx, attempts context.Context) (int, error) {
 	groups, err := l.choose(ctx)
 	if err != nil || len(groups) == 0 {
 		return 0, err
 	}
-	begun := 0
-	for _, g := range groups {
-		ids, err := l.lease(ctx, g)
-		if err != nil {
-			return begun, err
-		}
-		if len(ids) == 0 {
-			continue
-		}
+	batches, err := l.lease(ctx, groups)
+	if err != nil {
+		return 0, err
+	}
+	for _, b := range batches {
 		l.mu.Lock()
 		l.free--
-		l.busy[g.Inbox]++
+		l.busy[b.inbox]++
 		l.mu.Unlock()
-		begun++
 		l.work.Go(func() {
-			defer l.done(g.Inbox)
-			l.try(attempts, g.Org, ids)
+			defer l.done(b.inbox)
+			l.try(attempts, b)
 		})
 	}
-	return begun, nil
+	return len(batches), nil
 }
 
 func (l *lane) done(inbox uuid.UUID) {
@@ -113,20 +114,35 @@ func (l *lane) done(inbox uuid.UUID) {
 	l.wake()
 }
 
-// lease takes the rows that go together with d.
-func (l *lane) lease(ctx context.Context, d storage.DueOutgoing) (taken []uuid.UUID, err error) {
+// lease takes the rows that go together with each of the chosen ones, all in
+// one commit.
+func (l *lane) lease(ctx context.Context, groups []storage.DueOutgoing) (taken []batch, err error) {
 	now := l.q.o.Now()
-	together, err := l.q.store.DueOutgoingWith(ctx, d, now, maxBatch)
-	if err != nil {
-		return nil, err
+	wanted := make([]batch, 0, len(groups))
+	for _, g := range groups {
+		together, err := l.q.store.DueOutgoingWith(ctx, g, now, maxBatch)
+		if err != nil {
+			return nil, err
+		}
+		b := batch{org: g.Org, inbox: g.Inbox}
+		for i := range together {
+			b.ids = append(b.ids, together[i].ID)
+		}
+		wanted = append(wanted, b)
 	}
-	ids := make([]uuid.UUID, len(together))
-	for i := range together {
-		ids[i] = together[i].ID
-	}
-	err = l.q.store.Upkeep(ctx, func(u *storage.Upkeep) (err error) {
-		taken, err = u.LeaseOutgoing(l.q.owner, u.Now().Add(l.q.o.Lease), ids)
-		return err
+	err = l.q.store.Upkeep(ctx, func(u *storage.Upkeep) error {
+		taken = taken[:0]
+		until := u.Now().Add(l.q.o.Lease)
+		for _, b := range wanted {
+			ids, err := u.LeaseOutgoing(l.q.owner, until, b.ids)
+			if err != nil {
+				return err
+			}
+			if len(ids) > 0 {
+				taken = append(taken, batch{b.org, b.inbox, ids})
+			}
+		}
+		return nil
 	})
 	return taken, err
 }
@@ -136,47 +152,47 @@ func (l *lane) lease(ctx context.Context, d storage.DueOutgoing) (taken []uuid.U
 const maxBatch = 100
 
 // try makes one attempt for leased rows and records what came of it.
-func (l *lane) try(ctx context.Context, org uuid.UUID, ids []uuid.UUID) {
-	batch := make([]Item, 0, len(ids))
-	for _, id := range ids {
-		o, err := l.q.store.Outgoing(ctx, org, id)
+func (l *lane) try(ctx context.Context, b batch) {
+	items := make([]Item, 0, len(b.ids))
+	for _, id := range b.ids {
+		o, err := l.q.store.Outgoing(ctx, b.org, id)
 		if err != nil {
 			// A row that does not open stays leased: it is asked for again when the
 			// lease ends, and does not stop its neighbours.
 			l.q.o.Log.Error("a row of the queue cannot be read", "outgoing", id, "error", err)
 			continue
 		}
-		batch = append(batch, Item{Outgoing: o})
+		items = append(items, Item{Outgoing: o})
 	}
-	if len(batch) == 0 {
+	if len(items) == 0 {
 		return
 	}
-	results := l.attempt(ctx, batch)
-	l.q.settle(context.WithoutCancel(ctx), batch, results)
+	results := l.attempt(ctx, items)
+	l.q.settle(context.WithoutCancel(ctx), items, results)
 }
 
 // attempt opens the body and asks the transport.
-func (l *lane) attempt(ctx context.Context, batch []Item) []Result {
-	body, err := l.q.store.OpenOutgoing(ctx, &batch[0].Outgoing)
+func (l *lane) attempt(ctx context.Context, items []Item) []Result {
+	body, err := l.q.store.OpenOutgoing(ctx, &items[0].Outgoing)
 	if err != nil {
-		l.q.o.Log.Error("the body of a queued message cannot be read", "message", batch[0].Message, "error", err)
-		return all(len(batch), unreadable(err))
+		l.q.o.Log.Error("the body of a queued message cannot be read", "message", items[0].Message, "error", err)
+		return all(len(items), unreadable(err))
 	}
 	defer body.Close()
-	for i := range batch {
-		it := &batch[i]
+	for i := range items {
+		it := &items[i]
 		it.Body = body
 		var from, to error
 		it.Sender, from = message.ParsePath(it.From, true)
 		it.Recipient, to = message.ParsePath(it.To, true)
 		if from != nil || to != nil {
-			return all(len(batch), Result{Outcome: Permanent, Rule: "bad-address", Enhanced: "5.1.3"})
+			return all(len(items), Result{Outcome: Permanent, Rule: "bad-address", Enhanced: "5.1.3"})
 		}
 	}
-	results := l.transport.Attempt(ctx, batch)
-	if len(results) != len(batch) {
-		l.q.o.Log.Error("a transport returned another number of results", "items", len(batch), "results", len(results))
-		return all(len(batch), Result{Rule: "no-result"})
+	results := l.transport.Attempt(ctx, items)
+	if len(results) != len(items) {
+		l.q.o.Log.Error("a transport returned another number of results", "items", len(items), "results", len(results))
+		return all(len(items), Result{Rule: "no-result"})
 	}
 	return results
 }

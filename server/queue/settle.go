@@ -33,16 +33,16 @@ type verdict struct {
 }
 
 // settle records the results of an attempt, once.
-func (q *Queue) settle(ctx context.Context, batch []Item, results []Result) {
+func (q *Queue) settle(ctx context.Context, items []Item, results []Result) {
 	var verdicts []verdict
 	var returned []uuid.UUID
 	now := q.o.Now()
 	for i, r := range results {
 		if r.Outcome == NotTried {
-			returned = append(returned, batch[i].ID)
+			returned = append(returned, items[i].ID)
 			continue
 		}
-		verdicts = append(verdicts, q.judge(batch[i].Outgoing, r, now))
+		verdicts = append(verdicts, q.judge(items[i].Outgoing, r, now))
 	}
 	if len(returned) > 0 {
 		q.persist(func() error {
