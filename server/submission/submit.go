@@ -77,7 +77,8 @@ func (o *Outbound) read(s Submitted) (*submission, error) {
 		return nil, fmt.Errorf("%w: %w", storage.ErrUnavailable, errUnreadable)
 	}
 	var err error
-	if m.header, err = message.ReadHeader(s.Stage, m.head); err != nil {
+	m.header, err = message.ReadHeader(s.Stage, m.head)
+	if err != nil && !errors.Is(err, message.ErrHeaderLong) { // policy refuses that one
 		return nil, fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
 	}
 	return m, nil
