@@ -1,0 +1,82 @@
+package control
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/google/uuid"
+
+	"postern/storage"
+)
+
+// Inbox is an address that receives mail.
+type Inbox struct {
+	ID      uuid.UUID           `json:"id"`
+	Address string              `json:"address"`
+	Env     storage.Environment `json:"env"`
+	Created time.Time           `json:"created_at"`
+}
+
+// InboxCreate asks for a new inbox.
+type InboxCreate struct {
+	Address string              `json:"address"`
+	Env     storage.Environment `json:"env,omitempty"` // empty: live
+}
+
+// InboxRef names an inbox.
+type InboxRef struct {
+	Address string `json:"address"`
+}
+
+func (s *Server) inboxCommands() {
+	answer(s, "inbox.create", s.inboxCreate)
+	lines(s, "inbox.list", s.inboxList)
+	answer(s, "inbox.show", s.inboxShow)
+}
+
+// CreateInbox makes an inbox.
+func (c *Client) CreateInbox(ctx context.Context, q InboxCreate) (Inbox, error) {
+	return ask[InboxCreate, Inbox](ctx, c, "inbox.create", q)
+}
+
+func (s *Server) inboxCreate(ctx context.Context, by caller, q InboxCreate) (Inbox, error) {
+	if q.Env == "" {
+		q.Env = storage.Live
+	}
+	in, err := s.Directory.CreateInbox(ctx, by.Actor, by.org, q.Address, q.Env)
+	return inboxView(&in), err
+}
+
+// Inboxes lists all inboxes.
+func (c *Client) Inboxes(ctx context.Context) iter.Seq2[Inbox, error] {
+	return rows[None, Inbox](ctx, c, "inbox.list", None{})
+}
+
+func (s *Server) inboxList(ctx context.Context, by caller, _ None, emit func(Inbox) error) error {
+	read := func(after uuid.UUID) ([]storage.InboxRecord, error) {
+		return s.Directory.Inboxes(ctx, by.org, after, page)
+	}
+	id := func(in *storage.InboxRecord) uuid.UUID { return in.ID }
+	return pages(read, id, func(in *storage.InboxRecord) error { return emit(inboxView(in)) })
+}
+
+// Inbox shows one inbox.
+func (c *Client) Inbox(ctx context.Context, address string) (Inbox, error) {
+	return ask[InboxRef, Inbox](ctx, c, "inbox.show", InboxRef{address})
+}
+
+func (s *Server) inboxShow(ctx context.Context, by caller, q InboxRef) (Inbox, error) {
+	in, err := s.inbox(ctx, by, q.Address)
+	return inboxView(&in), err
+}
+
+// inbox finds an inbox by its address.
+func (s *Server) inbox(ctx context.Context, by caller, address string) (storage.InboxRecord, error) {
+	in, err := s.Directory.Inbox(ctx, by.org, address)
+	return in, missing(err, "inbox", address)
+}
+
+func inboxView(in *storage.InboxRecord) Inbox {
+	return Inbox{ID: in.ID, Address: in.Address, Env: in.Env, Created: in.Created}
+}

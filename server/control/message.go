@@ -1,0 +1,131 @@
+package control
+
+import (
+	"context"
+	"encoding/hex"
+	"slices"
+	"time"
+
+	"postern/storage"
+	"postern/storage/audit"
+)
+
+// MessageRef names a message by its Message-ID; the angle brackets may be left out.
+type MessageRef struct {
+	MessageID string `json:"message_id"`
+}
+
+// Trace is who, what, when and why of a message, on one page. // AU-2
+type Trace struct {
+	MessageID  string        `json:"message_id"`
+	From       string        `json:"from,omitempty"` // envelope sender
+	Subject    string        `json:"subject,omitempty"`
+	Verdict    string        `json:"verdict,omitempty"`
+	SHA256     []string      `json:"sha256,omitempty"`   // as it came or was submitted, and as it was stored
+	Declared   []string      `json:"declared,omitempty"` // what the agent said of it // AU-3
+	Recipients []Recipient   `json:"recipients"`
+	Events     []LoggedEvent `json:"events"`
+	Truncated  bool          `json:"truncated,omitempty"` // there were more events
+}
+
+// Recipient is what became of a message for one address.
+type Recipient struct {
+	Address  string    `json:"address"`
+	Outcome  string    `json:"outcome"` // received, duplicate, queued, retrying, held, delivered, failed, expired, bounced
+	Time     time.Time `json:"time"`
+	Code     int64     `json:"code,omitempty"`
+	Enhanced string    `json:"enhanced,omitempty"`
+	TLS      string    `json:"tls,omitempty"` // of the connection that it went over
+}
+
+func (s *Server) messageCommands() {
+	answer(s, "message.trace", s.messageTrace)
+}
+
+// Trace tells the history of a message. That somebody looked is an event.
+func (c *Client) Trace(ctx context.Context, messageID string) (Trace, error) {
+	return ask[MessageRef, Trace](ctx, c, "message.trace", MessageRef{messageID})
+}
+
+func (s *Server) messageTrace(ctx context.Context, by caller, q MessageRef) (Trace, error) {
+	id := angled(q.MessageID)
+	if id == "" {
+		return Trace{}, invalid("a Message-ID is needed")
+	}
+	found, err := s.Store.Trace(ctx, by.Actor, by.org, id)
+	if err != nil {
+		return Trace{}, err
+	}
+	if len(found.Events) == 0 {
+		return Trace{}, missing(storage.ErrNotFound, "message", id)
+	}
+	t := Trace{MessageID: id, Truncated: found.Truncated}
+	names := s.newNames(by)
+	for i := range found.Events {
+		t.describe(&found.Events[i])
+		t.account(&found.Events[i])
+		row, err := names.row(ctx, &found.Events[i])
+		if err != nil {
+			return Trace{}, err
+		}
+		t.Events = append(t.Events, row)
+	}
+	return t, nil
+}
+
+// describe takes from the events that brought the message in what it is.
+func (t *Trace) describe(e *audit.Event) {
+	if t.SHA256 != nil || e.Fields.Get(audit.KeySHA256) == nil {
+		return
+	}
+	switch e.Verb {
+	case audit.MessageReceived, audit.MessageSubmitted, audit.MessageAppended, audit.NoticeDelivered, audit.MessageRefused:
+	default:
+		return
+	}
+	t.From, t.Subject = e.Personal.Text(audit.KeyFrom), e.Personal.Text(audit.KeySubject)
+	t.Verdict = e.Fields.Text(audit.KeyVerdict)
+	for _, f := range e.Fields {
+		if sum, ok := f.Value.([]byte); ok && f.Key == audit.KeySHA256 {
+			t.SHA256 = append(t.SHA256, hex.EncodeToString(sum))
+		}
+	}
+	for _, f := range e.Personal {
+		if f.Key == audit.KeyText {
+			t.Declared = append(t.Declared, f.Value.(string))
+		}
+	}
+}
+
+// outcomes are what events say of a recipient; a later one counts.
+var outcomes = map[audit.Verb]string{
+	audit.MessageReceived: "received", audit.NoticeDelivered: "received", audit.MessageDuplicate: "duplicate",
+	audit.MessageRefused: "refused", audit.MessageSubmitted: "queued", audit.QueueAttempt: "retrying",
+	audit.QueueRetry: "queued", audit.QueueHold: "held", audit.QueueDelivered: "delivered",
+	audit.QueueFailed: "failed", audit.QueueExpired: "expired", audit.QueueBounce: "bounced",
+}
+
+// account notes what an event says of the recipients that it names.
+func (t *Trace) account(e *audit.Event) {
+	outcome, ok := outcomes[e.Verb]
+	if !ok {
+		return
+	}
+	if e.Verb == audit.QueueHold && e.Fields.Text(audit.KeyState) == storage.OutgoingQueued.String() {
+		outcome = "queued" // the hold was lifted
+	}
+	code, _ := e.Fields.Int(audit.KeyCode)
+	for _, f := range e.Personal {
+		if f.Key != audit.KeyTo {
+			continue
+		}
+		r := Recipient{Address: f.Value.(string), Outcome: outcome, Time: e.Time, Code: code,
+			Enhanced: e.Fields.Text(audit.KeyEnhanced), TLS: e.Fields.Text(audit.KeyTLS)}
+		i := slices.IndexFunc(t.Recipients, func(known Recipient) bool { return known.Address == r.Address })
+		if i < 0 {
+			t.Recipients = append(t.Recipients, r)
+			continue
+		}
+		t.Recipients[i] = r
+	}
+}

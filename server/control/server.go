@@ -1,0 +1,253 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"postern/server/directory"
+	"postern/server/queue"
+	"postern/storage"
+	"postern/storage/audit"
+)
+
+// Bounds of a request.
+const (
+	maxRequest    = 256 << 10 // bytes of a body: fifty scopes and networks have room
+	maxHead       = 16 << 10  // bytes of a header
+	readTimeout   = 30 * time.Second
+	idleTimeout   = 2 * time.Minute
+	streamBuffer  = 32 << 10
+	trailerOfFail = "Postern-Error"
+)
+
+// Config is what the door needs. Store, Directory, Queue and Host are required.
+type Config struct {
+	Store     *storage.Store
+	Directory *directory.Directory
+	Queue     *queue.Queue
+	Host      string           // this server's name, for the records of domains
+	Version   string           // of the program, for health
+	Now       func() time.Time // nil: time.Now
+	Log       *slog.Logger     // nil: nothing is logged
+}
+
+// Server answers at the control socket.
+type Server struct {
+	Config
+	mux  *http.ServeMux
+	http *http.Server
+}
+
+// New makes a Server. Serve it on a listener of [Listen].
+func New(c Config) *Server {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{Config: c, mux: http.NewServeMux()}
+	s.mux.HandleFunc("/", unknown)
+	for _, noun := range []func(){s.domainCommands, s.inboxCommands, s.agentCommands, s.credentialCommands, s.queueCommands, s.auditCommands, s.messageCommands, s.healthCommands} {
+		noun()
+	}
+	s.http = &http.Server{
+		Handler: s.mux, ConnContext: s.introduce, MaxHeaderBytes: maxHead,
+		// No write timeout: a list that a person pages through waits for them, and
+		// holds no transaction meanwhile.
+		ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
+		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelWarn),
+	}
+	return s
+}
+
+// Serve answers until Shutdown; then it returns nil.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Shutdown stops accepting, waits for requests under way until the context is
+// done, and then cuts them.
+func (s *Server) Shutdown(ctx context.Context) error {
+	if err := s.http.Shutdown(ctx); err != nil {
+		return errors.Join(err, s.http.Close())
+	}
+	return nil
+}
+
+// caller is who asks, and for which organization.
+type caller struct {
+	audit.Actor
+	org uuid.UUID
+}
+
+type actorKey struct{}
+
+// introduce notes on a new connection who is at its other end.
+func (s *Server) introduce(ctx context.Context, c net.Conn) context.Context {
+	actor, err := peer(c)
+	if err != nil {
+		s.Log.Error("a peer of the control socket is not known and will be refused", "error", err)
+		return ctx
+	}
+	return context.WithValue(ctx, actorKey{}, actor)
+}
+
+// caller finds out who asks.
+func (s *Server) caller(r *http.Request) (caller, error) {
+	actor, ok := r.Context().Value(actorKey{}).(audit.Actor)
+	if !ok {
+		return caller{}, &Error{Code: Failed, Message: "the kernel did not say who you are"}
+	}
+	org, err := s.Directory.Organization(r.Context())
+	return caller{Actor: actor, org: org.ID}, err
+}
+
+// answer registers a command with one answer.
+func answer[Q, A any](s *Server, name string, fn func(ctx context.Context, by caller, q Q) (A, error)) {
+	s.mux.HandleFunc("POST /"+name, func(w http.ResponseWriter, r *http.Request) {
+		by, q, err := request[Q](s, w, r)
+		if err != nil {
+			s.fail(w, name, err)
+			return
+		}
+		a, err := fn(r.Context(), by, q)
+		if err != nil {
+			s.fail(w, name, err)
+			return
+		}
+		reply(w, http.StatusOK, a)
+	})
+}
+
+// lines registers a command whose answer is a line for each row.
+func lines[Q, R any](s *Server, name string, fn func(ctx context.Context, by caller, q Q, emit func(R) error) error) {
+	stream(s, name, func(ctx context.Context, by caller, q Q, w io.Writer) error {
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		return fn(ctx, by, q, func(row R) error { return enc.Encode(row) })
+	})
+}
+
+// stream registers a command whose answer is written as it is made. An error
+// before the first byte is an answer like any other; a later one stands in the
+// trailer.
+func stream[Q any](s *Server, name string, fn func(ctx context.Context, by caller, q Q, w io.Writer) error) {
+	s.mux.HandleFunc("POST /"+name, func(w http.ResponseWriter, r *http.Request) {
+		by, q, err := request[Q](s, w, r)
+		if err != nil {
+			s.fail(w, name, err)
+			return
+		}
+		out := &started{w: w}
+		buffered := bufio.NewWriterSize(out, streamBuffer)
+		err = fn(r.Context(), by, q, buffered)
+		switch {
+		case err == nil:
+			buffered.Flush()
+		case !out.begun:
+			s.fail(w, name, err)
+		case r.Context().Err() != nil: // nobody listens any more
+		default:
+			buffered.Flush()
+			text, _ := json.Marshal(s.note(name, err))
+			w.Header().Set(http.TrailerPrefix+trailerOfFail, string(text))
+		}
+	})
+}
+
+// started notes that bytes of an answer have left.
+type started struct {
+	w     http.ResponseWriter
+	begun bool
+}
+
+func (o *started) Write(p []byte) (int, error) {
+	if !o.begun {
+		o.begun = true
+		o.w.Header().Set("Content-Type", "application/jsonl")
+	}
+	return o.w.Write(p)
+}
+
+// request reads who asks and for what.
+func request[Q any](s *Server, w http.ResponseWriter, r *http.Request) (by caller, q Q, err error) {
+	if by, err = s.caller(r); err != nil {
+		return by, q, err
+	}
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&q); err != nil {
+		return by, q, invalid("the request is not what this server understands (%v): command and server may be of different versions", err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return by, q, invalid("there is more than one object in the request")
+	}
+	return by, q, nil
+}
+
+// fail answers with an error.
+func (s *Server) fail(w http.ResponseWriter, name string, err error) {
+	e := s.note(name, err)
+	reply(w, e.Code.status(), map[string]*Error{"error": e})
+}
+
+// note turns an error into a refusal, and logs what an administrator did not
+// cause.
+func (s *Server) note(name string, err error) *Error {
+	e := refusal(err)
+	if e.Code == Failed || e.Code == Unavailable {
+		s.Log.Error("a command failed", "command", name, "error", err)
+	}
+	return e
+}
+
+func reply(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.Encode(body)
+}
+
+func unknown(w http.ResponseWriter, r *http.Request) {
+	e := &Error{Code: Invalid, Message: "this server knows no command " + r.Method + " " + r.URL.Path}
+	reply(w, http.StatusNotFound, map[string]*Error{"error": e})
+}
+
+// page is how many records one short read of a list takes.
+const page = 500
+
+// pages emits all records of a list that is read page by page.
+func pages[T any](read func(after uuid.UUID) ([]T, error), id func(*T) uuid.UUID, emit func(*T) error) error {
+	for after := uuid.Nil; ; {
+		records, err := read(after)
+		if err != nil {
+			return err
+		}
+		for i := range records {
+			if err := emit(&records[i]); err != nil {
+				return err
+			}
+			after = id(&records[i])
+		}
+		if len(records) < page {
+			return nil
+		}
+	}
+}
+
+// None is a request or answer without content.
+type None struct{}
