@@ -234,6 +234,29 @@ func TestBodyShared(t *testing.T) {
 	}
 }
 
+// TestBodyNumberUsedAgain: the newest number is given again when its body went and
+// the store was opened anew; who still holds the old reference finds nothing.
+func TestBodyNumberUsedAgain(t *testing.T) {
+	ts, in, inbox := newMailStore(t)
+	ts.deposit(t, in, inbox, []byte("old"), letter(1))
+	old := scanAll(t, in, inbox)[0]
+	ts.write(t, audit.MessageExpunged, func(tx *Tx, e *audit.Event) error {
+		_, err := tx.Expunge(e, in, inbox, nil, false)
+		return err
+	})
+	ts.Close()
+	ts.open(t)
+	in = ts.openInbox(t, in.record)
+	ts.deposit(t, in, inbox, []byte("new"), letter(2))
+	m := scanAll(t, in, inbox)[0]
+	if m.Content.Body.No != old.Content.Body.No || m.UID != 2 {
+		t.Fatalf("body %d and UID %d after body %d", m.Content.Body.No, m.UID, old.Content.Body.No)
+	}
+	if b, err := in.OpenBody(t.Context(), &old); err != ErrNotFound {
+		t.Errorf("the old reference: %v, %v", b, err)
+	}
+}
+
 // TestIsolation: a mailbox of another inbox and one that does not exist give the
 // same answer everywhere (AC-5, AC-19, invariant 14).
 func TestIsolation(t *testing.T) {

@@ -73,7 +73,24 @@ func TestModel(t *testing.T) {
 				m.step()
 			}
 			m.check()
+			m.verify()
 		})
+	}
+}
+
+// verify replays the log against the rows: the events alone say which UIDs live in
+// which mailbox, and what each mailbox's record is.
+func (m *model) verify() {
+	m.t.Helper()
+	if err := m.Close(); err != nil {
+		m.t.Fatal(err)
+	}
+	report, err := VerifyData(m.t.Context(), m.cfg)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	for _, p := range report.Problems {
+		m.t.Error(p)
 	}
 }
 
