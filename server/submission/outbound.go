@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -87,11 +88,11 @@ func (o *Outbound) CheckRecipient(ctx context.Context, p *directory.Principal, t
 	if err := o.dir.Check(p); err != nil {
 		return err
 	}
-	facts, err := o.recipientFacts(ctx, p, []message.Path{to})
+	owned, local, err := o.reach(ctx, p, []message.Path{to})
 	if err != nil {
 		return err
 	}
-	facts.Count = count
+	facts := policy.RecipientFacts{Env: p.Inbox.Env(), Owned: owned, Remote: !local[0], Count: count}
 	return o.refused(ctx, p, "RCPT", policy.Recipient(facts), message.Path{}, []message.Path{to})
 }
 
@@ -106,36 +107,27 @@ func senderFacts(p *directory.Principal, from message.Path) policy.SenderFacts {
 	return f
 }
 
-// recipientFacts finds out whether a recipient is one of the world outside, and
-// whether the sender's domain may send there.
-func (o *Outbound) recipientFacts(ctx context.Context, p *directory.Principal, to []message.Path) (policy.RecipientFacts, error) {
-	f := policy.RecipientFacts{Env: p.Inbox.Env()}
-	own, err := message.ParseAddress(p.Inbox.Address())
+// reach finds out whether the sender's domain may send outside, and which of the
+// recipients are here. The bare postmaster is ours.
+func (o *Outbound) reach(ctx context.Context, p *directory.Principal, to []message.Path) (owned bool, local []bool, err error) {
+	address := p.Inbox.Address()
+	domain, _, err := o.dir.Local(ctx, address[strings.LastIndexByte(address, '@')+1:])
 	if err != nil {
-		return f, err
+		return false, nil, err
 	}
-	domain, _, err := o.dir.Local(ctx, own.Domain)
-	if err != nil {
-		return f, err
-	}
-	f.Owned = domain.Owned
+	known := map[string]bool{"": true, domain.Name: true}
 	for _, path := range to {
-		local, err := o.local(ctx, path)
-		if err != nil {
-			return f, err
+		name := message.CanonicalDomain(path.Domain)
+		here, asked := known[name]
+		if !asked {
+			if _, here, err = o.dir.Local(ctx, name); err != nil {
+				return false, nil, err
+			}
+			known[name] = here
 		}
-		f.Remote = f.Remote || !local
+		local = append(local, here)
 	}
-	return f, nil
-}
-
-// local reports whether mail to a path stays here. The bare postmaster is ours.
-func (o *Outbound) local(ctx context.Context, path message.Path) (bool, error) {
-	if path.Domain == "" {
-		return true, nil
-	}
-	_, ok, err := o.dir.Local(ctx, path.Domain)
-	return ok, err
+	return domain.Owned, local, nil
 }
 
 // refused records a refusal by policy and returns it; nil when it allows. // AU-13

@@ -90,22 +90,19 @@ const headerReach = message.MaxHeaderBytes + 4<<10
 
 // facts gathers what policy.Submit decides by.
 func (o *Outbound) facts(ctx context.Context, m *submission) (policy.SubmitFacts, error) {
-	recipients, err := o.recipientFacts(ctx, m.s.Principal, m.s.To)
+	owned, local, err := o.reach(ctx, m.s.Principal, m.s.To)
 	if err != nil {
 		return policy.SubmitFacts{}, err
 	}
+	m.local = local
 	f := policy.SubmitFacts{
-		SenderFacts: senderFacts(m.s.Principal, m.s.From), Owned: recipients.Owned,
+		SenderFacts: senderFacts(m.s.Principal, m.s.From), Owned: owned,
 		Recipients: len(m.s.To), Size: m.s.Stage.Size(),
 		FromFields: m.head.FromFields, From: addresses(m.head.Envelope.From), Hops: m.head.ReceivedFields,
 		HeaderBytes: m.head.Header.Len(),
 	}
-	for _, path := range m.s.To {
-		local, err := o.local(ctx, path)
-		if err != nil {
-			return f, err
-		}
-		if m.local = append(m.local, local); !local {
+	for _, here := range local {
+		if !here {
 			f.Remote++
 		}
 	}
