@@ -9,10 +9,13 @@ import (
 
 	"github.com/google/uuid"
 
-	"postern/server/policy"
 	"postern/storage"
 	"postern/storage/audit"
 )
+
+// MaxCredentialAge is how long a credential may live, and how long it does when
+// nobody says otherwise. // AC-7
+const MaxCredentialAge = 90 * 24 * time.Hour
 
 // Bounds of one credential: a login goes through its scopes.
 const (
@@ -26,7 +29,7 @@ type CredentialSpec struct {
 	Scopes   []storage.Scope
 	Networks []netip.Prefix      // empty: from anywhere
 	Env      storage.Environment // empty: live
-	Expires  time.Time           // zero: in policy.MaxCredentialAge
+	Expires  time.Time           // zero: in MaxCredentialAge
 }
 
 // CreateCredential makes a credential for one agent and returns its secret,
@@ -58,28 +61,38 @@ func (d *Directory) CreateCredential(ctx context.Context, actor audit.Actor, org
 	return c, token.Secret(), nil
 }
 
-// completeSpec fills in defaults, merges scopes of one inbox and asks policy.
+// completeSpec fills in defaults, merges scopes of one inbox, and holds the
+// credential to the rules: it ends, in time, it opens something, and what it
+// opens is of its own environment.
 func (d *Directory) completeSpec(ctx context.Context, org uuid.UUID, spec CredentialSpec) (CredentialSpec, error) {
 	now := d.now()
 	if spec.Env == "" {
 		spec.Env = storage.Live
 	}
 	if spec.Expires.IsZero() {
-		spec.Expires = now.Add(policy.MaxCredentialAge)
-	}
-	if len(spec.Scopes) > maxScopes || len(spec.Networks) > maxPrefixes {
-		return spec, fmt.Errorf("%w: a credential has at most %d scopes and %d networks", ErrInvalid, maxScopes, maxPrefixes)
+		spec.Expires = now.Add(MaxCredentialAge)
 	}
 	spec.Scopes = mergeScopes(spec.Scopes)
-	facts := policy.IssueFacts{Now: now, Expires: spec.Expires, Env: spec.Env, Scopes: spec.Scopes}
+	switch {
+	case !spec.Expires.After(now):
+		return spec, fmt.Errorf("%w: the credential would have ended already", ErrInvalid)
+	case spec.Expires.Sub(now) > MaxCredentialAge:
+		return spec, fmt.Errorf("%w: a credential lives %d days at the most", ErrRefused, MaxCredentialAge/(24*time.Hour)) // AC-7
+	case len(spec.Scopes) == 0 || len(spec.Scopes) > maxScopes || len(spec.Networks) > maxPrefixes:
+		return spec, fmt.Errorf("%w: a credential has 1 to %d scopes and up to %d networks", ErrInvalid, maxScopes, maxPrefixes)
+	}
 	for _, s := range spec.Scopes {
 		in, err := d.store.InboxRecord(ctx, org, s.Inbox)
-		if err != nil {
+		switch {
+		case err != nil:
 			return spec, err
+		case s.Verbs == 0:
+			return spec, fmt.Errorf("%w: a scope without verbs", ErrInvalid)
+		case in.Env != spec.Env:
+			return spec, fmt.Errorf("%w: a %s credential opens no %s inbox", ErrRefused, spec.Env, in.Env) // AC-14
 		}
-		facts.Inboxes = append(facts.Inboxes, in)
 	}
-	return spec, policy.Issue(facts).Err()
+	return spec, nil
 }
 
 func mergeScopes(scopes []storage.Scope) []storage.Scope {

@@ -46,6 +46,8 @@ func (e *AuthError) Unwrap() []error { return []error{e.Class, e.Cause} }
 var (
 	// ErrInvalid: a name, address or value has the wrong form.
 	ErrInvalid = errors.New("directory: invalid")
+	// ErrRefused: a rule of the installation says no.
+	ErrRefused = errors.New("directory: not allowed")
 	// ErrTaken: the name or address exists already.
 	ErrTaken = errors.New("directory: already exists")
 	// ErrInUse: it cannot go while something depends on it.

@@ -4,8 +4,8 @@
 //
 // [Submit] is the one gate of outgoing mail: whatever makes a message and
 // whichever door it comes through, it leaves by a yes of this function or it
-// does not leave. [Admit] judges a message that arrived as a whole, [Receive]
-// decides where a copy of it goes, and [Issue] whether a credential may exist.
+// does not leave. [Admit] judges a message that arrived as a whole, and [Receive]
+// decides where a copy of it goes.
 //
 // A rule is a word of a closed vocabulary with the reply that a peer gets for
 // it. The reply names the class only; the word is for the log.

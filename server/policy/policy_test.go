@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -111,32 +110,6 @@ func TestPI3_ScoreNeverRefuses(t *testing.T) {
 		}
 		if p := policy.Receive(policy.ReceiveFacts{Verdict: v}); p.Mailbox != want {
 			t.Errorf("verdict %d goes to %v", v, p.Mailbox)
-		}
-	}
-}
-
-func TestAC7_Issue(t *testing.T) {
-	now := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
-	sound := policy.IssueFacts{Now: now, Expires: now.Add(policy.MaxCredentialAge), Env: storage.Live,
-		Scopes: []storage.Scope{{Inbox: inbox, Verbs: storage.Read}}, Inboxes: []storage.InboxRecord{{Env: storage.Live}}}
-	if d := policy.Issue(sound); !d.Allow {
-		t.Fatalf("a sound credential: %+v", d)
-	}
-	for _, c := range []struct {
-		rule   policy.Rule
-		change func(f *policy.IssueFacts)
-	}{
-		{policy.CredentialAge, func(f *policy.IssueFacts) { f.Expires = f.Expires.Add(time.Second) }},
-		{policy.CredentialAge, func(f *policy.IssueFacts) { f.Expires = f.Now }},
-		{policy.CredentialAge, func(f *policy.IssueFacts) { f.Expires = time.Time{} }},
-		{policy.CredentialScope, func(f *policy.IssueFacts) { f.Scopes = nil }},
-		{policy.CredentialScope, func(f *policy.IssueFacts) { f.Scopes = []storage.Scope{{Inbox: inbox}} }},
-		{policy.CredentialEnvironment, func(f *policy.IssueFacts) { f.Env = storage.Test }},
-	} {
-		f := sound
-		c.change(&f)
-		if d := policy.Issue(f); d.Allow || d.Rule != c.rule {
-			t.Errorf("want %v, got %+v", c.rule, d)
 		}
 	}
 }

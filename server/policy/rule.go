@@ -24,9 +24,6 @@ const (
 	TooManyRecipients
 	DomainNotOwned
 	TestEnvironment
-	CredentialAge
-	CredentialScope
-	CredentialEnvironment
 )
 
 // rules holds the word of each rule and the reply that its refusal gives: reply
@@ -37,26 +34,23 @@ var rules = [...]struct {
 	enhanced string
 	public   string
 }{
-	None:                  {"none", 250, "2.0.0", "OK"},
-	SenderNull:            {"sender-null", 550, "5.7.1", "a submission needs a sender address"},
-	SenderNotInbox:        {"sender-not-inbox", 550, "5.7.1", "sender address does not belong to this login"},
-	FromMissing:           {"from-missing", 550, "5.6.0", "message has no usable From field"},
-	FromSeveral:           {"from-several", 550, "5.6.0", "message has more than one From field"},
-	FromNotInbox:          {"from-not-inbox", 550, "5.7.1", "From address does not belong to this login"},
-	SenderFieldNotInbox:   {"sender-field-not-inbox", 550, "5.7.1", "Sender address does not belong to this login"},
-	HeaderSyntax:          {"header-syntax", 550, "5.6.0", "malformed message header"},
-	HeaderTooLarge:        {"header-too-large", 552, "5.3.4", "message header is too large"},
-	MailLoop:              {"mail-loop", 554, "5.4.6", "too many hops, this message is in a loop"}, // RFC 5321, section 6.3
-	ScopeSend:             {"scope-send", 550, "5.7.1", "this login may not send"},
-	AgentInactive:         {"agent-inactive", 550, "5.7.1", "this login may not send"},
-	OverSize:              {"over-size", 552, "5.3.4", "message is too large"},
-	NoRecipients:          {"no-recipients", 554, "5.5.1", "no valid recipients"},
-	TooManyRecipients:     {"too-many-recipients", 452, "4.5.3", "too many recipients"}, // RFC 5321, section 4.5.3.1.10
-	DomainNotOwned:        {"domain-not-owned", 550, "5.7.1", "mail of this domain may not leave yet"},
-	TestEnvironment:       {"test-environment", 550, "5.7.1", "a test login sends to local addresses only"},
-	CredentialAge:         {"credential-age", 550, "5.7.1", "credential would live too long"},
-	CredentialScope:       {"credential-scope", 550, "5.7.1", "credential needs a scope"},
-	CredentialEnvironment: {"credential-environment", 550, "5.7.1", "credential and inbox are of different environments"},
+	None:                {"none", 250, "2.0.0", "OK"},
+	SenderNull:          {"sender-null", 550, "5.7.1", "a submission needs a sender address"},
+	SenderNotInbox:      {"sender-not-inbox", 550, "5.7.1", "sender address does not belong to this login"},
+	FromMissing:         {"from-missing", 550, "5.6.0", "message has no usable From field"},
+	FromSeveral:         {"from-several", 550, "5.6.0", "message has more than one From field"},
+	FromNotInbox:        {"from-not-inbox", 550, "5.7.1", "From address does not belong to this login"},
+	SenderFieldNotInbox: {"sender-field-not-inbox", 550, "5.7.1", "Sender address does not belong to this login"},
+	HeaderSyntax:        {"header-syntax", 550, "5.6.0", "malformed message header"},
+	HeaderTooLarge:      {"header-too-large", 552, "5.3.4", "message header is too large"},
+	MailLoop:            {"mail-loop", 554, "5.4.6", "too many hops, this message is in a loop"}, // RFC 5321, section 6.3
+	ScopeSend:           {"scope-send", 550, "5.7.1", "this login may not send"},
+	AgentInactive:       {"agent-inactive", 550, "5.7.1", "this login may not send"},
+	OverSize:            {"over-size", 552, "5.3.4", "message is too large"},
+	NoRecipients:        {"no-recipients", 554, "5.5.1", "no valid recipients"},
+	TooManyRecipients:   {"too-many-recipients", 452, "4.5.3", "too many recipients"}, // RFC 5321, section 4.5.3.1.10
+	DomainNotOwned:      {"domain-not-owned", 550, "5.7.1", "mail of this domain may not leave yet"},
+	TestEnvironment:     {"test-environment", 550, "5.7.1", "a test login sends to local addresses only"},
 }
 
 // String is the rule's word, as it stands in events.
