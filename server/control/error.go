@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"postern/server/directory"
-	"postern/server/policy"
 	"postern/server/queue"
 	"postern/storage"
 )
@@ -22,7 +21,7 @@ const (
 	Taken       Code = "taken"       // the name or address exists already
 	InUse       Code = "in_use"      // it cannot go while something depends on it
 	State       Code = "state"       // not possible in the state that it is in
-	Refused     Code = "refused"     // a rule says no; Error.Rule names it
+	Refused     Code = "refused"     // a rule of the installation says no
 	Busy        Code = "busy"        // something is under way with it: ask again
 	Unavailable Code = "unavailable" // the log or the database cannot be written, or the disk is full
 	Failed      Code = "failed"      // anything else
@@ -34,7 +33,6 @@ const (
 type Error struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
-	Rule    string `json:"rule,omitempty"` // of Refused: the rule's word
 
 	cause error
 }
@@ -50,6 +48,7 @@ var classes = []struct {
 	code Code
 }{
 	{directory.ErrInvalid, Invalid}, {storage.ErrNotFound, NotFound}, {directory.ErrTaken, Taken},
+	{directory.ErrRefused, Refused},
 	{directory.ErrInUse, InUse}, {directory.ErrState, State}, {queue.ErrBusy, Busy},
 	{storage.ErrFull, Unavailable}, {storage.ErrUnavailable, Unavailable}, {storage.ErrNoEvent, Unavailable},
 }
@@ -59,10 +58,6 @@ func refusal(err error) *Error {
 	var ready *Error
 	if errors.As(err, &ready) {
 		return ready
-	}
-	var refused *policy.RefusedError
-	if errors.As(err, &refused) {
-		return &Error{Code: Refused, Message: refused.Public, Rule: refused.Rule.String(), cause: err}
 	}
 	for _, c := range classes {
 		if errors.Is(err, c.err) {
