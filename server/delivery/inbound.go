@@ -92,14 +92,17 @@ func (in *Inbound) Deliver(ctx context.Context, r Received) (Receipt, error) {
 	return Receipt{ID: m.id, Duplicate: m.stored == 0}, nil
 }
 
-// refuse records that a message was refused after its data had been seen. It
-// cost its sender a whole transmission, so a stranger's refusal is recorded
-// like an acceptance would have been.
+// refuse records that a message was refused after its data had been seen. A
+// stranger's refusal leaves no event of its own, or anybody could fill the log
+// from outside: the door counts it with the others of its network. // AU-13
 func (in *Inbound) refuse(ctx context.Context, m *mail, rule policy.Rule) error {
 	refused := policy.Refusal(rule)
+	if m.r.Actor.Kind == audit.Stranger {
+		return refused
+	}
 	err := in.store.Write(ctx, m.r.Actor, func(tx *storage.Tx) error {
 		tx.Record(audit.Event{
-			Verb: audit.MessageRefused, Outcome: audit.Refused, Org: m.to[0].record.Org, Object: m.id,
+			Verb: audit.MessageRefused, Outcome: audit.Refused, Org: m.org(), Object: m.id,
 			Fields: append(m.fields(), audit.Word(audit.KeyRule, rule.String()),
 				audit.Int(audit.KeyCode, refused.Code), audit.Word(audit.KeyEnhanced, refused.Enhanced),
 				audit.Int(audit.KeyRecipients, len(m.to))),

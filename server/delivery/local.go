@@ -3,7 +3,6 @@ package delivery
 import (
 	"context"
 	"errors"
-	"io"
 
 	"postern/server/directory"
 	"postern/server/queue"
@@ -97,8 +96,8 @@ func (l *Local) deliver(ctx context.Context, it queue.Item, sender storage.Inbox
 		Actor: audit.Actor{Kind: audit.Agent, ID: it.Agent, Credential: it.Credential},
 		Door:  "submission", From: it.Sender, To: to,
 	}
-	src := source{ReaderAt: it.Body.(io.ReaderAt), size: it.Size, sha256: [32]byte(it.SHA256),
-		body: func(*storage.Tx) (storage.BodyRef, error) { return ref, nil }}
+	src := source{ReaderAt: it.Body, size: it.Size, body: func(*storage.Tx) (storage.BodyRef, error) { return ref, nil }}
+	copy(src.sha256[:], it.SHA256)
 	m, err := l.in.prepare(ctx, r, src, storage.OriginSubmission)
 	if err != nil {
 		return err

@@ -222,6 +222,17 @@ func (m *mail) personal() audit.Fields {
 	return f
 }
 
+// org is the organization of all recipients; zero when there are several, for
+// one must not read of the other's (AC-19).
+func (m *mail) org() uuid.UUID {
+	for _, t := range m.to[1:] {
+		if t.record.Org != m.to[0].record.Org {
+			return uuid.Nil
+		}
+	}
+	return m.to[0].record.Org
+}
+
 func (m *mail) recipients() (f audit.Fields) {
 	for _, t := range m.to {
 		f = append(f, audit.Text(audit.KeyTo, t.path.String()))
