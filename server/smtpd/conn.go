@@ -7,13 +7,9 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/netip"
-	"os"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -119,14 +115,14 @@ func (c *conn) Write(p []byte) (int, error) {
 		if !ok {
 			return len(p), nil
 		}
-		c.relay(string(line) + "\n")
+		c.forward(string(line) + "\n")
 		c.heard = append(c.heard[:0], rest...)
 	}
 	return len(p), nil
 }
 
-// relay passes one line of the library on, or what is to be said instead.
-func (c *conn) relay(line string) {
+// forward passes one line of the library on, or what is to be said instead.
+func (c *conn) forward(line string) {
 	if !c.opened {
 		c.opened = true
 		c.open()
@@ -214,112 +210,6 @@ func (c *conn) flush(patience time.Duration) error {
 	return err
 }
 
-// kill ends the connection at once, from any goroutine: whoever waits for the client is woken, whoever is about to
-// store a message finds his context cancelled.
-func (c *conn) kill(r reply) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ending != nil {
-		return
-	}
-	c.ending = &r
-	c.cancel()
-	c.Conn.SetReadDeadline(time.Unix(1, 0))
-	c.Conn.SetWriteDeadline(time.Now().Add(lingerTime))
-}
-
-// drain ends the connection when it next waits for a command, from any goroutine.
-func (c *conn) drain() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.draining = true
-	if c.idle {
-		c.Conn.SetReadDeadline(time.Unix(1, 0))
-	}
-}
-
-func (c *conn) setIdle(idle bool) {
-	c.mu.Lock()
-	c.idle = idle
-	c.mu.Unlock()
-}
-
-// lost ends the connection after a failed read, with the word that fits.
-func (c *conn) lost(err error) {
-	c.mu.Lock()
-	ending, draining := c.ending, c.draining && c.idle
-	c.mu.Unlock()
-	var last errBye
-	switch {
-	case ending != nil:
-		c.bye(*ending)
-	case draining:
-		c.bye(byeShutdown)
-	case errors.As(err, &last):
-		c.bye(last.reply)
-	case errors.Is(err, os.ErrDeadlineExceeded) && time.Now().Before(c.patience.until):
-		c.bye(byeIdle)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		c.bye(c.patience.late)
-	default: // the client has gone
-		c.bye(gone)
-	}
-}
-
-// bye says the last word and closes the socket. What the client is still sending is read for a moment and thrown away:
-// a socket that is closed with unread bytes in it is reset, and the client would never read the word.
-func (c *conn) bye(r reply) {
-	if c.over {
-		return
-	}
-	if r.code >= 400 {
-		c.server.log.Debug("session ended by us", "trace", c.trace, "door", c.door.name, "rule", r.rule, "text", r.text)
-	}
-	c.over = true
-	c.ended = r.rule
-	r = c.noted(r)
-	c.out = append(c.out, r.bytes()...)
-	if c.flush(lingerTime) == nil {
-		c.linger()
-	}
-	c.Conn.Close()
-}
-
-func (c *conn) linger() {
-	if c.tls != nil {
-		c.tls.CloseWrite()
-	}
-	half, ok := c.Conn.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
-		return
-	}
-	c.Conn.SetReadDeadline(time.Now().Add(lingerTime))
-	io.CopyN(io.Discard, c.Conn, lingerBytes)
-}
-
-// Close is called by the library when it is done with the connection.
-func (c *conn) Close() error {
-	c.once.Do(func() {
-		if !c.over {
-			c.bye(gone)
-		}
-		c.cancel()
-		c.desk.close()
-		c.slot.release()
-		c.server.leave(c)
-	})
-	return nil
-}
-
-// recovered turns a panic of ours into the end of this connection, not of the server. What went wrong is logged without
-// its value, which may hold what the client sent.
-func (c *conn) recovered() {
-	if v := recover(); v != nil {
-		c.server.log.Error("panic in a session", "trace", c.trace, "kind", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
-		c.bye(byePanic)
-	}
-}
-
 // Deadlines are the guard's own: the library's would apply to the wrong things.
 
 // SetDeadline does nothing.
@@ -330,38 +220,3 @@ func (c *conn) SetReadDeadline(time.Time) error { return nil }
 
 // SetWriteDeadline does nothing.
 func (c *conn) SetWriteDeadline(time.Time) error { return nil }
-
-// open comes before the banner: TLS where the door has it from the start, and an ear for those who speak too early.
-func (c *conn) open() {
-	if c.door.implicit && !c.handshake() {
-		return
-	}
-	if c.door.greeting > 0 && c.speaksEarly() {
-		c.bye(byeEarly)
-		return
-	}
-	c.say(reply{code: 220, text: c.server.hostname + " ESMTP Postern"})
-}
-
-// speaksEarly reports whether the client sends before it was greeted. RFC 5321, section 4.3.1: it SHOULD wait.
-func (c *conn) speaksEarly() bool {
-	c.patience = patience{stall: c.door.greeting, until: time.Now().Add(c.door.greeting)}
-	_, err := c.in.Peek(1)
-	return err == nil
-}
-
-// handshake puts TLS over the socket.
-func (c *conn) handshake() bool {
-	t := tls.Server(c.Conn, c.server.tls)
-	c.mu.Lock()
-	c.Conn.SetDeadline(time.Now().Add(c.server.limits.Handshake))
-	c.mu.Unlock()
-	if err := t.HandshakeContext(c.ctx); err != nil {
-		// No word: there is no channel in which the client would understand it.
-		c.server.log.Debug("TLS handshake failed", "trace", c.trace, "door", c.door.name, slog.Any("error", err))
-		c.bye(gone)
-		return false
-	}
-	c.tls = t
-	return true
-}

@@ -109,7 +109,7 @@ func talk(t *testing.T, addr string, text []byte, config *tls.Config) (replies [
 	c, err := net.Dial("tcp", addr)
 	check(t, err)
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(6 * time.Second))
 	var stream io.ReadWriter = c
 	closeWrite := c.(*net.TCPConn).CloseWrite
 	if config != nil {

@@ -1,6 +1,10 @@
 package smtpd
 
-import "time"
+import (
+	"time"
+
+	"postern/server/policy"
+)
 
 // Limits bounds what a client may use. Zero is no limit at all but nonsense: start from DefaultLimits and change single
 // fields. Durations are of real time, since they bound real sockets.
@@ -76,7 +80,7 @@ func DefaultLimits() Limits {
 		Write:             time.Minute,
 		Answer:            4 * time.Minute,
 		Session:           time.Hour,
-		Message:           50 << 20,
+		Message:           policy.MaxSize,
 		Recipients:        1_000,
 		RefusedRecipients: 100,
 		Messages:          10_000,

@@ -63,14 +63,6 @@ func (r reply) library() error {
 	return e
 }
 
-// with appends the trace id, by which an operator finds in the log what the peer was told.
-func (r reply) with(trace string) reply {
-	if r.code >= 400 {
-		r.text += " (" + trace + ")"
-	}
-	return r
-}
-
 // Assents.
 var (
 	silence  = reply{}

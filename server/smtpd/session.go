@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
 	"postern/server/directory"
 	"postern/server/message"
-	"postern/server/policy"
 	"postern/storage"
 )
 
@@ -186,32 +186,41 @@ func (c *conn) explain(err error) reply {
 		c.server.log.Error("mail refused for now", "trace", c.trace, "door", c.door.name, "command", c.verb, "error", err)
 	}
 	var login *directory.AuthError
-	var refused *policy.RefusedError
-	switch {
-	case errors.As(err, &login):
+	if errors.As(err, &login) {
 		if c.authenticated && r.code/100 == 5 {
 			c.farewell = &byeRevoked
 		}
 		return r // it has a trace id of its own, which the event of the refusal has too
-	case errors.As(err, &refused):
-		return r.with(c.trace) // delivery and submission have recorded it
 	}
 	return c.noted(r)
 }
 
-// noted counts a refusal of a stranger and adds the trace id.
+// noted counts a refusal of a stranger, whoever decided it, and adds the trace id. Refusals of agents are recorded one
+// by one where they are decided. // AU-13
 func (c *conn) noted(r reply) reply {
 	if !c.authenticated && r.code >= 400 {
-		c.server.directory.Refuse(c.remote.Addr(), orNone(c.verb), r.rule)
+		command := c.verb
+		if command == "" {
+			command = "NONE"
+		}
+		c.server.directory.Refuse(c.remote.Addr(), command, r.rule)
 	}
-	return r.with(c.trace)
+	return c.traced(r)
 }
 
-func orNone(verb string) string {
-	if verb == "" {
-		return "NONE"
+// traced adds the trace id to a refusal, and logs under it what was refused. It is the end of the session's id in the
+// audit log once there is a login.
+func (c *conn) traced(r reply) reply {
+	if r.code < 400 {
+		return r
 	}
-	return verb
+	level := slog.LevelDebug // strangers must not fill the log
+	if c.authenticated {
+		level = slog.LevelInfo
+	}
+	c.server.log.Log(c.ctx, level, "refused", "trace", c.trace, "door", c.door.name, "command", c.verb, "code", r.code, "rule", r.rule)
+	r.text += " (" + c.trace + ")"
+	return r
 }
 
 func temporary(err error) bool { return replyTo(err).code/100 == 4 }

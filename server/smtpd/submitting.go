@@ -21,6 +21,7 @@ type submitting struct {
 // (invariant 8).
 func (s *submitting) enter(p *directory.Principal) {
 	s.principal = p
+	s.c.trace = p.Session.String()[24:]
 	s.c.server.directory.Register(p, func(string) { s.c.kill(byeRevoked) })
 }
 

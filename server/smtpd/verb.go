@@ -32,7 +32,12 @@ var foreign = map[string]bool{"GET": true, "POST": true, "PUT": true, "HEAD": tr
 
 // step deals with the client's next line. It is called when the library has answered all before.
 func (c *conn) step() {
-	if c.sasl {
+	switch {
+	case c.tx != nil && c.tx.body != nil:
+		// It has refused a DATA of which we were sure: what comes now could be a chunk, and must not be read as commands.
+		c.bye(byePanic)
+		return
+	case c.sasl:
 		c.stepSASL()
 		return
 	}
@@ -290,7 +295,11 @@ func (c *conn) auth(arg string) {
 // as a command, and the library must learn that the exchange is over.
 func (c *conn) stepSASL() {
 	c.sasl = false
+	c.setIdle(true)
 	line, bad, err := c.readLine(maxSASL)
+	if err == nil {
+		c.setIdle(false)
+	}
 	switch {
 	case err != nil:
 		c.lost(err)
