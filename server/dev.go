@@ -41,7 +41,7 @@ type Ready struct {
 	IMAPS       string     `json:"imaps,omitempty"`
 	DNS         string     `json:"dns"`
 	CAFile      string     `json:"ca_file"`
-	Control     string     `json:"control,omitempty"`
+	Control     string     `json:"control"`
 	Data        string     `json:"data"`
 	Agents      []DevAgent `json:"agents"`
 }
@@ -290,7 +290,7 @@ func (l *laboratory) announce(agents []DevAgent) error {
 	r := Ready{
 		Version: Version(), PID: os.Getpid(),
 		SMTP: l.addr(25), Submissions: l.addr(465), Submission: l.addr(587), DNS: l.names.Addr().String(),
-		CAFile: l.certificateFiles().ca, Data: l.server.cfg.Data, Agents: agents,
+		CAFile: l.certificateFiles().ca, Control: l.server.cfg.Control, Data: l.server.cfg.Data, Agents: agents,
 	}
 	if l.server.Addr("imaps") != nil {
 		r.IMAPS = l.addr(993)

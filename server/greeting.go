@@ -16,8 +16,7 @@ the outside is relayed to a server here that takes it and forgets it.
   read mail      {{.IMAPS}}   IMAP over TLS{{end}}
   name server    {{.DNS}}
   certificate    {{.CAFile}}
-{{- if .Control}}
-  control        {{.Control}}{{end}}
+  control        {{.Control}}      as in: postern --control {{.Control}} agent list
 {{range .Agents}}
   agent {{.Name}}
     login        {{.Login}}

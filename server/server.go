@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"postern/dns"
+	"postern/server/control"
 	"postern/server/delivery"
 	"postern/server/directory"
 	"postern/server/msgauth"
@@ -52,6 +53,7 @@ type Server struct {
 	queue     *queue.Queue
 	outbound  *submission.Outbound
 	smtp      *smtpd.Server
+	control   *control.Server
 
 	doors []door
 }
@@ -86,7 +88,7 @@ func New(ctx context.Context, cfg Config, o Options) (_ *Server, err error) {
 	if err := s.wire(o); err != nil {
 		return nil, err
 	}
-	if err := s.listen(ctx, o.TLS); err != nil {
+	if err := s.listen(ctx); err != nil {
 		return nil, err
 	}
 	// The first organization is made here, so that no command meets none.
@@ -177,11 +179,14 @@ func (s *Server) wire(o Options) error {
 		Hostname: s.cfg.Host, TLS: o.TLS, Limits: s.cfg.Limits.smtp(), Now: s.now, Log: s.log,
 		Store: s.store, Directory: s.directory, Inbound: s.inbound, Outbound: s.outbound,
 	})
+	s.control = control.New(control.Config{
+		Store: s.store, Directory: s.directory, Queue: s.queue, Host: s.cfg.Host, Version: Version(), Now: s.now, Log: s.log,
+	})
 	return nil
 }
 
 // listen binds every door that is not off.
-func (s *Server) listen(ctx context.Context, _ *tls.Config) error {
+func (s *Server) listen(ctx context.Context) error {
 	for _, d := range []struct {
 		name, addr string
 		serve      func(net.Listener) error
@@ -199,6 +204,14 @@ func (s *Server) listen(ctx context.Context, _ *tls.Config) error {
 		}
 		s.doors = append(s.doors, door{d.name, l, d.serve})
 	}
+	if s.cfg.Control == off {
+		return nil
+	}
+	l, err := control.Listen(s.cfg.Control)
+	if err != nil {
+		return err
+	}
+	s.doors = append(s.doors, door{"control", l, s.control.Serve})
 	return nil
 }
 
@@ -277,6 +290,11 @@ func (s *Server) closeDoors() {
 	all.Go(func() {
 		if err := s.smtp.Shutdown(ctx); err != nil {
 			s.log.Warn("SMTP sessions were cut at the stop", "error", err)
+		}
+	})
+	all.Go(func() {
+		if err := s.control.Shutdown(ctx); err != nil {
+			s.log.Warn("commands at the control socket were cut at the stop", "error", err)
 		}
 	})
 	all.Wait()

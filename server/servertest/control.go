@@ -1,0 +1,85 @@
+package servertest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// controlCommand is a command that may be expected to be refused.
+func controlCommand(ts *testscript.TestScript, refused bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("control HOST NAME KEY=VALUE…")
+	}
+	status, err := ts.Value(scriptKey{}).(*script).control(ts, args)
+	ts.Check(err)
+	if ok := status == http.StatusOK; ok == refused {
+		ts.Fatalf("status %d", status)
+	}
+}
+
+// control HOST NAME KEY=VALUE KEY:=JSON …
+func (s *script) control(ts *testscript.TestScript, args []string) (status int, err error) {
+	h := s.find(ts, args[0])
+	request, err := object(args[2:])
+	if err != nil {
+		return 0, err
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", h.cfg.Control)
+	}
+	client := &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, Timeout: patience}
+	answer, err := client.Post("http://postern/"+args[1], "application/json", bytes.NewReader(request))
+	if err != nil {
+		return 0, err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return 0, err
+	}
+	fmt.Fprintln(ts.Stdout(), string(bytes.TrimSpace(text)))
+	remember(ts, text)
+	return answer.StatusCode, nil
+}
+
+// object makes a JSON object of words: key=text, or key:=json.
+func object(words []string) ([]byte, error) {
+	o := map[string]any{}
+	for _, w := range words {
+		key, text, ok := strings.Cut(w, "=")
+		if !ok {
+			return nil, fmt.Errorf("%q is not KEY=VALUE", w)
+		}
+		if raw, ok := strings.CutSuffix(key, ":"); ok {
+			o[raw] = json.RawMessage(text)
+			continue
+		}
+		o[key] = text
+	}
+	return json.Marshal(o)
+}
+
+// remember sets a variable answer_KEY for each plain value of the answer, or of
+// the first row of a list.
+func remember(ts *testscript.TestScript, answer []byte) {
+	var row map[string]any
+	if json.NewDecoder(bytes.NewReader(answer)).Decode(&row) != nil {
+		return
+	}
+	for key, v := range row {
+		switch v := v.(type) {
+		case string:
+			ts.Setenv("answer_"+key, v)
+		case float64, bool:
+			ts.Setenv("answer_"+key, fmt.Sprint(v))
+		}
+	}
+}

@@ -1,0 +1,54 @@
+// Package servertest starts a whole Postern on loopback for tests, as
+// net/http/httptest does for HTTP: real sockets, a real database in a temporary
+// folder, and around it a world of its own with a name server, a certificate
+// authority and a clock that the test moves.
+//
+//	func TestGreeting(t *testing.T) {
+//		p := servertest.New(t, servertest.Options{Domain: "alpha.test", Agents: []string{"scout"}})
+//		c, err := net.Dial("tcp", p.Addr("smtp").String())
+//		…
+//	}
+//
+// Several servers may share a World. Each has an address of its own in 127/8 and
+// all have the same port for mail exchange, so they find each other by MX
+// records as on the Internet.
+//
+// # Conversations
+//
+// Run plays scripts: a .txtar file for each promise, which says who speaks to
+// whom, what is heard, and which audit events that leaves. The engine is
+// rogpeppe/go-internal/testscript; these are the words that it learns here:
+//
+//	host DOMAIN AGENT…         start a server for a domain, with agents and their inboxes
+//	down HOST, up HOST         stop it in order; start it again on the same data
+//	smtp HOST DOOR [NAME]      connect to smtp, submission or submissions, and hear the greeting
+//	imap HOST [NAME]           the same, to imaps
+//	use NAME                   go on with a connection that was given a name
+//	> LINE                     say a line
+//	< PATTERN                  hear it; * stands for any text. SMTP: the next reply, one of whose
+//	                           lines must match. IMAP: lines are passed over until one matches,
+//	                           but not the end of a command
+//	starttls                   STARTTLS, and the handshake
+//	login AGENT [SECRET]       AUTH PLAIN, or LOGIN with the tag "login"
+//	send FILE                  DATA, the file with CRLF line ends, and the dot
+//	append MAILBOX FILE        IMAP: APPEND with the tag "append"
+//	literal equal|ends FILE    IMAP: the last literal heard is the file, or ends with it
+//	closed                     the other end hangs up
+//	dig NAME TYPE              ask the world's name server, on standard output
+//	clock DURATION             move the clock of all servers forward
+//	events HOST FILE           the events since the last look are those of the file, see below
+//	control HOST NAME K=V…     a command at the control socket, as agent.suspend agent=scout; K:=V
+//	                           for a value in JSON. The answer is on standard output, and its plain
+//	                           values (of a list: of the first row) are in variables answer_K. With
+//	                           a ! in front the command must be refused
+//
+// For each agent there are the variables scout_token, scout_credential and
+// scout_agent, with its name in place of scout.
+//
+// A file for events has a line for each, with verb, outcome, and what else must
+// be so: "message.received ok inbox=scout@alpha.test door=mx". Keys are those of
+// package audit, and agent, inbox and actor by name. Their order counts for
+// nothing, since sessions write beside one another; that none is missing or too
+// many, does. Heartbeats are left out. The command waits a little for events
+// that are on their way.
+package servertest

@@ -1,0 +1,261 @@
+package servertest
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"postern/dkim"
+	"postern/dns"
+	"postern/dns/nameserver"
+	"postern/server"
+	"postern/server/directory"
+	"postern/server/relay"
+	"postern/storage"
+	"postern/storage/seal"
+)
+
+// Options say what a test wants.
+type Options struct {
+	World  *World   // nil: one of its own
+	Domain string   // empty: "alpha.test"; the host is mail.DOMAIN
+	Agents []string // each gets an inbox of its name, and a credential with every verb on it
+	Dir    string   // empty: a temporary one
+
+	Log       *slog.Logger         // nil: nothing
+	Configure func(*server.Config) // changes the configuration; may be nil
+}
+
+// Postern is a server under test.
+type Postern struct {
+	World     *World
+	Domain    string
+	Host      string
+	Org       storage.Organization
+	Agents    map[string]*Agent
+	Authority *server.Authority
+
+	cfg server.Config
+	tls *tls.Config
+	log *slog.Logger
+
+	mu     sync.Mutex
+	server *server.Server // nil while it is down
+	stop   context.CancelFunc
+	ended  chan error
+}
+
+// Agent is an agent of a server under test.
+type Agent struct {
+	Name       string
+	Address    string // of its inbox, and its login
+	Token      string
+	Agent      storage.Agent
+	Inbox      storage.InboxRecord
+	Credential storage.Credential
+}
+
+// New starts a server for a test and stops it at the test's end.
+func New(t testing.TB, o Options) *Postern {
+	t.Helper()
+	if o.World == nil {
+		w, err := NewWorld()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { w.Close() })
+		o.World = w
+	}
+	if o.Dir == "" {
+		o.Dir = t.TempDir()
+	}
+	p, err := Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Down(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// Start starts a server with its domain and agents, for callers that have no
+// testing.TB. World and Dir are required; call Down in the end.
+func Start(o Options) (*Postern, error) {
+	if o.Domain == "" {
+		o.Domain = "alpha.test"
+	}
+	p := &Postern{World: o.World, Domain: o.Domain, Host: "mail." + o.Domain, Agents: map[string]*Agent{}, log: o.Log}
+	if err := p.configure(o); err != nil {
+		return nil, err
+	}
+	if err := p.Up(); err != nil {
+		return nil, err
+	}
+	if err := p.populate(context.Background(), o.Agents); err != nil {
+		return nil, errors.Join(err, p.Down())
+	}
+	return p, nil
+}
+
+// configure gives the server a root key, a certificate, and an address.
+func (p *Postern) configure(o Options) (err error) {
+	if p.Authority, err = server.NewAuthority(time.Now(), p.Host, "localhost", "127.0.0.1"); err != nil {
+		return err
+	}
+	if p.tls, err = p.Authority.Server(); err != nil {
+		return err
+	}
+	ip, err := p.World.address(p)
+	if err != nil {
+		return err
+	}
+	root := filepath.Join(o.Dir, "root.key")
+	if _, err := seal.CreateRootKey(root); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	p.cfg = server.DefaultConfig()
+	p.cfg.Host = p.Host
+	p.cfg.Data = filepath.Join(o.Dir, "data")
+	p.cfg.Keys = server.KeysConfig{Root: root, Witness: filepath.Join(o.Dir, "witness")}
+	p.cfg.Control = filepath.Join(o.Dir, "control.sock")
+	free := net.JoinHostPort(ip, "0")
+	p.cfg.Listen = server.ListenConfig{
+		SMTP:       net.JoinHostPort(ip, strconv.Itoa(p.World.port)),
+		Submission: free, Submissions: free, IMAPS: free,
+	}
+	p.cfg.Relay.Port, p.cfg.Relay.AllowPrivate = p.World.port, true
+	if o.Configure != nil {
+		o.Configure(&p.cfg)
+	}
+	return p.World.Names.SetZone(nameserver.Zone{Origin: p.Domain, Nameservers: []string{"ns.test"}, Records: []nameserver.Record{
+		{Name: p.Domain, Type: nameserver.MX, Data: "10 " + p.Host},
+		{Name: p.Host, Type: nameserver.A, Data: ip},
+		{Name: p.Domain, Type: nameserver.TXT, Data: "v=spf1 ip4:127.0.0.0/8 -all"},
+		{Name: "_dmarc." + p.Domain, Type: nameserver.TXT, Data: "v=DMARC1; p=reject"},
+	}})
+}
+
+// Up starts the server, on the ports that it had when it was up before.
+func (p *Postern) Up() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.server != nil {
+		return errors.New("servertest: it is up")
+	}
+	resolver, err := p.World.Resolver()
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s, err := server.New(ctx, p.cfg, server.Options{
+		Log: p.log, Now: p.World.Clock.Now, TLS: p.tls, Resolver: dns.NewCache(resolver, p.World.Clock.Now),
+		Timeouts: relay.Timeouts{Greeting: patience, Command: patience, DataStart: patience, DataEnd: patience},
+	})
+	if err != nil {
+		stop()
+		return err
+	}
+	for door, addr := range map[string]*string{"submission": &p.cfg.Listen.Submission, "submissions": &p.cfg.Listen.Submissions, "imaps": &p.cfg.Listen.IMAPS} {
+		if a := s.Addr(door); a != nil {
+			*addr = a.String()
+		}
+	}
+	p.server, p.stop, p.ended = s, stop, make(chan error, 1)
+	go func() { p.ended <- s.Run(ctx) }()
+	return nil
+}
+
+// patience is how long one side of a conversation waits for the other, in real
+// time.
+const patience = 20 * time.Second
+
+// Down stops the server in order. A server that is down already is left alone.
+func (p *Postern) Down() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.server == nil {
+		return nil
+	}
+	p.stop()
+	err := <-p.ended
+	p.server = nil
+	return err
+}
+
+// Server is the running server, nil while it is down.
+func (p *Postern) Server() *server.Server {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.server
+}
+
+// Addr is where a door is: "smtp", "submission", "submissions" or "imaps".
+func (p *Postern) Addr(door string) net.Addr { return p.Server().Addr(door) }
+
+// Pool trusts the server's certificate.
+func (p *Postern) Pool() *x509.CertPool { return p.Authority.Pool() }
+
+// populate makes the domain, and an inbox, an agent and a credential by each name.
+func (p *Postern) populate(ctx context.Context, agents []string) error {
+	dir := p.Server().Directory()
+	org, err := dir.Organization(ctx)
+	if err != nil {
+		return err
+	}
+	p.Org = org
+	_, keys, err := dir.AddDomain(ctx, storage.System, org.ID, p.Domain, directory.AssumeOwned{Reason: "it is the test's own"})
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		key, err := dkim.ParseKey(k.Private)
+		if err != nil {
+			return err
+		}
+		if err := p.World.Names.Replace(dkim.RecordName(k.Selector, p.Domain), nameserver.TXT, 0, key.Record()); err != nil {
+			return err
+		}
+	}
+	for _, name := range agents {
+		if _, err := p.AddAgent(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// allVerbs are what an agent may do on its own inbox.
+const allVerbs = storage.Read | storage.Flag | storage.Append | storage.Delete | storage.Send
+
+// AddAgent makes an inbox, an agent and a credential of one name.
+func (p *Postern) AddAgent(ctx context.Context, name string) (*Agent, error) {
+	dir := p.Server().Directory()
+	a := &Agent{Name: name, Address: name + "@" + p.Domain}
+	var err error
+	if a.Inbox, err = dir.CreateInbox(ctx, storage.System, p.Org.ID, a.Address, storage.Live); err != nil {
+		return nil, err
+	}
+	if a.Agent, err = dir.CreateAgent(ctx, storage.System, p.Org.ID, name, "owner@"+p.Domain, ""); err != nil {
+		return nil, err
+	}
+	a.Credential, a.Token, err = dir.CreateCredential(ctx, storage.System, p.Org.ID, directory.CredentialSpec{
+		Agent: a.Agent.ID, Scopes: []storage.Scope{{Inbox: a.Inbox.ID, Verbs: allVerbs}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.Agents[name] = a
+	return a, nil
+}
