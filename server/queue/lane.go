@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -154,21 +155,24 @@ const maxBatch = 100
 // try makes one attempt for leased rows and records what came of it.
 func (l *lane) try(ctx context.Context, b batch) {
 	items := make([]Item, 0, len(b.ids))
-	for _, id := range b.ids {
+	for i, id := range b.ids {
 		o, err := l.q.store.Outgoing(ctx, b.org, id)
-		if err != nil {
-			// A row that does not open stays leased: it is asked for again when the
-			// lease ends, and does not stop its neighbours.
-			l.q.o.Log.Error("a row of the queue cannot be read", "outgoing", id, "error", err)
-			continue
+		switch {
+		case err == nil:
+			items = append(items, Item{Outgoing: o})
+		case errors.Is(err, storage.ErrCorrupt):
+			// It stays leased, is asked for again when the lease ends, and does not
+			// stop its neighbours.
+			l.q.o.Log.Error("a row of the queue cannot be opened", "outgoing", id, "error", err)
+		default:
+			l.q.o.Log.Error("the queue cannot be read", "error", err)
+			l.q.giveBack(ctx, b.ids[i:])
+			return
 		}
-		items = append(items, Item{Outgoing: o})
 	}
-	if len(items) == 0 {
-		return
+	if len(items) > 0 {
+		l.q.settle(ctx, items, l.attempt(ctx, items))
 	}
-	results := l.attempt(ctx, items)
-	l.q.settle(context.WithoutCancel(ctx), items, results)
 }
 
 // attempt opens the body and asks the transport.

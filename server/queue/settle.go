@@ -45,15 +45,20 @@ func (q *Queue) settle(ctx context.Context, items []Item, results []Result) {
 		verdicts = append(verdicts, q.judge(items[i].Outgoing, r, now))
 	}
 	if len(returned) > 0 {
-		q.persist(func() error {
-			return q.store.Upkeep(ctx, func(u *storage.Upkeep) error {
-				return u.ReturnOutgoing(q.owner, u.Now().Add(jitter(notTried)), returned)
-			})
-		})
+		q.giveBack(ctx, returned)
 	}
 	if len(verdicts) > 0 {
-		q.persist(func() error { return q.record(ctx, storage.System, verdicts) })
+		q.persist(ctx, func(ctx context.Context) error { return q.record(ctx, storage.System, verdicts) })
 	}
+}
+
+// giveBack returns leased rows for which nothing was tried.
+func (q *Queue) giveBack(ctx context.Context, ids []uuid.UUID) {
+	q.persist(ctx, func(ctx context.Context) error {
+		return q.store.Upkeep(ctx, func(u *storage.Upkeep) error {
+			return u.ReturnOutgoing(q.owner, u.Now().Add(jitter(notTried)), ids)
+		})
+	})
 }
 
 // judge decides what a result means for a recipient.
@@ -82,12 +87,13 @@ func jitter(d time.Duration) time.Duration {
 	return d + time.Duration(rand.Int64N(int64(d)/10+1))
 }
 
-// persist runs a write until it succeeds. When the disk stays full the rows
-// stay leased, and are tried again when the lease ends.
-func (q *Queue) persist(write func() error) {
+// persist runs a write until it succeeds, also when the context is done, but then
+// once. When the disk stays full the rows stay leased, and are tried again when
+// the lease ends.
+func (q *Queue) persist(ctx context.Context, write func(context.Context) error) {
 	pause := recordFirst
 	for try := 1; ; try++ {
-		err := write()
+		err := write(context.WithoutCancel(ctx))
 		if err == nil {
 			return
 		}
@@ -95,7 +101,11 @@ func (q *Queue) persist(write func() error) {
 		if try == recordTries || errors.Is(err, storage.ErrConflict) || errors.Is(err, storage.ErrCorrupt) {
 			return
 		}
-		time.Sleep(pause)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
 		pause = min(2*pause, recordLast)
 	}
 }

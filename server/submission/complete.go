@@ -58,13 +58,12 @@ func edit(header, added []byte) edited {
 	return e
 }
 
-// appendLine appends a field and ends its last line if it has no end.
+// appendLine appends a field with CRLF at its end, whatever ended it before.
 func appendLine(b, field []byte) []byte {
-	b = append(b, field...)
-	if n := len(b); n > 0 && b[n-1] != '\n' {
-		b = append(b, '\r', '\n')
+	for n := len(field); n > 0 && (field[n-1] == '\r' || field[n-1] == '\n'); n = len(field) {
+		field = field[:n-1]
 	}
-	return b
+	return append(append(b, field...), '\r', '\n')
 }
 
 // declare keeps what the agent says of its message, as it says it.

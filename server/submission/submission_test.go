@@ -328,6 +328,7 @@ func TestHeaderRules(t *testing.T) {
 		"another Sender":      {"Sender: b@example.com\r\n" + letter, policy.SenderFieldNotInbox},
 		"mbox line":           {"From a@example.com Fri Jan  2 03:04:05 2026\r\n" + letter, policy.HeaderSyntax},
 		"a line without name": {"Subject: x\r\nno field at all\r\n" + letter, policy.HeaderSyntax},
+		"a folded first line": {" X: y\r\n" + letter, policy.FromMissing},
 		"a name with NUL":     {"X\x00Y: z\r\n" + letter, policy.HeaderSyntax},
 		"too many fields":     {strings.Repeat("X: y\r\n", 2000) + letter, policy.HeaderTooLarge},
 		"a field too long":    {"X: " + strings.Repeat("y", 1<<20) + "\r\n" + letter, policy.HeaderTooLarge},

@@ -108,7 +108,7 @@ func (o *Outbound) facts(ctx context.Context, m *submission) (policy.SubmitFacts
 	}
 	for field := range message.Fields(m.header) {
 		f.HeaderFields++
-		f.HeaderMalformed = f.HeaderMalformed || !isFieldName(field.Name)
+		f.HeaderMalformed = f.HeaderMalformed || malformed(m.header, field)
 		if field.Is("sender") {
 			f.SenderFields++
 		}
@@ -119,15 +119,20 @@ func (o *Outbound) facts(ctx context.Context, m *submission) (policy.SubmitFacts
 	return f, nil
 }
 
-// isFieldName is the rule of RFC 5322, section 3.6.8: visible ASCII but the colon.
-// A line that is no field ends the header for some readers and not for others.
-func isFieldName(name []byte) bool {
-	for _, c := range name {
+// malformed reports whether a line of the header is no field by RFC 5322, section
+// 2.2: a name is visible ASCII without the colon, and what begins with white
+// space continues the line before it, so it cannot be the first. Such a line
+// ends the header for some readers and not for others.
+func malformed(header []byte, f message.Field) bool {
+	if c := header[f.Span.Start]; c == ' ' || c == '\t' {
+		return true
+	}
+	for _, c := range f.Name {
 		if c <= ' ' || c > '~' {
-			return false
+			return true
 		}
 	}
-	return len(name) > 0
+	return len(f.Name) == 0
 }
 
 // addresses are the canonical addresses of a field. One that is no address stays
