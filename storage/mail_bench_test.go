@@ -265,44 +265,36 @@ func BenchmarkGrowth(b *testing.B) {
 		b.Run(fmt.Sprintf("messages=%d", size), func(b *testing.B) {
 			ts, in, inbox := newMailStore(b)
 			ts.fill(b, in, inbox, size, 900)
+			rng := rand.New(rand.NewPCG(1, 1))
 			b.Run("deposit", func(b *testing.B) {
 				d, body := typicalLetter(), typicalText(4096, 1)
-				for range b.N {
-					if err := ts.accept(in, inbox, body, d); err != nil {
-						b.Fatal(err)
-					}
-				}
+				each(b, 1, func(int) error { return ts.accept(in, inbox, body, d) })
 			})
 			b.Run("flags", func(b *testing.B) {
-				rng := rand.New(rand.NewPCG(1, 1))
-				for i := range b.N {
+				each(b, 1, func(i int) error {
 					uid := 1 + rng.Uint32N(uint32(size))
 					ts.write(b, audit.MessageFlagged, func(tx *Tx, e *audit.Event) error {
 						_, err := tx.SetFlags(e, in, inbox, []UIDRange{{First: uid, Last: uid}}, FlagOp(i%2), Flagged, nil)
 						return err
 					})
-				}
+					return nil
+				})
 			})
 			b.Run("fetch 50", func(b *testing.B) {
-				rng := rand.New(rand.NewPCG(1, 1))
-				for range b.N {
+				each(b, 1, func(int) error {
 					uid := 1 + rng.Uint32N(uint32(size-50))
-					if err := in.Scan(b.Context(), inbox, []UIDRange{{First: uid, Last: uid + 49}}, true, func(*Message) error { return nil }); err != nil {
-						b.Fatal(err)
-					}
-				}
+					return in.Scan(b.Context(), inbox, []UIDRange{{First: uid, Last: uid + 49}}, true, func(*Message) error { return nil })
+				})
 			})
 			b.Run("changes", func(b *testing.B) {
 				m, err := in.Mailbox(b.Context(), inbox)
 				if err != nil {
 					b.Fatal(err)
 				}
-				b.ResetTimer()
-				for range b.N {
-					if _, err := in.Changes(b.Context(), inbox, m.Modseq-10); err != nil {
-						b.Fatal(err)
-					}
-				}
+				each(b, 1, func(int) error {
+					_, err := in.Changes(b.Context(), inbox, m.Modseq-10)
+					return err
+				})
 			})
 		})
 	}

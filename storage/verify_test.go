@@ -118,9 +118,9 @@ func TestInvariant11_EditsOfTheDatabase(t *testing.T) {
 			tamper(t, ts.cfg.Dir, "INSERT INTO credential (id, org, agent, version, event, public_id, token_hash, sealed) SELECT x'00112233445566778899aabbccddeeff', org, agent, version, event, 'other', x'01', sealed FROM credential")
 		}},
 		{"a row removed", "the row is gone", func() { tamper(t, ts.cfg.Dir, "DELETE FROM agent") }},
-		{"a message removed", "UIDs that are gone", func() { tamper(t, ts.cfg.Dir, "DELETE FROM message WHERE uid = 3") }},
+		{"a message removed", "UIDs that are gone", func() { tamper(t, ts.cfg.Dir, "DELETE FROM message WHERE place % 4294967296 = 3") }},
 		{"a message's content", "message 2", func() {
-			tamper(t, ts.cfg.Dir, "UPDATE content SET sealed = (SELECT sealed FROM content WHERE uid = 4) WHERE uid = 2")
+			tamper(t, ts.cfg.Dir, "UPDATE content SET sealed = (SELECT sealed FROM content WHERE place % 4294967296 = 4) WHERE place % 4294967296 = 2")
 		}},
 		{"a body removed", "body", func() { tamper(t, ts.cfg.Dir, "DELETE FROM body WHERE no = (SELECT MAX(no) FROM body)") }},
 		{"the index key", "meta index", func() {

@@ -202,7 +202,7 @@ CREATE TABLE read_range (
 
 -- The log: seq is the leaf's index in the tree.
 CREATE TABLE event (
-    seq        BIGINT PRIMARY KEY,
+    seq        INTEGER PRIMARY KEY,
     id         BLOB NOT NULL,
     at         BIGINT NOT NULL,
     verb       BIGINT NOT NULL,
@@ -229,13 +229,13 @@ CREATE TABLE tile (
 ) WITHOUT ROWID;
 
 CREATE TABLE tree (
-    id       BIGINT PRIMARY KEY,
+    id       INTEGER PRIMARY KEY,
     size     BIGINT NOT NULL,
     frontier BLOB NOT NULL
 );
 
 CREATE TABLE checkpoint (
-    size BIGINT PRIMARY KEY,
+    size INTEGER PRIMARY KEY,
     at   BIGINT NOT NULL,
     note TEXT NOT NULL
 );
