@@ -1,3 +1,94 @@
 // Package server is the roof of Postern: the configuration, the wiring of all
-// rooms by hand, start and stop.
+// rooms by hand, start and stop. This comment is the map of the house for who
+// reads the code.
+//
+// # Floors
+//
+// A package imports Postern's packages from lower floors only; a test holds that.
+//
+//	7  cmd/postern  servertest                        talk to people, start things
+//	6  server                                         configuration, wiring, start and stop
+//	5  smtpd  imapd  control                          doors: translate a protocol
+//	4  delivery  submission  relay                    verbs: move a message
+//	3  policy  directory  queue  dns/nameserver       rules, names, schedules
+//	2  storage  msgauth                               memory and judgement
+//	1  storage/audit  storage/seal  message           vocabulary and algorithms; they import
+//	   dkim  dns                                      nothing of Postern
+//
+// Protocols are at the edge, decisions in the middle, evidence underneath. Doors
+// translate: they know replies and sockets, and decide nothing. Verbs do. Policy
+// decides: pure functions, facts in, a decision with a named rule out. Storage
+// remembers, and lets nothing change without the event that accounts for it.
+// Packages storage, dkim and dns never import from server, since they are of use
+// without one.
+//
+// Interfaces are few, stand where they are used, and have two implementations
+// each: dns.Resolver, queue.Transport. All else is concrete and wired by hand in
+// wire, in the order in which it is read. Time is a function, now, that a test
+// can put forward.
+//
+// # A message arrives
+//
+// smtpd accepts a connection on port 25. At RCPT it asks directory who receives
+// mail for the address; an unknown one is refused there (550 5.1.1), while the
+// sending server still knows whose message it is. DATA streams into a
+// storage.Stage, which seals the bytes as they come: there is no spool in clear,
+// and no lock is held for a slow sender. Then delivery.Inbound judges the sender
+// (msgauth), parses the structure once (message), decides (policy.Receive) and,
+// in one transaction for all recipients, stores the body, a row for each inbox
+// with its UID, and the events. Transactions that come together share a flush.
+// Only after the commit does smtpd say 250, and sessions in IDLE wake.
+//
+// The bytes are kept as they came. What a mailbox shows is a view that is made
+// here and never changes: our header block in front, and without the fields in
+// which a stranger would speak in our name.
+//
+// # An agent sends
+//
+// AUTH on port 465 or 587 makes a directory.Principal: an agent, by one of its
+// credentials, on the one inbox that its login names. The session holds that and
+// nothing else of the store. MAIL and RCPT refuse early and politely; after DATA
+// the whole message passes the one gate, policy.Submit, in submission.Outbound.
+// One transaction stores the body, a row of the queue for each recipient, the
+// copy in Sent, and the event.
+//
+// The queue leases what is due and hands it to one of two transports. Local
+// recipients go to delivery and are judged like any mail. Others go to relay,
+// which finds the mail exchangers, signs (dkim) and speaks SMTP. Each attempt is
+// an event. A recipient that fails for good becomes a report in the agent's
+// inbox, in the transaction that removes its row. No copy that an agent can read
+// carries our signature, or it could be sent from elsewhere in our name.
+//
+// # An agent reads
+//
+// imapd puts a guard in front of the library, which lets only whole, bounded
+// commands through. FETCH writes its event first, durable, and then opens the
+// bodies chunk by chunk: memory does not grow with a message. Rows are read in
+// short transactions, none of which is open while the network is written to.
+//
+// # An administrator acts
+//
+// The command talks to control over a Unix socket, whose peer the kernel names.
+// Handlers call the same functions of directory and queue as everybody, and the
+// event says who asked. Revoking a credential acts in memory first: its live
+// sessions end, then the record is written.
+//
+// # An auditor looks
+//
+// Every event is a leaf of a Merkle tree (storage/audit), whose root is signed
+// every minute. An export is one file that verifies without the server, with the
+// public key alone. The newest signed root also lies beside the root key, outside
+// of the data: an older copy of the data does not start unless an operator says
+// why, and that is an event.
+//
+// # Start and stop
+//
+// New opens the store, wires the rooms and binds every listener; Run serves. At
+// a stop, doors accept nobody, messages under way are finished for up to Grace,
+// then the queue ends, what sessions left behind is written, and the store signs
+// its last root. Killing the process instead loses nothing that was answered
+// with success: that is what the flush before each 250 is for.
+//
+// Dev runs the same server in a laboratory on loopback, with names, certificates
+// and an outside world of its own.
 package server
