@@ -78,8 +78,8 @@ func (s *Store) openBody(ctx context.Context, ref BodyRef) (*Body, error) {
 	return b, nil
 }
 
-// openBodyFile opens the file of a body. When it is not there, either the body was
-// dropped since its row was read, or somebody has removed the file.
+// openBodyFile opens the file of a body. When it is not there, either the body
+// was dropped since its row was read, or somebody has removed the file.
 func (s *Store) openBodyFile(ctx context.Context, ref BodyRef, name string) (*os.File, error) {
 	f, err := s.bodies.open(name)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
@@ -116,7 +116,8 @@ func (in *Inbox) dataKeyIdentity(body uuid.UUID) seal.Identity {
 	return seal.Identity{Org: in.record.Org, Table: "body", ID: body[:], Purpose: "wrap"}
 }
 
-// ReadAt has the semantics of io.ReaderAt. A part that does not open is ErrCorrupt.
+// ReadAt has the semantics of io.ReaderAt. A part that does not open is
+// ErrCorrupt.
 func (b *Body) ReadAt(p []byte, off int64) (int, error) {
 	n, err := b.sealed.ReadAt(p, off)
 	if errors.Is(err, seal.ErrOpen) {

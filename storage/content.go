@@ -108,8 +108,8 @@ func (c *sealedContent) append(b []byte) []byte {
 
 var errContent = errors.New("storage: not a content")
 
-// decode reads what append wrote. Slices are those of b; a model that is the one of
-// the content decoded before costs no memory.
+// decode reads what append wrote. Slices are those of b; a model that is the
+// one of the content decoded before costs no memory.
 func (c *sealedContent) decode(b []byte) error {
 	d := decoder{b: b}
 	if v := d.take(1); v == nil || v[0] != contentVersion {
@@ -139,8 +139,8 @@ func (c *sealedContent) decode(b []byte) error {
 	return nil
 }
 
-// decoder takes fields from the front; after the first that is not there it gives
-// only zeros.
+// decoder takes fields from the front; after the first that is not there it
+// gives only zeros.
 type decoder struct {
 	b      []byte
 	failed bool

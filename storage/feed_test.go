@@ -6,8 +6,8 @@ import (
 	"postern/storage/audit"
 )
 
-// TestFeed: hints come after commits, coalesced, to those who watch the mailbox or
-// the inbox; a rolled back change gives none.
+// TestFeed: hints come after commits, coalesced, to those who watch the mailbox
+// or the inbox; a rolled back change gives none.
 func TestFeed(t *testing.T) {
 	ts, in, inbox := newMailStore(t)
 	sent := ts.role(t, in, RoleSent).ID

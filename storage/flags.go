@@ -186,8 +186,8 @@ func (op FlagOp) masks(flags Flags) (keep, set Flags) {
 
 var flagOpNames = [...]string{AddFlags: "add", RemoveFlags: "remove", ReplaceFlags: "replace"}
 
-// noteFlags says in the event what was asked for. A keyword that an agent made up
-// is its words, and so personal.
+// noteFlags says in the event what was asked for. A keyword that an agent made
+// up is its words, and so personal.
 func (tx *Tx) noteFlags(e *audit.Event, op FlagOp, flags Flags, keywords []string) {
 	e.Fields = append(e.Fields, audit.Word(audit.KeyFlagOp, flagOpNames[op]), audit.Flags(audit.KeyFlags, (flags&fixedFlags).Names(nil)))
 	for _, k := range keywords {
@@ -208,8 +208,9 @@ func uidsOf(changed []MessageFlags) []uint32 {
 // maxKeyword is the longest keyword, in bytes.
 const maxKeyword = 128
 
-// keywordBits finds the bits of keywords in a mailbox's table. With add, those that
-// it does not know are added; with partial, those that find no room are left out.
+// keywordBits finds the bits of keywords in a mailbox's table. With add, those
+// that it does not know are added; with partial, those that find no room are
+// left out.
 func (tx *Tx) keywordBits(e *audit.Event, in *Inbox, mailbox uuid.UUID, keywords []string, add, partial bool) (bits Flags, err error) {
 	if len(keywords) == 0 {
 		return 0, nil
@@ -234,7 +235,8 @@ func (tx *Tx) keywordBits(e *audit.Event, in *Inbox, mailbox uuid.UUID, keywords
 	return bits, tx.updateMailbox(e, in, &m)
 }
 
-// keyword finds the bit of a keyword; with add, it is given one when it has none.
+// keyword finds the bit of a keyword; with add, it is given one when it has
+// none.
 func (m *Mailbox) keyword(name string, add bool) (Flags, error) {
 	if f, ok := ParseFlag(name); ok {
 		return f &^ ServerFlags, nil

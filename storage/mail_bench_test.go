@@ -178,8 +178,8 @@ func BenchmarkRecordRead(b *testing.B) {
 	}
 }
 
-// BenchmarkScan reads a mailbox of 10,000 messages: with the sealed content opened and
-// decoded, and without.
+// BenchmarkScan reads a mailbox of 10,000 messages: with the sealed content
+// opened and decoded, and without.
 func BenchmarkScan(b *testing.B) {
 	ts, in, inbox := newMailStore(b)
 	d := typicalLetter()
@@ -233,8 +233,8 @@ func BenchmarkOpenBody(b *testing.B) {
 	}
 }
 
-// BenchmarkBorder stores bodies of one size in rows and in files: inlineLimit lies
-// where files begin to win.
+// BenchmarkBorder stores bodies of one size in rows and in files: inlineLimit
+// lies where files begin to win.
 func BenchmarkBorder(b *testing.B) {
 	for _, size := range []int{16 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10} {
 		for _, where := range []string{"row", "file"} {
@@ -255,8 +255,8 @@ func BenchmarkBorder(b *testing.B) {
 	}
 }
 
-// BenchmarkGrowth does the same work in mailboxes of 1,000 and of 100,000 messages: the
-// cost of an operation must not grow with the mailbox.
+// BenchmarkGrowth does the same work in mailboxes of 1,000 and of 100,000
+// messages: the cost of an operation must not grow with the mailbox.
 func BenchmarkGrowth(b *testing.B) {
 	if testing.Short() {
 		b.Skip("fills a mailbox with 100,000 messages")

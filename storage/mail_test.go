@@ -174,8 +174,8 @@ func TestDepositRoundTrip(t *testing.T) {
 	}
 }
 
-// TestBodyShared: one body for several inboxes, with the key wrapped for each; it
-// goes with the last message that refers to it.
+// TestBodyShared: one body for several inboxes, with the key wrapped for each;
+// it goes with the last message that refers to it.
 func TestBodyShared(t *testing.T) {
 	ts, in, inbox := newMailStore(t)
 	_, _, rec := ts.addOrg(t, "example.net", "sales")
@@ -234,8 +234,9 @@ func TestBodyShared(t *testing.T) {
 	}
 }
 
-// TestBodyNumberUsedAgain: the newest number is given again when its body went and
-// the store was opened anew; who still holds the old reference finds nothing.
+// TestBodyNumberUsedAgain: the newest number is given again when its body went
+// and the store was opened anew; who still holds the old reference finds
+// nothing.
 func TestBodyNumberUsedAgain(t *testing.T) {
 	ts, in, inbox := newMailStore(t)
 	ts.deposit(t, in, inbox, []byte("old"), letter(1))
@@ -550,8 +551,8 @@ func TestReceipt(t *testing.T) {
 	}
 }
 
-// TestHugeChangeSplitsEvents: an event is bounded; what has more ranges is said in
-// several.
+// TestHugeChangeSplitsEvents: an event is bounded; what has more ranges is said
+// in several.
 func TestHugeChangeSplitsEvents(t *testing.T) {
 	if testing.Short() {
 		t.Skip("25,000 messages")

@@ -16,7 +16,8 @@ import (
 )
 
 var (
-	// ErrLimit: no room for another mailbox or keyword, or a counter has run out.
+	// ErrLimit: no room for another mailbox or keyword, or a counter has run
+	// out.
 	ErrLimit = errors.New("storage: limit reached")
 	// ErrName: not a name that a mailbox or a keyword can have.
 	ErrName = errors.New("storage: not a valid name")
@@ -100,8 +101,8 @@ type Mailbox struct {
 	event   uuid.UUID // that wrote it
 }
 
-// mailboxRecord is what a mailbox's row holds sealed. The counters are clear, and
-// change without a new version.
+// mailboxRecord is what a mailbox's row holds sealed. The counters are clear,
+// and change without a new version.
 type mailboxRecord struct {
 	Inbox       uuid.UUID `json:"inbox"`
 	No          int64     `json:"no"`
@@ -154,8 +155,8 @@ const mailboxColumns = "id, no, version, event, role, uidvalidity, uidnext, mods
 // selectMailbox begins every query for mailboxes: of this inbox, or none.
 const selectMailbox = "SELECT " + mailboxColumns + " FROM mailbox WHERE inbox = $1"
 
-// scanMailbox reads a row and opens it. The clear columns that repeat a sealed field
-// must agree with it.
+// scanMailbox reads a row and opens it. The clear columns that repeat a sealed
+// field must agree with it.
 func (in *Inbox) scanMailbox(row rowScanner) (Mailbox, error) {
 	m := Mailbox{Inbox: in.record.ID, Org: in.record.Org}
 	var sealed []byte
@@ -257,18 +258,26 @@ func (in *Inbox) MailboxByName(ctx context.Context, name string) (m Mailbox, err
 
 // MailboxByRole reads the mailbox that has the role; ErrNotFound for RoleNone.
 func (in *Inbox) MailboxByRole(ctx context.Context, role Role) (m Mailbox, err error) {
-	if role == RoleNone {
+	where, arg := " AND role = $2", any(role)
+	switch role {
+	case RoleNone:
 		return Mailbox{}, ErrNotFound
+	case RoleInbox, RoleQuarantine: // where all mail goes: found at once among a thousand
+		where, arg = " AND name_hash = $2", in.nameHash(inboxName, role)
 	}
 	err = in.store.read(ctx, func(r *reads) error {
-		m, err = in.scanMailbox(r.row(selectMailbox+" AND role = $2", in.record.ID[:], role))
+		m, err = in.scanMailbox(r.row(selectMailbox+where, in.record.ID[:], arg))
 		return err
 	})
+	if err == nil && m.Role != role {
+		return Mailbox{}, fmt.Errorf("%w: mailbox %s", ErrCorrupt, m.ID)
+	}
 	return m, err
 }
 
-// box finds the number of a mailbox, by which its messages are found; ErrNotFound unless
-// it is one of the inbox. There is no other way to a message.
+// box finds the number of a mailbox, by which its messages are found;
+// ErrNotFound unless it is one of the inbox. There is no other way to a
+// message.
 func (in *Inbox) box(r asker, mailbox uuid.UUID) (no int64, err error) {
 	err = r.row("SELECT no FROM mailbox WHERE inbox = $1 AND id = $2", in.record.ID[:], mailbox[:]).Scan(&no)
 	return no, found(err)

@@ -22,7 +22,8 @@ type Message struct {
 	Content  *Content // nil when read without
 }
 
-// Deposit is a message to store. The promoted Content.Body names the stored body.
+// Deposit is a message to store. The promoted Content.Body names the stored
+// body.
 type Deposit struct {
 	ID       uuid.UUID
 	Received time.Time // zero means the time of the transaction
@@ -105,9 +106,9 @@ func (tx *Tx) deleteMessages(box int64, r UIDRange) error {
 // tally is a change of a mailbox's counters.
 type tally struct{ messages, unseen, deleted, bytes int64 }
 
-// add counts n messages with these flags and this size. A size of zero is that of a
-// message which only changes its flags; it still counts as a message, so that adding
-// one and taking one away leaves the rest as it was.
+// add counts n messages with these flags and this size. A size of zero is that
+// of a message which only changes its flags; it still counts as a message, so
+// that adding one and taking one away leaves the rest as it was.
 func (t *tally) add(flags Flags, size, n int64) {
 	t.messages += n
 	t.bytes += n * size
@@ -144,8 +145,8 @@ func (tx *Tx) count(in *Inbox, mailbox uuid.UUID, uids int64, t tally) (c counte
 // allUIDs is every message of a mailbox.
 var allUIDs = []UIDRange{{First: 1, Last: math.MaxUint32}}
 
-// marked reads the clear rows of those messages of a set that have all flags of the
-// mask, in UID order.
+// marked reads the clear rows of those messages of a set that have all flags of
+// the mask, in UID order.
 func (tx *Tx) marked(box int64, set audit.UIDs, mask Flags) ([]messageRow, error) {
 	var found []messageRow
 	for len(set) > 0 {

@@ -78,8 +78,8 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// verify replays the log against the rows: the events alone say which UIDs live in
-// which mailbox, and what each mailbox's record is.
+// verify replays the log against the rows: the events alone say which UIDs live
+// in which mailbox, and what each mailbox's record is.
 func (m *model) verify() {
 	m.t.Helper()
 	if err := m.Close(); err != nil {

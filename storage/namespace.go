@@ -76,10 +76,10 @@ func (tx *Tx) addMailbox(e *audit.Event, in *Inbox, name string, role Role, subs
 		m.ID[:], no, m.Inbox[:], m.Org[:], m.version, m.event[:], in.nameHash(name, role), role, validity, sealed)
 }
 
-// nextUIDValidity is the time in seconds, or one more than the last of the inbox when
-// that is not higher (RFC 9051, section 2.3.1.1): a mailbox that is made again
-// within a second, or under a clock that was set back, still differs from what
-// a client remembers.
+// nextUIDValidity is the time in seconds, or one more than the last of the
+// inbox when that is not higher (RFC 9051, section 2.3.1.1): a mailbox that is
+// made again within a second, or under a clock that was set back, still differs
+// from what a client remembers.
 func (tx *Tx) nextUIDValidity(in *Inbox) (validity uint32, err error) {
 	err = tx.row(`INSERT INTO uid_validity (inbox, last) VALUES ($1, $2) ON CONFLICT (inbox) DO UPDATE
 		SET last = CASE WHEN excluded.last > uid_validity.last THEN excluded.last ELSE uid_validity.last + 1 END RETURNING last`,

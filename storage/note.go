@@ -27,8 +27,9 @@ func (tx *Tx) concerns(e *audit.Event, in *Inbox, mailbox uuid.UUID) error {
 // form is bounded (audit.MaxCanonical).
 const eventRanges = 10000
 
-// noteSet says in the event which UIDs it is about, and further fields of that change.
-// Beyond eventRanges the rest is said in further events of the same kind.
+// noteSet says in the event which UIDs it is about, and further fields of that
+// change. Beyond eventRanges the rest is said in further events of the same
+// kind.
 func (tx *Tx) noteSet(e *audit.Event, set audit.UIDs, more ...audit.Field) {
 	tx.eachEvent(e, len(set), func(e *audit.Event, from, to int) {
 		part := set[from:to]
@@ -37,7 +38,8 @@ func (tx *Tx) noteSet(e *audit.Event, set audit.UIDs, more ...audit.Field) {
 	})
 }
 
-// noteTransfer says in the event which UIDs of its mailbox became which in another.
+// noteTransfer says in the event which UIDs of its mailbox became which in
+// another.
 func (tx *Tx) noteTransfer(e *audit.Event, src []uint32, to uuid.UUID, dst []uint32, modseq uint64) {
 	tx.eachEvent(e, len(src), func(e *audit.Event, a, b int) {
 		e.Fields = append(e.Fields, audit.Set(audit.KeyUIDs, audit.UIDsOf(src[a:b]...)), audit.Int(audit.KeyCount, b-a),

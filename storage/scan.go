@@ -74,8 +74,8 @@ func integer(v any) int64 {
 // Rows are read in chunks, each in a short read transaction of its own; fn runs
 // outside of any, so it may write to the network. The Message, its Content and
 // their slices are valid until fn returns, and used again. An error of fn ends
-// the scan and is returned. Messages whose content does not open are left out; the
-// others are handed out, and in the end the answer is a *CorruptError that
+// the scan and is returned. Messages whose content does not open are left out;
+// the others are handed out, and in the end the answer is a *CorruptError that
 // names those which were not.
 func (in *Inbox) Scan(ctx context.Context, mailbox uuid.UUID, uids []UIDRange, withContent bool, fn func(*Message) error) error {
 	c := chunks.Get().(*chunk)

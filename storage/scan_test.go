@@ -26,8 +26,8 @@ func (ts *testStore) place(t testing.TB, mailbox uuid.UUID) int {
 	return ts.number(t, "SELECT no FROM mailbox WHERE id = $1", mailbox[:]) << 32
 }
 
-// TestCorruptContent: a content that was damaged, exchanged with another's or cut off
-// fails closed, and its neighbours stay readable (invariant 9).
+// TestCorruptContent: a content that was damaged, exchanged with another's or
+// cut off fails closed, and its neighbours stay readable (invariant 9).
 func TestCorruptContent(t *testing.T) {
 	for name, attack := range map[string]struct {
 		query string
@@ -62,7 +62,8 @@ func TestCorruptContent(t *testing.T) {
 	}
 }
 
-// TestSwappedContents: two rows that exchange their sealed columns are both refused.
+// TestSwappedContents: two rows that exchange their sealed columns are both
+// refused.
 func TestSwappedContents(t *testing.T) {
 	ts, in, inbox := newMailStore(t)
 	for i := range 3 {
@@ -85,8 +86,8 @@ func TestSwappedContents(t *testing.T) {
 	}
 }
 
-// TestCorruptMailbox: name, role, UIDVALIDITY and keywords of a mailbox are sealed;
-// clear columns that contradict them are refused.
+// TestCorruptMailbox: name, role, UIDVALIDITY and keywords of a mailbox are
+// sealed; clear columns that contradict them are refused.
 func TestCorruptMailbox(t *testing.T) {
 	for name, query := range map[string]string{
 		"role":        "UPDATE mailbox SET role = 7 WHERE id = $1",
@@ -115,8 +116,8 @@ func TestCorruptMailbox(t *testing.T) {
 	}
 }
 
-// TestCorruptBody: a body that was damaged, exchanged, or whose file is gone or was
-// redirected, is refused.
+// TestCorruptBody: a body that was damaged, exchanged, or whose file is gone or
+// was redirected, is refused.
 func TestCorruptBody(t *testing.T) {
 	for name, query := range map[string]string{
 		"damaged":  "UPDATE body SET sealed = x'00' || sealed, stored = stored + 1 WHERE no = $1",
@@ -141,8 +142,8 @@ func TestCorruptBody(t *testing.T) {
 	}
 }
 
-// TestScanRanges: whatever ranges a client asks for, each message comes once and in
-// order, over the borders of chunks.
+// TestScanRanges: whatever ranges a client asks for, each message comes once
+// and in order, over the borders of chunks.
 func TestScanRanges(t *testing.T) {
 	ts, in, inbox := newMailStore(t)
 	ts.fill(t, in, inbox, 1000, 6000) // 6 MB of content: several chunks by size
@@ -186,8 +187,8 @@ func TestScanRanges(t *testing.T) {
 	}
 }
 
-// TestScanHoldsNoTransaction: fn of a scan may write, and a reader that stalls for
-// ever does not keep the write-ahead log from being reset.
+// TestScanHoldsNoTransaction: fn of a scan may write, and a reader that stalls
+// for ever does not keep the write-ahead log from being reset.
 func TestScanHoldsNoTransaction(t *testing.T) {
 	ts, in, inbox := newMailStore(t)
 	ts.fill(t, in, inbox, 600, 500)

@@ -188,9 +188,9 @@ func (g *Stage) Discard() {
 	g.store.bodies.release(g.name)
 }
 
-// mayBeReferred reports whether a row names the stage's file, or whether nobody can
-// say: a commit that failed may still be found in the log by the next start.
-// Then the file is left to the sweep.
+// mayBeReferred reports whether a row names the stage's file, or whether nobody
+// can say: a commit that failed may still be found in the log by the next
+// start. Then the file is left to the sweep.
 func (g *Stage) mayBeReferred() bool {
 	if !g.added {
 		return false

@@ -34,8 +34,8 @@ func randomBytes(n int) []byte {
 	return b
 }
 
-// TestStageSizes: around the border between row and file, what was written is what
-// is read, before and after the commit.
+// TestStageSizes: around the border between row and file, what was written is
+// what is read, before and after the commit.
 func TestStageSizes(t *testing.T) {
 	ts, in, inbox := newMailStore(t)
 	for _, size := range []int{0, 1, 4096, inlineLimit - 1, inlineLimit, inlineLimit + 1, 1 << 20} {
@@ -156,8 +156,8 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// TestSweepBesideStages: a sweep that runs all the time takes nothing that is about to
-// be committed.
+// TestSweepBesideStages: a sweep that runs all the time takes nothing that is
+// about to be committed.
 func TestSweepBesideStages(t *testing.T) {
 	ts, in, inbox := newMailStore(t)
 	ts.bodies.inline = 100
@@ -207,8 +207,8 @@ func TestStageDiskErrors(t *testing.T) {
 	g.Discard()
 }
 
-// TestStageMemoryIsFlat: a message of 64 MiB passes through, is deposited and read
-// in memory that does not know its size.
+// TestStageMemoryIsFlat: a message of 64 MiB passes through, is deposited and
+// read in memory that does not know its size.
 func TestStageMemoryIsFlat(t *testing.T) {
 	ts, in, inbox := newMailStore(t)
 	var before, after runtime.MemStats

@@ -101,9 +101,9 @@ func (tx *Tx) reseal(in *Inbox, from uuid.UUID, box int64, src uint32, to uuid.U
 	return in.sealContent(sealed, to, dst), nil
 }
 
-// translate gives the flags of messages in the other mailbox: the same ones, with the
-// bits that its table has for their keywords. A keyword that finds no room
-// there is left behind.
+// translate gives the flags of messages in the other mailbox: the same ones,
+// with the bits that its table has for their keywords. A keyword that finds no
+// room there is left behind.
 func (tx *Tx) translate(e *audit.Event, in *Inbox, from, to uuid.UUID, rows []messageRow) ([]Flags, error) {
 	flags := make([]Flags, len(rows))
 	var used Flags
@@ -169,8 +169,8 @@ func (tx *Tx) Expunge(e *audit.Event, in *Inbox, mailbox uuid.UUID, uids []UIDRa
 	return gone, nil
 }
 
-// remove deletes the rows of messages, and notes for the sessions which look at the
-// mailbox what vanished.
+// remove deletes the rows of messages, and notes for the sessions which look at
+// the mailbox what vanished.
 func (tx *Tx) remove(in *Inbox, mailbox uuid.UUID, rows []messageRow, drop func(body int64) error) (modseq uint64, err error) {
 	var delta tally
 	var set audit.UIDs

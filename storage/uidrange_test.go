@@ -21,8 +21,8 @@ func TestAfter(t *testing.T) {
 	}
 }
 
-// FuzzUIDs: ranges come back as they were packed, and what was not packed here is
-// refused or in normal form.
+// FuzzUIDs: ranges come back as they were packed, and what was not packed here
+// is refused or in normal form.
 func FuzzUIDs(f *testing.F) {
 	f.Add([]byte{1, 0})
 	f.Add(encodeUIDs(audit.UIDs{{First: 1, Last: 3}, {First: 7, Last: math.MaxUint32}}))
