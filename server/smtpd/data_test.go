@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -31,7 +32,7 @@ func readAll(b body) (string, error) {
 			return out.String(), err
 		}
 		if len(p) == 0 {
-			panic("an empty piece")
+			panic("an empty piece") // next promises none
 		}
 		out.Write(p)
 	}
@@ -87,6 +88,63 @@ func checkUndot(t *testing.T, wire string, piece int) {
 	rest, _ := io.ReadAll(c.in)
 	if string(rest) != wantRest {
 		t.Fatalf("%.60q by %d: left %.60q, want %.60q", wire, piece, rest, wantRest)
+	}
+}
+
+// oneLine is a message of n octets in one line, and its end.
+func oneLine(n int64) io.Reader {
+	return io.MultiReader(io.LimitReader(repeated("x"), n), strings.NewReader("\r\n.\r\n"))
+}
+
+// repeated is a text without end.
+type repeated string
+
+func (r repeated) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		n += copy(p[n:], r)
+	}
+	return n, nil
+}
+
+// TestTrap3_LongLineCostsNoMemory: 20 MB of one line pass through the buffer that any message passes through.
+func TestTrap3_LongLineCostsNoMemory(t *testing.T) {
+	c := reading("", inputSize)
+	c.in.Reset(oneLine(20 << 20))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	var size int64
+	var w text
+	for d := (&dotted{c: c}); ; {
+		p, err := d.next()
+		if err == io.EOF {
+			break
+		}
+		check(t, err)
+		w.write(p)
+		size += int64(len(p))
+	}
+	runtime.ReadMemStats(&after)
+	if size != 20<<20+2 || !w.end() {
+		t.Errorf("%d octets, %v", size, w)
+	}
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > 64<<10 {
+		t.Errorf("%d bytes allocated", grown)
+	}
+}
+
+// BenchmarkDataReader is DATA's way from the buffer to the stage, checks included.
+func BenchmarkDataReader(b *testing.B) {
+	line := "A line of text as people write it, of about this length, and no more.\r\n"
+	c := reading("", inputSize)
+	c.server.limits.Message = 1 << 60
+	c.in.Reset(repeated(line))
+	b.SetBytes(inputSize)
+	d, w := &dotted{c: c}, &text{}
+	for b.Loop() {
+		p, err := d.next()
+		if err != nil || !w.write(p) {
+			b.Fatal(err)
+		}
 	}
 }
 

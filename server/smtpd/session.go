@@ -182,7 +182,7 @@ func (c *conn) fault(err error) error { return c.explain(err).library() }
 // explain turns an error into the reply, and logs what the peer is not told.
 func (c *conn) explain(err error) reply {
 	r := replyTo(err)
-	if r == unavailable {
+	if r == unavailable && c.ctx.Err() == nil {
 		c.server.log.Error("mail refused for now", "trace", c.trace, "door", c.door.name, "command", c.verb, "error", err)
 	}
 	var login *directory.AuthError

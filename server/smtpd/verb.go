@@ -70,6 +70,11 @@ func (c *conn) command() (string, error) {
 		if c.farewell != nil {
 			return "", errBye{*c.farewell}
 		}
+		if len(c.out) > flushAt { // the client may have sent very many commands ahead
+			if err := c.flush(c.server.limits.Write); err != nil {
+				return "", err
+			}
+		}
 		line, bad, err := c.readLine(maxSASL)
 		if err != nil {
 			return "", err
