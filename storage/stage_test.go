@@ -189,6 +189,28 @@ func TestSweepBesideStages(t *testing.T) {
 	}
 }
 
+// TestStageOutlivesStore: a session that is cut while its message waits finds a
+// closed store, not one that never answers, and leaves its file to the sweep.
+func TestStageOutlivesStore(t *testing.T) {
+	ts, in, inbox := newMailStore(t)
+	g := ts.stage(t, randomBytes(2*inlineLimit))
+	_ = ts.Write(t.Context(), System, func(tx *Tx) error {
+		if _, err := tx.AddBody(g); err != nil {
+			return err
+		}
+		return errUndo
+	})
+	ts.Close()
+	g.Discard()
+	if _, _, err := in.UIDs(t.Context(), inbox); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("a read after closing: %v", err)
+	}
+	ts.open(t)
+	if n := len(ts.files(t)); n != 0 {
+		t.Errorf("%d files are left", n)
+	}
+}
+
 // TestStageDiskErrors: a directory that cannot be written is a temporary failure
 // at the first byte that needs it.
 func TestStageDiskErrors(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"fmt"
+	"sync"
 	"time"
 
 	"postern/storage/audit"
@@ -117,8 +118,10 @@ func found(err error) error {
 
 // readers is a pool of connections that only read.
 type readers struct {
-	db   *sql.DB
-	idle chan *reads
+	db     *sql.DB
+	idle   chan *reads
+	closed chan struct{} // no read begins any more
+	once   sync.Once
 }
 
 // reads is one connection in the middle of a short read transaction.
@@ -136,22 +139,27 @@ func openReaders(ctx context.Context, path string) (*readers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("storage: %w", err)
 	}
-	r := &readers{db: db, idle: make(chan *reads, readerLimit)}
+	r := &readers{db: db, idle: make(chan *reads, readerLimit), closed: make(chan struct{})}
 	for range readerLimit {
 		r.idle <- &reads{} // opened at first use: most installations need few
 	}
 	return r, nil
 }
 
-func (r *readers) close() error {
-	for range readerLimit {
-		rd := <-r.idle
-		rd.stmts.close()
-		if rd.conn != nil {
-			rd.conn.Close()
+// close waits for the reads that have begun. A second close does nothing.
+func (r *readers) close() (err error) {
+	r.once.Do(func() {
+		close(r.closed)
+		for range readerLimit {
+			rd := <-r.idle
+			rd.stmts.close()
+			if rd.conn != nil {
+				rd.conn.Close()
+			}
 		}
-	}
-	return r.db.Close()
+		err = r.db.Close()
+	})
+	return err
 }
 
 // read runs fn in one short read transaction: all that fn sees is of one
@@ -162,6 +170,8 @@ func (s *Store) read(ctx context.Context, fn func(r *reads) error) error {
 	case rd = <-s.readers.idle:
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-s.readers.closed:
+		return fmt.Errorf("%w: closed", ErrUnavailable)
 	}
 	defer func() { s.readers.idle <- rd }()
 	if rd.conn == nil {
