@@ -1,7 +1,9 @@
 package queue
 
 import (
+	"bytes"
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -36,24 +38,38 @@ func (l *lane) choose(ctx context.Context) ([]storage.DueOutgoing, error) {
 		turn.take(due)
 		return turn.chosen, nil
 	}
+	return turn.chosen, l.walk(ctx, turn, now)
+}
+
+// walk gives one inbox after the other its turn, from where the last walk
+// stopped, until no worker is free, all had a turn, or maxWalk is reached.
+func (l *lane) walk(ctx context.Context, t *turn, now time.Time) error {
+	start, wrapped := l.cursor, false
 	for range maxWalk {
 		inbox, ok, err := l.q.store.NextSender(ctx, l.local, l.cursor)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		l.cursor = inbox // zero at the end: the next turn begins in front
+		if !ok && wrapped || wrapped && bytes.Compare(inbox[:], start[:]) > 0 {
+			return nil
+		}
+		l.cursor = inbox // zero at the end: the walk goes on in front
 		if !ok {
+			wrapped = true
 			continue
 		}
-		due, err := l.q.store.DueOutgoingOf(ctx, l.local, inbox, now, lookAhead)
-		if err != nil {
-			return nil, err
+		if t.busy[inbox] >= t.share {
+			continue
 		}
-		if turn.take(due); turn.free == 0 {
-			break
+		due, err := l.q.store.DueOutgoingOf(ctx, l.local, inbox, now, max(lookAhead, t.free))
+		if err != nil {
+			return err
+		}
+		if t.take(due); t.free == 0 {
+			return nil
 		}
 	}
-	return turn.chosen, nil
+	return nil
 }
 
 // turn chooses among rows that are due.

@@ -584,3 +584,22 @@ func TestOddAddresses(t *testing.T) {
 	}
 	w.until("the queue is empty", w.empty)
 }
+
+// BenchmarkLocal delivers queued messages to a local inbox: lease, delivery and
+// settlement, each durable.
+func BenchmarkLocal(b *testing.B) {
+	w := newWorld(b, queue.Options{})
+	for range b.N {
+		w.submit(w.a, "b@example.com")
+	}
+	b.ResetTimer()
+	w.run()
+	for {
+		if _, ok, err := w.store.NextOutgoing(context.Background(), true); err != nil || !ok {
+			w.must(err)
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+}
