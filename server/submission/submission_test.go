@@ -31,6 +31,7 @@ import (
 // a@example.com and is logged in.
 type world struct {
 	t      testing.TB
+	cfg    storage.Config
 	store  *storage.Store
 	dir    *directory.Directory
 	out    *submission.Outbound
@@ -73,9 +74,10 @@ func newWorld(t testing.TB, owned bool) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	w.store, err = storage.Open(t.Context(), storage.Config{Dir: filepath.Join(home, "data"), Root: root, Now: w.clock})
+	w.cfg = storage.Config{Dir: filepath.Join(home, "data"), Root: root, Now: w.clock}
+	w.store, err = storage.Open(t.Context(), w.cfg)
 	w.must(err)
-	t.Cleanup(func() { w.store.Close() })
+	t.Cleanup(func() { w.store.Abandon() })
 	w.dir = directory.New(w.store, directory.Options{Now: w.clock})
 	org, err := w.dir.Organization(t.Context())
 	w.must(err)
@@ -531,6 +533,15 @@ func TestWalk(t *testing.T) {
 	slices.Sort(verbs)
 	if !slices.Equal(verbs, []string{"message.submitted", "queue.delivered", "queue.failed"}) {
 		t.Errorf("events of the submission: %v", verbs)
+	}
+
+	// Invariant 11: the rows that are left are those that the log says.
+	w.must(w.dir.Flush(t.Context()))
+	w.must(w.store.Close())
+	verified, err := storage.VerifyData(t.Context(), w.cfg)
+	w.must(err)
+	for _, problem := range verified.Problems {
+		t.Errorf("rows and log differ: %+v", problem)
 	}
 }
 
