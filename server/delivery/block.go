@@ -27,16 +27,19 @@ func (in *Inbound) block(m *mail) []byte {
 	return message.AppendField(b, "Postern-Verdict", "v=1; verdict="+verdictWord(m.verdict)+"; id="+m.id.String())
 }
 
-// hides says which fields of a received message no view shows: those with which
-// a stranger would speak as Postern or to an agent's tools, results of
-// authentication in our name (RFC 8601, section 5), and a return path other than
-// the real one.
-func (in *Inbound) hides(f message.Field) bool {
+func (in *Inbound) hides(f message.Field) bool { return Hides(f, in.o.Hostname) }
+
+// Hides says which fields of a message that was not made here no view shows,
+// whichever way it comes into a mailbox: those with which a stranger would speak
+// as Postern or to an agent's tools, results of authentication in the name of
+// this server, which is hostname (RFC 8601, section 5), and a return path other
+// than the real one.
+func Hides(f message.Field, hostname string) bool {
 	switch {
 	case f.HasPrefix("postern-"), f.HasPrefix("agent-"), f.Is("idempotency-key"), f.Is("return-path"):
 		return true
 	case f.Is("authentication-results"):
-		return msgauth.Claims(f.Value(), in.o.Hostname)
+		return msgauth.Claims(f.Value(), hostname)
 	}
 	return false
 }

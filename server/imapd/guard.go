@@ -24,7 +24,8 @@ type guard struct {
 	out    output
 	opened time.Time
 	gone   sync.Once
-	read   atomic.Int64 // bytes from the client
+	read   atomic.Int64  // bytes from the client
+	reason atomic.Uint32 // the Refusal that ended it
 
 	// The fields below belong to the library's reading goroutine.
 	phase    phase
@@ -32,7 +33,7 @@ type guard struct {
 	lex      lexer
 	lent     *[]byte // where lex.line came from
 	pending  []byte  // what the library gets next
-	message  *message
+	message  *upload
 	why      *fault  // why a message was abandoned
 	tail     [3]byte // the last byte of a message, and the end of its command
 	deadline time.Time
@@ -295,8 +296,11 @@ func (g *guard) receive(p []byte) (int, error) {
 // end says BYE and closes. With linger, the client is probably still sending: a connection that is closed with bytes
 // unread is reset, which may cost the client our words, so some of them are read first.
 func (g *guard) end(r Refusal, text string, linger bool) error {
-	if g.over == nil && g.hooks.refused != nil {
-		g.hooks.refused(r)
+	if g.over == nil {
+		g.reason.Store(uint32(r))
+		if g.hooks.refused != nil {
+			g.hooks.refused(r)
+		}
 	}
 	if g.phase == phaseIdle {
 		g.out.bye(text, false) // unless an update is being written
@@ -391,6 +395,16 @@ func printable(r rune) rune {
 		return -1
 	}
 	return r
+}
+
+// ended returns why the guard ended the connection, or 0 if it did not.
+func (g *guard) ended() Refusal { return Refusal(g.reason.Load()) }
+
+// arguments returns the arguments of the command that the library has: literals quoted, without CR LF. They are valid
+// until the library asks for more.
+func (g *guard) arguments() []byte {
+	line := g.lex.line
+	return line[min(g.lex.args, len(line)):max(len(line)-2, g.lex.args, 0)]
 }
 
 // traffic returns the bytes received from and sent to the client so far, without TLS.

@@ -23,7 +23,7 @@ type lexer struct {
 	verb     verb
 	known    bool // tag and verb have been looked for
 	args     int  // where in line the arguments start
-	message  *message
+	message  *upload
 	literals int
 	depth    int
 
@@ -33,8 +33,8 @@ type lexer struct {
 	highBit bool // it has a byte over 127
 }
 
-// A message is the literal that ends an APPEND.
-type message struct {
+// An upload is the literal that ends an APPEND.
+type upload struct {
 	left int64 // bytes that the library has not had yet
 	sync bool  // the client waits for "+"
 	utf8 bool  // in the form UTF8 (~{n}…) of RFC 6855, so ")" follows
@@ -304,7 +304,7 @@ func (x *lexer) atMessage() bool {
 	if end <= 0 || end >= len(rest) || rest[end] != ' ' {
 		return false
 	}
-	x.message = new(message)
+	x.message = new(upload)
 	x.line = bytes.TrimSuffix(x.line, []byte("~"))
 	const wrap = " UTF8 ("
 	if n := len(x.line) - len(wrap); n >= x.args+end && bytes.EqualFold(x.line[n:], []byte(wrap)) {

@@ -10,10 +10,10 @@ import (
 )
 
 // newLibrary returns the library's server. It is given guards alone, by a listener.
-func newLibrary(newSession func(*guard) (imapserver.Session, error), log *slog.Logger) *imapserver.Server {
+func newLibrary(newSession func(*imapserver.Conn, *guard) (imapserver.Session, error), log *slog.Logger) *imapserver.Server {
 	options := libraryOptions(log)
 	options.NewSession = func(c *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-		s, err := newSession(c.NetConn().(*guard))
+		s, err := newSession(c, c.NetConn().(*guard))
 		return s, nil, err
 	}
 	return imapserver.New(options)

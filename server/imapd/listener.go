@@ -17,7 +17,7 @@ type listener struct {
 	ln      net.Listener
 	tls     *tls.Config
 	limits  *Limits
-	refused func(netip.Addr, Refusal)
+	refused func(addr netip.Addr, r Refusal, member bool)
 	ready   chan *guard
 	done    chan struct{} // closed when nothing is accepted any more
 	once    sync.Once
@@ -33,8 +33,8 @@ type listener struct {
 type place struct{ all, strangers int }
 
 // listen starts to accept connections from ln. refused, which may be nil, is told of everyone who is turned away or cut
-// off; it must not block.
-func listen(ln net.Listener, config *tls.Config, limits Limits, refused func(netip.Addr, Refusal)) *listener {
+// off, and whether that was after a login; it must not block.
+func listen(ln net.Listener, config *tls.Config, limits Limits, refused func(addr netip.Addr, r Refusal, member bool)) *listener {
 	config = config.Clone()
 	// RFC 9325, section 3.9, and RFC 7301: a client that speaks another protocol, or was talked into it, does not get
 	// as far as a greeting. A client that offers no protocol at all is welcome.
@@ -42,7 +42,7 @@ func listen(ln net.Listener, config *tls.Config, limits Limits, refused func(net
 	// Records grow slowly by default, for pages that render as they come. Ours are read whole.
 	config.DynamicRecordSizingDisabled = true
 	if refused == nil {
-		refused = func(netip.Addr, Refusal) {}
+		refused = func(netip.Addr, Refusal, bool) {}
 	}
 	l := &listener{
 		ln: ln, tls: config, limits: &limits, refused: refused,
@@ -80,7 +80,7 @@ func (l *listener) run() {
 func (l *listener) admit(conn net.Conn) {
 	addr := remoteAddr(conn)
 	if why := l.enter(network(addr)); why != 0 {
-		l.refused(addr, why)
+		l.refused(addr, why, false)
 		conn.Close()
 		return
 	}
@@ -93,7 +93,7 @@ func (l *listener) shake(conn net.Conn, addr netip.Addr) {
 	defer cancel()
 	t := tls.Server(conn, l.tls)
 	if err := t.HandshakeContext(ctx); err != nil {
-		l.refused(addr, RefusedHandshake)
+		l.refused(addr, RefusedHandshake, false)
 		conn.Close()
 		l.leave(network(addr), true)
 		return
@@ -123,7 +123,7 @@ func (l *listener) hooks(g *guard, addr netip.Addr) hooks {
 				stranger = false
 			}
 		},
-		refused: func(r Refusal) { l.refused(addr, r) },
+		refused: func(r Refusal) { l.refused(addr, r, g.member) },
 		closed: func() {
 			l.mu.Lock()
 			was := stranger

@@ -48,6 +48,7 @@ type turn struct {
 	plus      bool // it has asked for more
 	answered  bool // it has written the tagged reply
 	completed byte // 'O', 'N' or 'B' of that reply
+	readOnly  bool // a SELECT is to be answered READ-ONLY, which the library says of EXAMINE alone
 }
 
 // begin notes that the library is given a command, or says that it must not be: what the client had sent ahead when it
@@ -72,6 +73,13 @@ func (o *output) state() turn {
 	t := o.turn
 	o.turn.plus = false
 	return t
+}
+
+// noteReadOnly has the SELECT that is under way answered with READ-ONLY (RFC 9051, section 6.3.2).
+func (o *output) noteReadOnly() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.turn.readOnly = true
 }
 
 // bracket is told of each call for a write deadline.
@@ -129,6 +137,9 @@ func (o *output) inspect(p []byte) []byte {
 			// The library could not parse a number, a date or a search key and blames itself.
 			t.completed = 'B'
 			return []byte(t.tag + " BAD [CLIENTBUG] The arguments are not valid\r\n")
+		}
+		if t.readOnly {
+			return bytes.Replace(p, []byte("[READ-WRITE]"), []byte("[READ-ONLY]"), 1)
 		}
 		if t.verb == verbLogin || t.verb == verbAuthenticate {
 			return withID(p)

@@ -220,8 +220,8 @@ func newHouse(t testing.TB, limits Limits, arrange func(*recorder)) *house {
 		t.Fatal(err)
 	}
 	h := &house{client: client, last: make(chan *recorder, 4096), refused: make(chan Refusal, 4096)}
-	h.listener = listen(ln, server, limits, func(_ netip.Addr, r Refusal) { h.refused <- r })
-	lib := newLibrary(func(g *guard) (imapserver.Session, error) {
+	h.listener = listen(ln, server, limits, func(_ netip.Addr, r Refusal, _ bool) { h.refused <- r })
+	lib := newLibrary(func(_ *imapserver.Conn, g *guard) (imapserver.Session, error) {
 		r := &recorder{guard: g, news: make(chan uint32), body: "body", ended: &h.alive}
 		h.alive.Add(1)
 		if arrange != nil {

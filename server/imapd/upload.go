@@ -33,7 +33,7 @@ func (g *guard) readMessage(p []byte) (int, error) {
 }
 
 // messageEnds says whether the end of the command is next, and consumes it if so.
-func (g *guard) messageEnds(m *message) (bool, error) {
+func (g *guard) messageEnds(m *upload) (bool, error) {
 	end := "\r\n"
 	if m.utf8 {
 		end = ")\r\n"
@@ -78,7 +78,7 @@ func (g *guard) abandoned() error {
 }
 
 // skipMessage reads a non-synchronising message, and the rest of its command, that the library has refused already.
-func (g *guard) skipMessage(m *message) error {
+func (g *guard) skipMessage(m *upload) error {
 	x, err := g.skip(m.left, faultMulti)
 	if err == nil && x.fault.lost {
 		err = g.end(RefusedFraming, x.fault.text, true)

@@ -1,0 +1,148 @@
+package imapd
+
+import (
+	"errors"
+	"io"
+	"math"
+
+	"github.com/emersion/go-imap/v2"
+
+	"postern/server/delivery"
+	"postern/server/message"
+	"postern/server/msgauth"
+	"postern/server/policy"
+	"postern/storage"
+	"postern/storage/audit"
+)
+
+// AppendLimit is the size of the largest message that APPEND takes, in bytes (RFC 7889).
+func (s *session) AppendLimit() uint32 { return appendLimit(s.server.limits.Message) }
+
+func appendLimit(largest int64) uint32 { return uint32(min(largest, math.MaxUint32)) }
+
+// Append is APPEND. The message is sealed as it arrives. It is judged like any other on its way into a mailbox
+// (invariant 5): until there is a scorer, unscored.
+func (s *session) Append(name string, r imap.LiteralReader, o *imap.AppendOptions) (*imap.AppendData, error) {
+	if err := s.may("APPEND", storage.Append); err != nil {
+		return nil, err
+	}
+	box, err := s.mailbox(name)
+	if err != nil {
+		return nil, s.fault(into(err))
+	}
+	if box.Role == storage.RoleOutbox {
+		return nil, errOutbox
+	}
+	flags := sortFlags(o.Flags)
+	if flags.unknown {
+		return nil, bad("There is no such system flag")
+	}
+	if err := s.server.store.Room(); err != nil {
+		return nil, s.fault(err)
+	}
+	stage := s.server.store.Stage()
+	defer stage.Discard()
+	in := upstream{r: r}
+	if _, err := io.Copy(stage, &in); err != nil {
+		if in.err != nil {
+			return nil, bad("The message did not arrive whole") // nobody hears it: the guard has answered, or the client is gone
+		}
+		return nil, s.fault(err)
+	}
+	if err := stage.Finish(); err != nil {
+		return nil, s.fault(err)
+	}
+	d, err := s.judge(stage)
+	if err != nil {
+		return nil, s.fault(err)
+	}
+	d.deposit.Flags, d.deposit.Keywords, d.deposit.Received = flags.flags, flags.keywords, o.Time
+	var uid uint32
+	err = s.write(func(tx *storage.Tx) error {
+		uid, err = d.store(tx, s, stage, &box)
+		return err
+	})
+	if err != nil {
+		return nil, s.fault(into(err))
+	}
+	s.principal.Count.Add(1)
+	return &imap.AppendData{UID: imap.UID(uid), UIDValidity: box.UIDValidity}, nil
+}
+
+// upstream tells an error of the client's stream from one of the store.
+type upstream struct {
+	r   io.Reader
+	err error
+}
+
+func (u *upstream) Read(p []byte) (int, error) {
+	n, err := u.r.Read(p)
+	if err != nil && err != io.EOF {
+		u.err = err
+	}
+	return n, err
+}
+
+// appended is a message made ready to store.
+type appended struct {
+	deposit storage.Deposit
+	event   audit.Event
+}
+
+var errUnreadable = errors.New("imapd: the message could not be read back")
+
+// judge parses a message and fixes its view, in which nothing speaks in Postern's name that does not come from it: the
+// fields that delivery hides are hidden here. All other bytes are shown as they came.
+func (s *session) judge(stage *storage.Stage) (*appended, error) {
+	parsed := message.Parse(stage, stage.Size())
+	if parsed.Defects.Has(message.DefectReadFailed) {
+		return nil, errors.Join(storage.ErrUnavailable, errUnreadable)
+	}
+	header, err := message.ReadHeader(stage, parsed)
+	if errors.Is(err, message.ErrHeaderLong) || parsed.Defects.Has(message.DefectHeaderTruncated) {
+		// Nothing could be said of such a header, nor hidden in it.
+		return nil, no(imap.ResponseCodeTooBig, policy.Refusal(policy.HeaderTooLarge).Public)
+	}
+	if err != nil {
+		return nil, errors.Join(storage.ErrUnavailable, err)
+	}
+	overlay := message.NewOverlay(header, nil, func(f message.Field) bool { return delivery.Hides(f, s.server.hostname) })
+	sum := stage.SHA256()
+	a := &appended{event: s.event(audit.MessageAppended)}
+	a.deposit = storage.Deposit{
+		ID: storage.NewID(), Size: stage.Size() + overlay.Delta(),
+		Content: storage.Content{
+			Structure: parsed.Overlaid(overlay).AppendBinary(nil), Overlay: overlay.AppendBinary(nil),
+			Auth: msgauth.Results{}.AppendBinary(nil), Verdict: storage.Unscored, SHA256: sum,
+			MessageID: parsed.Envelope.MessageID, Origin: storage.OriginAppend,
+		},
+	}
+	a.event.Object = a.deposit.ID
+	a.event.Fields = append(a.event.Fields, audit.Digest(audit.KeySHA256, sum[:]), audit.Int(audit.KeySize, stage.Size()),
+		audit.Word(audit.KeyVerdict, "unscored"))
+	a.describe(&parsed.Envelope)
+	return a, nil
+}
+
+// describe puts into the event, sealed, what finds the message again.
+func (a *appended) describe(env *message.Envelope) {
+	for _, v := range []struct {
+		key  audit.Key
+		text string
+	}{{audit.KeyMessageID, env.MessageID}, {audit.KeyInReplyTo, env.InReplyTo}, {audit.KeySubject, env.Subject}} {
+		if v.text != "" {
+			a.event.Personal = append(a.event.Personal, audit.Text(v.key, v.text))
+		}
+	}
+}
+
+// store runs in the write transaction, perhaps more than once.
+func (a *appended) store(tx *storage.Tx, s *session, stage *storage.Stage, box *storage.Mailbox) (uint32, error) {
+	body, err := tx.AddBody(stage)
+	if err != nil {
+		return 0, err
+	}
+	d := a.deposit
+	d.Body = body
+	return tx.Deposit(tx.Record(a.event), s.inbox, box.ID, d)
+}
