@@ -236,20 +236,23 @@ func (c *Config) Check() error {
 	if _, err := dns.Name(c.Host); err != nil || !strings.Contains(c.Host, ".") || net.ParseIP(c.Host) != nil {
 		return &ConfigError{Key: "host", Text: "must be the full name of this server", Hint: `as in host = "mail.example.com"`}
 	}
-	for key, addr := range c.doors() {
-		if addr == off {
+	for _, d := range []struct{ key, addr string }{
+		{"listen.smtp", c.Listen.SMTP}, {"listen.submission", c.Listen.Submission},
+		{"listen.submissions", c.Listen.Submissions}, {"listen.imaps", c.Listen.IMAPS},
+	} {
+		if d.addr == off {
 			continue
 		}
-		if _, _, err := net.SplitHostPort(addr); err != nil {
-			return &ConfigError{Key: key, Text: fmt.Sprintf("%q is not an address", addr), Hint: `as ":25", "192.0.2.1:25", or "off"`}
+		if _, _, err := net.SplitHostPort(d.addr); err != nil {
+			return &ConfigError{Key: d.key, Text: fmt.Sprintf("%q is not an address", d.addr), Hint: `as ":25", "192.0.2.1:25", or "off"`}
 		}
 	}
 	if c.Data == "" {
 		return &ConfigError{Key: "data", Text: "must be a directory"}
 	}
-	for key, path := range map[string]string{"keys.root": c.Keys.Root, "keys.witness": c.WitnessFile()} {
-		if inside(path, c.Data) {
-			return &ConfigError{Key: key, Text: "must not lie in the data directory", Hint: "who gets a copy of the data must not get this with it"}
+	for _, f := range []struct{ key, path string }{{"keys.root", c.Keys.Root}, {"keys.witness", c.WitnessFile()}} {
+		if inside(f.path, c.Data) {
+			return &ConfigError{Key: f.key, Text: "must not lie in the data directory", Hint: "who gets a copy of the data must not get this with it"}
 		}
 	}
 	return errors.Join(c.checkRelay(), c.checkRest())
@@ -291,14 +294,6 @@ func (c *Config) checkRest() error {
 
 // off is the address of a door that is closed.
 const off = "off"
-
-// doors are the addresses by setting.
-func (c *Config) doors() map[string]string {
-	return map[string]string{
-		"listen.smtp": c.Listen.SMTP, "listen.submission": c.Listen.Submission,
-		"listen.submissions": c.Listen.Submissions, "listen.imaps": c.Listen.IMAPS,
-	}
-}
 
 // WitnessFile is the path of the file with the newest checkpoint: as configured,
 // else beside the root key. Under systemd that place cannot be written to, as the

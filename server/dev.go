@@ -38,7 +38,7 @@ type Ready struct {
 	SMTP        string     `json:"smtp"`
 	Submissions string     `json:"submissions"`
 	Submission  string     `json:"submission"`
-	IMAPS       string     `json:"imaps,omitempty"`
+	IMAPS       string     `json:"imaps"`
 	DNS         string     `json:"dns"`
 	CAFile      string     `json:"ca_file"`
 	Control     string     `json:"control"`
@@ -289,11 +289,8 @@ func (l *laboratory) close() {
 func (l *laboratory) announce(agents []DevAgent) error {
 	r := Ready{
 		Version: Version(), PID: os.Getpid(),
-		SMTP: l.addr(25), Submissions: l.addr(465), Submission: l.addr(587), DNS: l.names.Addr().String(),
+		SMTP: l.addr(25), Submissions: l.addr(465), Submission: l.addr(587), IMAPS: l.addr(993), DNS: l.names.Addr().String(),
 		CAFile: l.certificateFiles().ca, Control: l.server.cfg.Control, Data: l.server.cfg.Data, Agents: agents,
-	}
-	if l.server.Addr("imaps") != nil {
-		r.IMAPS = l.addr(993)
 	}
 	if l.o.ReadyFile != "" {
 		b, err := json.MarshalIndent(r, "", "  ")

@@ -12,8 +12,7 @@ the outside is relayed to a server here that takes it and forgets it.
   receive mail   {{.SMTP}}   SMTP, with STARTTLS
   send mail      {{.Submissions}}   submission over TLS
                  {{.Submission}}   submission with STARTTLS
-{{- if .IMAPS}}
-  read mail      {{.IMAPS}}   IMAP over TLS{{end}}
+  read mail      {{.IMAPS}}   IMAP over TLS
   name server    {{.DNS}}
   certificate    {{.CAFile}}
   control        {{.Control}}      as in: postern --control {{.Control}} agent list
@@ -23,10 +22,9 @@ the outside is relayed to a server here that takes it and forgets it.
     token        {{.Token}}
 {{end}}
 Try it:
-{{with index .Agents 0}}
-{{- if $.IMAPS}}
+{{with index .Agents 0 -}}
   curl --cacert {{$.CAFile}} --user {{.Login}}:{{.Token}} 'imaps://{{$.IMAPS}}/INBOX?ALL'
-  curl --cacert {{$.CAFile}} --user {{.Login}}:{{.Token}} 'imaps://{{$.IMAPS}}/INBOX;UID=1'{{end}}
+  curl --cacert {{$.CAFile}} --user {{.Login}}:{{.Token}} 'imaps://{{$.IMAPS}}/INBOX;UID=1'
   printf 'From: {{.Inbox}}\r\nTo: you@example.com\r\nSubject: hello\r\n\r\nHello.\r\n' | curl --cacert {{$.CAFile}} --user {{.Login}}:{{.Token}} \
     --mail-from {{.Inbox}} --mail-rcpt you@example.com --upload-file - smtps://{{$.Submissions}}
 {{end}}

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"postern/server/relay"
-	"postern/server/smtpd"
 )
 
 // config is what the relay is told. Errors are *ConfigError.
@@ -44,19 +43,4 @@ func (r *RelayConfig) config(host string) (relay.Config, error) {
 		c.SmartHost.Password = strings.TrimRight(string(password), "\r\n")
 	}
 	return c, nil
-}
-
-// smtp are the limits of the SMTP doors.
-func (l LimitsConfig) smtp() smtpd.Limits {
-	limits := smtpd.DefaultLimits()
-	if l.Connections > 0 {
-		limits.Conns = l.Connections
-	}
-	if l.PerNetwork > 0 {
-		limits.PerAddress = l.PerNetwork
-	}
-	if l.Message > 0 {
-		limits.Message = l.Message
-	}
-	return limits
 }

@@ -18,6 +18,7 @@ import (
 	"postern/server/control"
 	"postern/server/delivery"
 	"postern/server/directory"
+	"postern/server/imapd"
 	"postern/server/msgauth"
 	"postern/server/queue"
 	"postern/server/relay"
@@ -53,6 +54,7 @@ type Server struct {
 	queue     *queue.Queue
 	outbound  *submission.Outbound
 	smtp      *smtpd.Server
+	imap      *imapd.Server
 	control   *control.Server
 
 	doors []door
@@ -179,6 +181,10 @@ func (s *Server) wire(o Options) error {
 		Hostname: s.cfg.Host, TLS: o.TLS, Limits: s.cfg.Limits.smtp(), Now: s.now, Log: s.log,
 		Store: s.store, Directory: s.directory, Inbound: s.inbound, Outbound: s.outbound,
 	})
+	s.imap = imapd.New(imapd.Config{
+		Hostname: s.cfg.Host, TLS: o.TLS, Limits: s.cfg.Limits.imap(), Now: s.now, Log: s.log,
+		Store: s.store, Directory: s.directory,
+	})
 	s.control = control.New(control.Config{
 		Store: s.store, Directory: s.directory, Queue: s.queue, Host: s.cfg.Host, Version: Version(), Now: s.now, Log: s.log,
 	})
@@ -194,6 +200,7 @@ func (s *Server) listen(ctx context.Context) error {
 		{"smtp", s.cfg.Listen.SMTP, s.smtp.ServeMX},
 		{"submission", s.cfg.Listen.Submission, s.smtp.ServeSubmission},
 		{"submissions", s.cfg.Listen.Submissions, s.smtp.ServeSubmissions},
+		{"imaps", s.cfg.Listen.IMAPS, s.imap.Serve},
 	} {
 		if d.addr == off {
 			continue
@@ -262,7 +269,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var open sync.WaitGroup
 	for _, d := range s.doors {
 		open.Go(func() {
-			if err := ignoreClosed(d.serve(d.listener), smtpd.ErrServerClosed, net.ErrClosed); err != nil {
+			if err := ignoreClosed(d.serve(d.listener), smtpd.ErrServerClosed, imapd.ErrServerClosed); err != nil {
 				failed <- fmt.Errorf("%s: %w", d.name, err)
 			}
 		})
@@ -290,6 +297,11 @@ func (s *Server) closeDoors() {
 	all.Go(func() {
 		if err := s.smtp.Shutdown(ctx); err != nil {
 			s.log.Warn("SMTP sessions were cut at the stop", "error", err)
+		}
+	})
+	all.Go(func() {
+		if err := s.imap.Shutdown(ctx); err != nil {
+			s.log.Warn("IMAP sessions were cut at the stop", "error", err)
 		}
 	})
 	all.Go(func() {

@@ -1,0 +1,143 @@
+package server
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// load reads a configuration from text, with an environment and flags.
+func load(t *testing.T, text string, env, flags map[string]string) (Config, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "postern.toml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return LoadConfig(Sources{File: path, Flags: flags, Env: func(key string) (string, bool) { v, ok := env[key]; return v, ok }})
+}
+
+func TestConfigPrecedence(t *testing.T) {
+	file := `host = "file.example.com"
+data = "/srv/file"
+[limits]
+connections = 7
+`
+	env := map[string]string{"POSTERN_DATA": "/srv/env", "POSTERN_LOG_LEVEL": "warn", "POSTERN_DNS_SERVERS": "192.0.2.1, 192.0.2.2"}
+	c, err := load(t, file, env, map[string]string{"log.level": "debug"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]Setting{}
+	for _, s := range c.Settings() {
+		got[s.Key] = s
+	}
+	for _, want := range []struct{ key, value, origin string }{
+		{"host", "file.example.com", "postern.toml"},
+		{"data", "/srv/env", "POSTERN_DATA"},
+		{"log.level", "debug", "flag"},
+		{"limits.connections", "7", "postern.toml"},
+		{"dns.servers", "192.0.2.1,192.0.2.2", "POSTERN_DNS_SERVERS"},
+		{"listen.smtp", ":25", "default"},
+	} {
+		s := got[want.key]
+		if s.Value != want.value || filepath.Base(s.Origin) != want.origin {
+			t.Errorf("%s: %q from %q, want %q from %q", want.key, s.Value, s.Origin, want.value, want.origin)
+		}
+	}
+}
+
+// TestConfigKeysAreAllListed holds that no setting of the file is missing in
+// listings, variables and flags.
+func TestConfigKeysAreAllListed(t *testing.T) {
+	var file strings.Builder
+	c := DefaultConfig()
+	section := ""
+	for _, s := range c.settings() {
+		key := s.key
+		if table, name, ok := strings.Cut(s.key, "."); ok {
+			key = name
+			if table != section {
+				section = table
+				file.WriteString("[" + table + "]\n")
+			}
+		}
+		switch v := s.format(); {
+		case s.key == "host":
+			file.WriteString(`host = "mail.example.com"` + "\n")
+		case s.key == "dns.servers":
+			file.WriteString("servers = []\n")
+		case strings.HasPrefix(s.key, "limits."), s.key == "relay.port", s.key == "relay.allow_private":
+			file.WriteString(key + " = " + v + "\n")
+		default:
+			file.WriteString(key + ` = "` + v + `"` + "\n")
+		}
+	}
+	c, err := load(t, file.String(), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range c.Settings() {
+		if filepath.Base(s.Origin) != "postern.toml" {
+			t.Errorf("%s is not a setting of the file: from %s", s.Key, s.Origin)
+		}
+	}
+}
+
+func TestConfigRefusals(t *testing.T) {
+	const host = `host = "mail.example.com"` + "\n"
+	for name, c := range map[string]struct{ file, key string }{
+		"no host":              {``, "host"},
+		"a host that is none":  {`host = "localhost"`, "host"},
+		"a misspelt setting":   {host + `lisen = ":25"`, "lisen"},
+		"an unknown table":     {host + "[panel]\nport = 1", "panel"},
+		"an unknown sub-key":   {host + "[limits]\nconections = 3", "limits.conections"},
+		"a wrong type":         {host + "[limits]\nconnections = \"many\"", ""},
+		"no address":           {host + "[listen]\nsmtp = \"25\"", "listen.smtp"},
+		"root key in the data": {host + "data = \"/srv/p\"\n[keys]\nroot = \"/srv/p/root.key\"", "keys.root"},
+		"witness in the data":  {host + "data = \"/srv/p\"\n[keys]\nwitness = \"/srv/p/x/witness\"", "keys.witness"},
+		"half a certificate":   {host + "[tls]\ncert = \"/c.pem\"", "tls.cert"},
+		"half an account":      {host + "[relay]\nsmarthost = \"s.example.net:587\"\nuser = \"u\"", "relay.user"},
+		"smart host, no port":  {host + "[relay]\nsmarthost = \"s.example.net\"", "relay.smarthost"},
+		"a level that is none": {host + "[log]\nlevel = \"loud\"", "log.level"},
+		"a negative limit":     {host + "[limits]\nper_network = -1", "limits"},
+		"not TOML":             {`host = `, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := load(t, c.file, nil, nil)
+			var bad *ConfigError
+			if !errors.As(err, &bad) {
+				t.Fatalf("%v is no ConfigError", err)
+			}
+			if c.key != "" && bad.Key != c.key {
+				t.Errorf("blames %q, want %q: %v", bad.Key, c.key, err)
+			}
+		})
+	}
+}
+
+func TestConfigBadVariable(t *testing.T) {
+	_, err := load(t, `host = "mail.example.com"`, map[string]string{"POSTERN_LIMITS_CONNECTIONS": "many"}, nil)
+	if err == nil || !strings.Contains(err.Error(), "POSTERN_LIMITS_CONNECTIONS") {
+		t.Errorf("%v does not name the variable", err)
+	}
+}
+
+// TestWitnessIsBesideTheRootKey: an older copy of the data must not bring its
+// witness along. // invariant 11
+func TestWitnessIsBesideTheRootKey(t *testing.T) {
+	c := DefaultConfig()
+	if got := c.WitnessFile(); got != "/etc/postern/witness" {
+		t.Errorf("the witness is at %s", got)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "root.key"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	c.Keys.Root = filepath.Join(dir, "root.key")
+	if got := c.WitnessFile(); got != "/var/lib/postern-witness/witness" {
+		t.Errorf("with a credential of systemd, the witness is at %s", got)
+	}
+}
