@@ -53,7 +53,21 @@ func TestStockClientsDeliver(t *testing.T) {
 	}
 }
 
-// delivers sends all letters one way.
+// choose takes the letters that go one way: where TLS alone or the mechanism is
+// another than before, fewer.
+func (w way) choose(all []letter) []letter {
+	switch w.name {
+	case "25", "587 PLAIN":
+		return all[:len(all)-1]
+	case "25 with STARTTLS", "587 LOGIN":
+		return all[1:2]
+	case "465 LOGIN":
+		return all[:1]
+	}
+	return all
+}
+
+// delivers sends letters one way.
 func delivers(t *testing.T, d *dev, w way, client string, send func(testing.TB, *dev, parcel)) {
 	name := strings.ToLower(strings.NewReplacer(" ", "-").Replace(client + "-" + w.name))
 	p := parcel{way: w, from: account{inbox: "ada@elsewhere.test"}}
@@ -62,7 +76,7 @@ func delivers(t *testing.T, d *dev, w way, client string, send func(testing.TB, 
 	if w.auth != "" {
 		p.from = d.account(name + "-from@dev.test")
 	}
-	p.letters = letters(p.from.inbox, p.to)
+	p.letters = w.choose(letters(p.from.inbox, p.to))
 	send(t, d, p)
 	c := d.open(to)
 	until(t, "the letters arrive", func() bool {

@@ -52,7 +52,7 @@ func TestRefusalsHaveCodes(t *testing.T) {
 		{"no verb", create(CredentialCreate{Agent: "scout", Scopes: []Scope{{"scout@example.com", "reed"}}}), Invalid, `"reed" is no verb`},
 		{"revocation without reason", func() error { _, err := w.RevokeCredential(ctx, CredentialRevoke{Credential: "x"}); return err },
 			Invalid, "needs a reason"},
-		{"no row of the queue", func() error { return w.RetryOutgoing(ctx, w.store.Instance().String()) }, NotFound, "row of the queue"},
+		{"no row of the queue", func() error { return w.RetryOutgoing(ctx, w.store.Instance().String()) }, NotFound, "queue row"},
 		{"no id", func() error { return w.RetryOutgoing(ctx, "1") }, Invalid, `"1" is no id`},
 		{"no such event", func() error { _, err := collect(w.Events(ctx, EventQuery{Verbs: []string{"mail.lost"}})); return err },
 			Invalid, `there is no event "mail.lost"`},
@@ -210,9 +210,9 @@ func TestAU2_TraceOnOnePage(t *testing.T) {
 	if len(trace.Recipients) != 2 || trace.Recipients[0].Outcome != "queued" {
 		t.Errorf("recipients: %+v", trace.Recipients)
 	}
-	row := trace.Events[0]
-	if row.Event.Verb != "message.submitted" || row.Names[row.Event.Actor.ID] != "scout" || row.Names[row.Event.Credential] != c.PublicID {
-		t.Errorf("first event: %+v %v", row.Event, row.Names)
+	first := trace.Events[0]
+	if first.Verb != "message.submitted" || trace.Names[first.Actor.ID] != "scout" || trace.Names[first.Credential] != c.PublicID {
+		t.Errorf("first event: %+v %v", first, trace.Names)
 	}
 	queued, err := collect(w.Queue(t.Context()))
 	w.must(err)

@@ -33,6 +33,7 @@ const (
 type Error struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
+	Noun    string `json:"noun,omitempty"` // of NotFound: what kind of thing is not there
 
 	cause error
 }
@@ -80,7 +81,7 @@ func plain(err, class error) string {
 // missing gives a look-up that found nothing the words of what was looked for.
 func missing(err error, noun, ref string) error {
 	if errors.Is(err, storage.ErrNotFound) {
-		return &Error{Code: NotFound, Message: fmt.Sprintf("there is no %s %q", noun, ref), cause: err}
+		return &Error{Code: NotFound, Message: fmt.Sprintf("there is no %s %q", noun, ref), Noun: noun, cause: err}
 	}
 	return err
 }

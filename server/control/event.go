@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
@@ -39,7 +40,9 @@ type Actor struct {
 // UnmarshalJSON keeps the text and reads what tables show.
 func (e *Event) UnmarshalJSON(b []byte) error {
 	type plain Event
-	if err := json.Unmarshal(b, (*plain)(e)); err != nil {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber() // counters are no fractions
+	if err := dec.Decode((*plain)(e)); err != nil {
 		return err
 	}
 	e.text = slices.Clone(b)

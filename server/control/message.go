@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"time"
 
@@ -17,15 +18,16 @@ type MessageRef struct {
 
 // Trace is who, what, when and why of a message, on one page. // AU-2
 type Trace struct {
-	MessageID  string        `json:"message_id"`
-	From       string        `json:"from,omitempty"` // envelope sender
-	Subject    string        `json:"subject,omitempty"`
-	Verdict    string        `json:"verdict,omitempty"`
-	SHA256     []string      `json:"sha256,omitempty"`   // as it came or was submitted, and as it was stored
-	Declared   []string      `json:"declared,omitempty"` // what the agent said of it // AU-3
-	Recipients []Recipient   `json:"recipients"`
-	Events     []LoggedEvent `json:"events"`
-	Truncated  bool          `json:"truncated,omitempty"` // there were more events
+	MessageID  string            `json:"message_id"`
+	From       string            `json:"from,omitempty"` // envelope sender
+	Subject    string            `json:"subject,omitempty"`
+	Verdict    string            `json:"verdict,omitempty"`
+	SHA256     []string          `json:"sha256,omitempty"`   // as it came or was submitted, and as it was stored
+	Declared   []string          `json:"declared,omitempty"` // what the agent said of it // AU-3
+	Recipients []Recipient       `json:"recipients"`
+	Events     []Event           `json:"events"`
+	Truncated  bool              `json:"truncated,omitempty"` // there were more events
+	Names      map[string]string `json:"names"`               // what people call the ids in the events
 }
 
 // Recipient is what became of a message for one address.
@@ -59,7 +61,7 @@ func (s *Server) messageTrace(ctx context.Context, by caller, q MessageRef) (Tra
 	if len(found.Events) == 0 {
 		return Trace{}, missing(storage.ErrNotFound, "message", id)
 	}
-	t := Trace{MessageID: id, Truncated: found.Truncated}
+	t := Trace{MessageID: id, Truncated: found.Truncated, Recipients: []Recipient{}, Names: map[string]string{}}
 	names := s.newNames(by)
 	for i := range found.Events {
 		t.describe(&found.Events[i])
@@ -68,7 +70,8 @@ func (s *Server) messageTrace(ctx context.Context, by caller, q MessageRef) (Tra
 		if err != nil {
 			return Trace{}, err
 		}
-		t.Events = append(t.Events, row)
+		t.Events = append(t.Events, row.Event)
+		maps.Copy(t.Names, row.Names)
 	}
 	return t, nil
 }

@@ -51,7 +51,7 @@ func (s *Server) queueCommands() {
 			if err != nil {
 				return None{}, err
 			}
-			return None{}, missing(act(ctx, by.Actor, by.org, o.ID, q.Reason), "row of the queue", q.ID)
+			return None{}, missing(act(ctx, by.Actor, by.org, o.ID, q.Reason), "queue row", q.ID)
 		})
 	}
 }
@@ -121,7 +121,7 @@ func (s *Server) outgoing(ctx context.Context, by caller, ref string) (storage.O
 		return storage.Outgoing{}, invalid("%q is no id of a row of the queue", ref)
 	}
 	o, err := s.Queue.Get(ctx, by.org, id)
-	return o, missing(err, "row of the queue", ref)
+	return o, missing(err, "queue row", ref)
 }
 
 func outgoingView(o *storage.Outgoing, agent string) Outgoing {

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"postern/server/control"
+)
+
+func agentCommand(t *talk) *cobra.Command {
+	return noun("agent", "Programs with an identity of their own",
+		agentCreate(t), agentList(t), agentShow(t),
+		agentChange(t, "suspend", "Stop an agent until it is resumed; its sessions end now", (*control.Client).SuspendAgent),
+		agentChange(t, "resume", "Let a suspended agent act again", (*control.Client).ResumeAgent),
+		agentChange(t, "decommission", "End an agent for good and revoke its credentials", (*control.Client).DecommissionAgent))
+}
+
+func agentCreate(t *talk) *cobra.Command {
+	var q control.AgentCreate
+	c := &cobra.Command{
+		Use: "create NAME --owner EMAIL", Short: "Create an agent", Args: exactly("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if q.Owner == "" {
+				return misused(cmd, usage("--owner is missing: the person who is responsible for the agent"))
+			}
+			q.Name = args[0]
+			a, err := t.client().CreateAgent(cmd.Context(), q)
+			if err != nil {
+				return err
+			}
+			defer t.say("Next: postern credential create %s --scope read,flag,send:ADDRESS", args[0])
+			return t.agent(a)
+		},
+	}
+	c.Flags().StringVar(&q.Owner, "owner", "", "mail address of the person who is responsible")
+	c.Flags().StringVar(&q.Purpose, "purpose", "", "what it is for, in the owner's words")
+	return c
+}
+
+func agentList(t *talk) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List all agents", Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return list(t, t.client().Agents(cmd.Context()), "There is no agent yet. Create one: postern agent create NAME --owner EMAIL",
+				[]string{"AGENT", "STATE", "OWNER", "CREATED", "PURPOSE"}, func(a control.Agent) []string {
+					return []string{a.Name, string(a.State), a.Owner, instant(a.Created), shorten(a.Purpose, 60)}
+				})
+		},
+	}
+}
+
+func agentShow(t *talk) *cobra.Command {
+	return &cobra.Command{
+		Use: "show NAME", Short: "Show one agent, by its name or id", Args: exactly("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a, err := t.client().Agent(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return t.agent(a)
+		},
+	}
+}
+
+func agentChange(t *talk, verb, short string, do func(*control.Client, context.Context, control.AgentChange) (control.Stopped, error)) *cobra.Command {
+	var q control.AgentChange
+	c := &cobra.Command{
+		Use: verb + " NAME", Short: short, Args: exactly("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			q.Agent = args[0]
+			done, err := do(t.client(), cmd.Context(), q)
+			if err != nil {
+				return err
+			}
+			return t.stopped(done)
+		},
+	}
+	c.Flags().StringVar(&q.Reason, "reason", "", "why, for the audit log")
+	return c
+}
+
+// agent shows one agent.
+func (t *talk) agent(a control.Agent) error {
+	return t.show(a, pair{"agent", a.Name}, pair{"id", a.ID.String()}, pair{"state", string(a.State)}, pair{"owner", a.Owner},
+		pair{"purpose", a.Purpose}, pair{"created", instant(a.Created)})
+}
+
+// stopped shows what a change of state did.
+func (t *talk) stopped(s control.Stopped) error {
+	return t.show(s, pair{"id", s.ID.String()}, pair{"state", s.State}, pair{"sessions cut", decimal(int64(s.Sessions))})
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"postern/server/control"
+)
+
+func domainCommand(t *talk) *cobra.Command {
+	return noun("domain", "Mail domains and the DNS records that they need",
+		domainAdd(t), domainList(t), domainShow(t), domainRecords(t), domainRemove(t))
+}
+
+func domainAdd(t *talk) *cobra.Command {
+	var assume bool
+	var reason string
+	c := &cobra.Command{
+		Use: "add DOMAIN", Short: "Add a domain, with its DKIM keys", Args: exactly("DOMAIN"),
+		Long: `Add a domain, with its DKIM keys. A domain whose ownership is neither proved nor assumed
+receives and delivers locally, but neither signs nor sends outside.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if assume != (reason != "") {
+				return misused(cmd, usage("--assume-owned and --reason go together"))
+			}
+			d, err := t.client().AddDomain(cmd.Context(), control.DomainAdd{Name: args[0], AssumeOwned: reason})
+			if err != nil {
+				return err
+			}
+			defer t.say("Next: postern domain records %s", d.Name)
+			return t.domain(d)
+		},
+	}
+	c.Flags().BoolVar(&assume, "assume-owned", false, "take a person's word that the domain is yours; needs --reason")
+	c.Flags().StringVar(&reason, "reason", "", "why, for the audit log")
+	return c
+}
+
+func domainList(t *talk) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List all domains", Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return list(t, t.client().Domains(cmd.Context()), "There is no domain yet. Add one: postern domain add DOMAIN",
+				[]string{"DOMAIN", "OWNED", "CREATED"},
+				func(d control.Domain) []string { return []string{d.Name, yesNo(d.Owned), instant(d.Created)} })
+		},
+	}
+}
+
+func domainShow(t *talk) *cobra.Command {
+	return &cobra.Command{
+		Use: "show DOMAIN", Short: "Show one domain and its keys", Args: exactly("DOMAIN"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d, err := t.client().Domain(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return t.domain(d)
+		},
+	}
+}
+
+// domain shows one domain.
+func (t *talk) domain(d control.Domain) error {
+	pairs := []pair{{"domain", d.Name}, {"id", d.ID.String()}, {"owned", yesNo(d.Owned)}, {"created", instant(d.Created)}}
+	for _, k := range d.DKIM {
+		pairs = append(pairs, pair{"DKIM " + k.Algorithm, k.Selector})
+	}
+	return t.show(d, pairs...)
+}
+
+// asZone is the format of a zone file (RFC 1035, section 5).
+const asZone = "zone"
+
+func domainRecords(t *talk) *cobra.Command {
+	return &cobra.Command{
+		Use: "records DOMAIN", Short: "Show the DNS records that a domain must publish", Args: exactly("DOMAIN"),
+		Long:        "Show the DNS records that a domain must publish. With -o zone they are lines to paste into a zone file.",
+		Annotations: map[string]string{moreFormats: asZone},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			plan, err := t.client().DomainRecords(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if t.format == asZone {
+				return t.zone(plan.Records)
+			}
+			return list(t, given(plan.Records), "", []string{"NAME", "TYPE", "TTL", "DATA"}, func(r control.Record) []string {
+				return []string{r.Name, r.Type, decimal(int64(r.TTL)), r.Data}
+			})
+		},
+	}
+}
+
+// zone writes records with why they are there.
+func (t *talk) zone(records []control.Record) error {
+	for _, r := range records {
+		if _, err := fmt.Fprintf(t.out, "; %s\n%s\n", r.Why, r.Zone()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func domainRemove(t *talk) *cobra.Command {
+	return &cobra.Command{
+		Use: "remove DOMAIN", Short: "Remove a domain that has no inboxes", Args: exactly("DOMAIN"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := t.client().RemoveDomain(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			t.say("%s was removed; its DKIM keys are gone.", args[0])
+			return nil
+		},
+	}
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"postern/server/control"
+)
+
+func queueCommand(t *talk) *cobra.Command {
+	retry := func(c *control.Client, ctx context.Context, q control.OutgoingRef) error {
+		return c.RetryOutgoing(ctx, q.ID)
+	}
+	return noun("queue", "Mail on its way out, one row for each recipient",
+		queueList(t), queueShow(t),
+		queueChange(t, "retry", "Try a row now", "It is tried now.", retry),
+		queueChange(t, "hold", "Keep a row from being tried; when its time ends it is rejected", "It is held.", (*control.Client).HoldOutgoing),
+		queueChange(t, "release", "Let a held row go", "It is tried now.", (*control.Client).ReleaseOutgoing),
+		queueChange(t, "bounce", "End a row with a failure, of which the agent gets a report", "It was bounced; the agent gets a report.", (*control.Client).BounceOutgoing))
+}
+
+func queueList(t *talk) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List what is on its way", Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return list(t, t.client().Queue(cmd.Context()), "The queue is empty.",
+				[]string{"ID", "STATE", "AGENT", "TO", "ATTEMPTS", "CODE", "DUE"}, func(o control.Outgoing) []string {
+					return []string{o.ID.String(), o.State, orDash(o.Agent), o.To, decimal(int64(o.Attempts)), code(o.Code), instant(o.Due)}
+				})
+		},
+	}
+}
+
+func queueShow(t *talk) *cobra.Command {
+	return &cobra.Command{
+		Use: "show ID", Short: "Show one row", Args: exactly("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := t.client().Outgoing(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			lane := "outside"
+			if o.Local {
+				lane = "here"
+			}
+			return t.show(o, pair{"id", o.ID.String()}, pair{"state", o.State}, pair{"agent", o.Agent}, pair{"from", o.From}, pair{"to", o.To},
+				pair{"goes", lane}, pair{"Message-ID", o.MessageID}, pair{"size", decimal(o.Size)}, pair{"attempts", decimal(int64(o.Attempts))},
+				pair{"last code", code(o.Code)}, pair{"created", instant(o.Created)}, pair{"due", instant(o.Due)}, pair{"expires", instant(o.Expires)})
+		},
+	}
+}
+
+func queueChange(t *talk, verb, short, done string, do func(*control.Client, context.Context, control.OutgoingRef) error) *cobra.Command {
+	var q control.OutgoingRef
+	c := &cobra.Command{
+		Use: verb + " ID", Short: short, Args: exactly("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			q.ID = args[0]
+			if err := do(t.client(), cmd.Context(), q); err != nil {
+				return err
+			}
+			t.say("%s", done)
+			return nil
+		},
+	}
+	if verb != "retry" {
+		c.Flags().StringVar(&q.Reason, "reason", "", "why, for the audit log")
+	}
+	return c
+}
+
+// code is a reply code, or a dash before the first reply.
+func code(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return decimal(int64(n))
+}
