@@ -3,6 +3,7 @@ package imapd
 import (
 	"bytes"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -142,10 +143,10 @@ func (o *output) inspect(p []byte) []byte {
 			return bytes.Replace(p, []byte("[READ-WRITE]"), []byte("[READ-ONLY]"), 1)
 		}
 		if t.verb == verbLogin || t.verb == verbAuthenticate {
-			return withID(p)
+			return withCapabilities(p)
 		}
 	case t.verb == verbCapability || t.tag == "":
-		return withID(p)
+		return withCapabilities(p)
 	}
 	return p
 }
@@ -153,9 +154,10 @@ func (o *output) inspect(p []byte) []byte {
 // libraryConfused is what the library says for every error that is not an *imap.Error. A session returns none such.
 var libraryConfused = []byte("NO [SERVERBUG] Internal server error\r\n")
 
-// withID adds ID to the capabilities in a response line, if there are any: the guard answers that command, and the
-// library has no way to be told.
-func withID(p []byte) []byte {
+// withCapabilities adds ID to the capabilities in a response line, if there are any: the guard answers that command,
+// and the library has no way to be told. IDLE it names after login only; but imaplib, and what is built on it, asks
+// once, before, and would never idle (RFC 9051, section 6.1.1, leaves it to the server what it names when).
+func withCapabilities(p []byte) []byte {
 	const word = "CAPABILITY "
 	i := bytes.Index(p, []byte("["+word))
 	end := -1
@@ -167,7 +169,11 @@ func withID(p []byte) []byte {
 	if end < i || end < 0 {
 		return p
 	}
-	return append(append(bytes.Clone(p[:end]), " ID"...), p[end:]...)
+	added := " ID"
+	if !bytes.Contains(p[:end], []byte(" IDLE")) {
+		added = " IDLE ID"
+	}
+	return slices.Concat(p[:end], []byte(added), p[end:])
 }
 
 // say writes whole response lines of the guard's own, between those of the library.
