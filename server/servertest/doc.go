@@ -33,6 +33,7 @@
 //	send FILE                  DATA, the file with CRLF line ends, and the dot
 //	append MAILBOX FILE        IMAP: APPEND with the tag "append"
 //	literal equal|ends FILE    IMAP: the last literal heard is the file, or ends with it
+//	literal has TEXT           IMAP: it has the text somewhere
 //	closed                     the other end hangs up
 //	dig NAME TYPE              ask the world's name server, on standard output
 //	clock DURATION             move the clock of all servers forward

@@ -118,21 +118,22 @@ func (s *script) append(ts *testscript.TestScript, args []string) error {
 	return t.wire.say(text)
 }
 
-// literal equal|ends FILE
+// literal equal|ends FILE, literal has TEXT
 func (s *script) literal(ts *testscript.TestScript, args []string) error {
 	t, err := s.imapTalking(ts)
 	if err != nil {
 		return err
 	}
-	want := crlf(ts.ReadFile(args[1]))
 	ok := false
 	switch args[0] {
 	case "equal":
-		ok = t.literal == want
+		ok = t.literal == crlf(ts.ReadFile(args[1]))
 	case "ends":
-		ok = strings.HasSuffix(t.literal, want)
+		ok = strings.HasSuffix(t.literal, crlf(ts.ReadFile(args[1])))
+	case "has":
+		ok = strings.Contains(t.literal, strings.Join(args[1:], " "))
 	default:
-		return fmt.Errorf("literal %s: equal or ends", args[0])
+		return fmt.Errorf("literal %s: equal, ends or has", args[0])
 	}
 	if !ok {
 		return fmt.Errorf("heard\n%s", t.literal)

@@ -120,7 +120,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"login":    command(1, 2, (*script).login),
 	"send":     command(1, 1, (*script).send),
 	"append":   command(2, 2, (*script).append),
-	"literal":  command(2, 2, (*script).literal),
+	"literal":  command(2, many, (*script).literal),
 	"closed":   command(0, 0, (*script).closed),
 	"dig":      command(2, 2, (*script).dig),
 	"clock":    command(1, 1, (*script).clock),
