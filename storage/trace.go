@@ -130,7 +130,8 @@ var whereabouts = []audit.Verb{
 }
 
 // follow walks through the events of an inbox, knowing at each which UIDs in
-// which mailbox are the message.
+// which mailbox are the message. A notice that answers the message belongs to it;
+// it stands in the log right after the failure that it tells of.
 func (t *tracer) follow(ctx context.Context, inbox uuid.UUID) error {
 	first, last := t.stored(inbox)
 	at := places{}
@@ -140,7 +141,8 @@ func (t *tracer) follow(ctx context.Context, inbox uuid.UUID) error {
 			at.put(e)
 			return true
 		}
-		if at.passed(e) && !t.add(e) {
+		answers := e.Verb == audit.NoticeDelivered && e.Personal.Text(audit.KeyInReplyTo) == t.MessageID
+		if (answers || at.passed(e)) && !t.add(e) {
 			return false
 		}
 		return len(at) > 0 || e.Seq < last

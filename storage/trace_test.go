@@ -108,6 +108,33 @@ func TestTraceOfAMailboxThatWent(t *testing.T) {
 	}
 }
 
+// TestTraceHasTheNotice holds that the report of a failure stands on the page of
+// the message that failed.
+func TestTraceHasTheNotice(t *testing.T) {
+	ts, in, inbox := newMailStore(t)
+	id, uid := ts.arrive(t, in, inbox, tracedID)
+	ts.write(t, audit.MessageExpunged, func(tx *Tx, e *audit.Event) error {
+		_, err := tx.Expunge(e, in, inbox, []UIDRange{{First: uid, Last: uid}}, false)
+		return err
+	})
+	ts.write(t, audit.QueueFailed, func(tx *Tx, e *audit.Event) error {
+		e.Org, e.Inbox, e.Object = in.Org(), in.ID(), id
+		for _, answered := range []string{tracedID, "<other@example.com>"} {
+			tx.Record(audit.Event{Verb: audit.NoticeDelivered, Org: in.Org(), Inbox: in.ID(),
+				Personal: audit.Fields{audit.Text(audit.KeyInReplyTo, answered)}})
+		}
+		return nil
+	})
+	trace, err := ts.Trace(t.Context(), System, in.Org(), tracedID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"message.received", "message.expunged", "queue.failed", "notice.delivered"}
+	if got := verbs(trace.Events); !slices.Equal(got, want) {
+		t.Errorf("trace %q, want %q", got, want)
+	}
+}
+
 // TestAC19_TraceOfAnotherOrganization holds that a foreign Message-ID is unknown.
 func TestAC19_TraceOfAnotherOrganization(t *testing.T) {
 	ts, in, inbox := newMailStore(t)
