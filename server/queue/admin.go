@@ -15,6 +15,9 @@ import (
 // ErrBusy: an attempt is under way, or the row has just changed. Ask again.
 var ErrBusy = errors.New("queue: an attempt is under way")
 
+// ErrState: the row is held and should be queued, or the other way round.
+var ErrState = errors.New("queue: not in this state")
+
 // List lists an organization's queue after an id, at most limit rows.
 func (q *Queue) List(ctx context.Context, org, after uuid.UUID, limit int) ([]storage.Outgoing, error) {
 	return q.store.Outgoings(ctx, org, after, limit)
@@ -52,7 +55,7 @@ func (q *Queue) change(ctx context.Context, actor audit.Actor, org, id uuid.UUID
 		return err
 	}
 	if was.State != from {
-		return fmt.Errorf("queue: the message is %s", was.State)
+		return fmt.Errorf("%w: the message is %s", ErrState, was.State)
 	}
 	err = q.store.Write(ctx, actor, func(tx *storage.Tx) error {
 		o := was
