@@ -141,9 +141,11 @@ func (c *canaries) receive(t *testing.T, d *dev) {
 		if err := send(s, from, d.Agents[0].Inbox, c.message(from, d.Agents[0].Inbox, size)); err != nil {
 			t.Fatal(err)
 		}
-		s.Mail(from)
-		s.Rcpt(c.next() + "@dev.test") // no such inbox
-		s.Reset()
+		if n < 2 { // each unknown recipient slows the session down
+			s.Mail(from)
+			s.Rcpt(c.next() + "@dev.test")
+			s.Reset()
+		}
 	}
 }
 

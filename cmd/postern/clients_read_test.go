@@ -199,9 +199,10 @@ func fetchmailReads(t *testing.T, d *dev) {
 	for _, keep := range []string{"keep", "nokeep"} {
 		config := file(t, "fetchmailrc", fmt.Appendf(nil, `
 set no bouncemail
+set invisible
 poll localhost service %s protocol IMAP auth password timeout 20
   user "%s" password "%s" ssl sslproto "tls1.2+" sslcertck sslcertfile "%s"
-  fetchall no rewrite no mimedecode %s invisible mda "%s"
+  fetchall no rewrite no mimedecode %s mda "%s"
 `, port(t, d.IMAPS), a.inbox, a.token, d.CAFile, keep, mda))
 		out := mustTool(t, nil, bin, "--verbose", "--nosyslog", "--fetchmailrc", config, "--pidfile", filepath.Join(t.TempDir(), "pid"), "--idfile", filepath.Join(t.TempDir(), "ids"))
 		got := map[string]bool{}
@@ -211,6 +212,7 @@ poll localhost service %s protocol IMAP auth password timeout 20
 				t.Fatal(err)
 			}
 			got[string(b)] = true
+			os.WriteFile("/tmp/fm-"+filepath.Base(path), b, 0o600) // DEBUG
 			os.Remove(path)
 		}
 		for _, l := range sent {

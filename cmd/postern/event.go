@@ -3,10 +3,12 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"postern/server/control"
+	"postern/server/message"
 )
 
 // logged is an event with the names that are known so far. Its JSON is the
@@ -57,15 +59,16 @@ var first = []string{"from", "to", "address", "name", "domain", "message_id", "s
 
 // left out of a detail: what other columns or the page say, and what only
 // programs use.
-var leftOut = []string{"modseq", "trace", "before", "after"}
+var leftOut = []string{"modseq", "trace", "before", "after", "outgoing"}
 
 // detail is the facts of an event on one line.
 func (e logged) detail(without ...string) string {
 	facts := map[string]any{}
 	for _, fields := range []map[string]any{e.Fields, e.Personal} {
-		for k, v := range fields {
-			facts[k] = v
-		}
+		maps.Copy(facts, fields)
+	}
+	if subject, ok := facts["subject"].(string); ok {
+		facts["subject"] = message.DecodeWords(subject)
 	}
 	rank := func(key string) int {
 		if i := slices.Index(first, key); i >= 0 {

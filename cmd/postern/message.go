@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"postern/server/control"
+	"postern/server/message"
 )
 
 func messageCommand(t *talk) *cobra.Command {
@@ -34,7 +35,7 @@ it there. That somebody looked is an event itself.`,
 
 // trace writes the page.
 func (t *talk) trace(tr *control.Trace) error {
-	pairs := []pair{{"Message-ID", tr.MessageID}, {"Subject", tr.Subject}, {"From", tr.From}, {"Verdict", tr.Verdict}}
+	pairs := []pair{{"Message-ID", tr.MessageID}, {"Subject", message.DecodeWords(tr.Subject)}, {"From", tr.From}, {"Verdict", tr.Verdict}}
 	for i, sum := range tr.SHA256 {
 		pairs = append(pairs, pair{[]string{"SHA-256", "stored"}[min(i, 1)], sum})
 	}
@@ -53,7 +54,7 @@ func (t *talk) trace(tr *control.Trace) error {
 		return err
 	}
 	fmt.Fprintln(t.out)
-	shown := []string{"subject", "sha256", "text"} // above
+	shown := []string{"from", "subject", "sha256", "text"} // above
 	if len(tr.SHA256) == 0 {
 		shown = nil
 	}

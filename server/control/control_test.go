@@ -222,6 +222,10 @@ func TestAU2_TraceOnOnePage(t *testing.T) {
 	id := queued[0].ID.String()
 	w.must(w.HoldOutgoing(t.Context(), OutgoingRef{ID: id, Reason: "odd"}))
 	w.outcome(0, "held")
+	var e *Error
+	if err := w.RetryOutgoing(t.Context(), id); !errors.As(err, &e) || e.Code != State || e.Message != "the message is held" {
+		t.Errorf("retry of a held row: %v", err)
+	}
 	w.must(w.ReleaseOutgoing(t.Context(), OutgoingRef{ID: id, Reason: "fine"}))
 	w.outcome(0, "queued")
 	w.must(w.RetryOutgoing(t.Context(), id))

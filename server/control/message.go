@@ -64,9 +64,13 @@ func (s *Server) messageTrace(ctx context.Context, by caller, q MessageRef) (Tra
 	t := Trace{MessageID: id, Truncated: found.Truncated, Recipients: []Recipient{}, Names: map[string]string{}}
 	names := s.newNames(by)
 	for i := range found.Events {
-		t.describe(&found.Events[i])
-		t.account(&found.Events[i])
-		row, err := names.row(ctx, &found.Events[i])
+		e := &found.Events[i]
+		// A notice about the message is on the page, and a message of its own.
+		if e.Verb != audit.NoticeDelivered || e.Personal.Text(audit.KeyMessageID) == id {
+			t.describe(e)
+			t.account(e)
+		}
+		row, err := names.row(ctx, e)
 		if err != nil {
 			return Trace{}, err
 		}
