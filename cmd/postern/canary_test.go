@@ -170,7 +170,7 @@ func (c *canaries) submit(t *testing.T, d *dev) {
 func (c *canaries) read(t *testing.T, d *dev) {
 	t.Helper()
 	cl := d.imap(0)
-	defer cl.Logout().Wait()
+	defer func() { cl.Logout().Wait() }()
 	folder := "Folder " + c.next()
 	if err := cl.Create(folder, nil).Wait(); err != nil {
 		t.Fatal(err)
