@@ -68,6 +68,9 @@ func foldInbox(p string) pattern {
 // is the product of both lengths, whatever the pattern. (The library's matcher tries all ways, of which there are too
 // many for a pattern like *a*a*a*b.)
 func (p pattern) matches(name string) bool {
+	if name == "INBOX" {
+		p = pattern(strings.ToUpper(string(p)))
+	}
 	at := make([]bool, len(p)+1)
 	next := make([]bool, len(p)+1)
 	at[0] = true
