@@ -15,15 +15,20 @@ const outsideHost = "mx.outside.test"
 // below .invalid nothing (RFC 6761, section 6.4).
 func (l *laboratory) openNames() error {
 	l.names = nameserver.New()
-	const everybody = "v=spf1 ip4:127.0.0.1 -all"
 	ns := []string{"ns." + devDomain}
+	world := nameserver.Zone{Origin: ".", Nameservers: ns, Records: []nameserver.Record{
+		{Name: outsideHost, Type: nameserver.A, Data: "127.0.0.1"},
+	}}
+	// RFC 4592, section 3.3.1: as "test" exists, being above a name, "*" does not
+	// stand for what is below it.
+	for _, all := range []string{"*", "*.test"} {
+		world.Records = append(world.Records,
+			nameserver.Record{Name: all, Type: nameserver.MX, Data: "10 " + outsideHost},
+			nameserver.Record{Name: all, Type: nameserver.A, Data: "127.0.0.1"},
+			nameserver.Record{Name: all, Type: nameserver.TXT, Data: "v=spf1 ip4:127.0.0.1 -all"})
+	}
 	for _, z := range []nameserver.Zone{
-		{Origin: ".", Nameservers: ns, Records: []nameserver.Record{
-			{Name: "*", Type: nameserver.MX, Data: "10 " + outsideHost},
-			{Name: "*", Type: nameserver.A, Data: "127.0.0.1"},
-			{Name: "*", Type: nameserver.TXT, Data: everybody},
-			{Name: outsideHost, Type: nameserver.A, Data: "127.0.0.1"},
-		}},
+		world,
 		{Origin: "1.0.0.127.in-addr.arpa", Nameservers: ns, Records: []nameserver.Record{
 			{Name: "1.0.0.127.in-addr.arpa", Type: nameserver.PTR, Data: outsideHost},
 		}},
