@@ -6,7 +6,7 @@ import (
 )
 
 // greeting is what a person reads when the laboratory is ready.
-var greeting = template.Must(template.New("").Parse(`Postern {{.Version}} is running as a laboratory on this machine. Nothing leaves it: mail to
+const greeting = `Postern {{.Version}} is running as a laboratory on this machine. Nothing leaves it: mail to
 the outside is relayed to a server here that takes it and forgets it.
 
   receive mail   {{.SMTP}}   SMTP, with STARTTLS
@@ -22,7 +22,7 @@ the outside is relayed to a server here that takes it and forgets it.
     token        {{.Token}}
 {{end}}
 Try it:
-{{with index .Agents 0 -}}
+{{with index .Agents 0}}
   curl --cacert {{$.CAFile}} --user {{.Login}}:{{.Token}} 'imaps://{{$.IMAPS}}/INBOX?ALL'
   curl --cacert {{$.CAFile}} --user {{.Login}}:{{.Token}} 'imaps://{{$.IMAPS}}/INBOX;UID=1'
   printf 'From: {{.Inbox}}\r\nTo: you@example.com\r\nSubject: hello\r\n\r\nHello.\r\n' | curl --cacert {{$.CAFile}} --user {{.Login}}:{{.Token}} \
@@ -30,6 +30,12 @@ Try it:
 {{end}}
 Outside, temperror@, permerror@ and timeout@ fail as their names say, and nothing below
 .invalid exists. Ctrl-C stops.
-`))
+`
 
-func (r *Ready) print(w io.Writer) error { return greeting.Execute(w, r) }
+func (r *Ready) print(w io.Writer) error {
+	t, err := template.New("greeting").Parse(greeting)
+	if err != nil {
+		return err
+	}
+	return t.Execute(w, r)
+}

@@ -109,7 +109,7 @@ func (s *Server) openStore(ctx context.Context) error {
 	}
 	if errors.Is(err, seal.ErrNoRootKey) {
 		return &ConfigError{Key: "keys.root", Text: "there is no root key, and without it nothing can be opened", Err: err,
-			Hint: "bring back the key of this installation; for a new one: postern key init " + s.cfg.Keys.Root}
+			Hint: "bring back the key of this installation; for a new one: postern key init"}
 	}
 	if err != nil {
 		return &ConfigError{Key: "keys.root", Text: "cannot use the root key", Err: err}
