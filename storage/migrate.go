@@ -38,7 +38,7 @@ var synchronous = "FULL"
 // busy_timeout covers a foreign reader of the file, such as a backup tool.
 func dsn(path string, pragmas ...string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "file:%s?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)", escapePath(path))
+	fmt.Fprintf(&b, "file:%s?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(%s)&_pragma=temp_store(MEMORY)", escapePath(path), synchronous)
 	for _, p := range pragmas {
 		fmt.Fprintf(&b, "&_pragma=%s", p)
 	}

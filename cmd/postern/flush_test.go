@@ -105,17 +105,17 @@ func (f *flushTrace) returned(c call) {
 			f.dirty[filepath.Dir(m[1])] = f.line
 		}
 	case "rename", "renameat", "renameat2":
+		// The new name is durable when its directory was flushed, the bytes when the
+		// old name's were.
 		names := quoted.FindAllStringSubmatch(c.args, 2)
-		if len(names) < 2 || !strings.Contains(c.args, "= 0") {
+		if len(names) < 2 || !strings.Contains(c.args, "= 0") || !f.inside(names[1][1]) {
 			return
 		}
-		for old, line := range f.dirty {
-			if filepath.Base(old) == filepath.Base(names[0][1]) {
-				delete(f.dirty, old)
-				f.dirty[filepath.Join(filepath.Dir(old), filepath.Base(names[1][1]))] = line
-			}
+		if line, ok := f.dirty[names[0][1]]; ok {
+			delete(f.dirty, names[0][1])
+			f.dirty[names[1][1]] = line
 		}
-		f.dirty[filepath.Join(f.root, "bodies")] = f.line
+		f.dirty[filepath.Dir(names[1][1])] = f.line
 	}
 }
 
