@@ -102,10 +102,19 @@ func DefaultConfig() Config {
 		Data:    "/var/lib/postern",
 		Control: "/run/postern/control.sock",
 		Listen:  ListenConfig{SMTP: ":25", Submission: ":587", Submissions: ":465", IMAPS: ":993"},
-		Keys:    KeysConfig{Root: "/etc/postern/root.key"},
+		Keys:    KeysConfig{Root: defaultRootKey()},
 		Relay:   RelayConfig{TLS: "starttls", Port: 25},
 		Log:     LogConfig{Level: "info", Format: "text"},
 	}
+}
+
+// defaultRootKey is where the root key is when nothing names it: among the
+// credentials that systemd hands over, or where the package puts it.
+func defaultRootKey() string {
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
+		return filepath.Join(dir, "root.key")
+	}
+	return "/etc/postern/root.key"
 }
 
 // A ConfigError is what its owner must mend before a start can succeed. The

@@ -136,7 +136,10 @@ func TestWitnessIsBesideTheRootKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("CREDENTIALS_DIRECTORY", dir)
-	c.Keys.Root = filepath.Join(dir, "root.key")
+	c = DefaultConfig()
+	if want := filepath.Join(dir, "root.key"); c.Keys.Root != want {
+		t.Errorf("with a credential of systemd, the root key is at %s", c.Keys.Root)
+	}
 	if got := c.WitnessFile(); got != "/var/lib/postern-witness/witness" {
 		t.Errorf("with a credential of systemd, the witness is at %s", got)
 	}
