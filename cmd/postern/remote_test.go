@@ -118,7 +118,7 @@ dns = { servers = [%q] }
 	if err := os.WriteFile(c.config, []byte(text), 0o600); err != nil {
 		n.t.Fatal(err)
 	}
-	mustTool(n.t, nil, c.bin, "key", "init", filepath.Join(dir, "root.key"))
+	mustTool(n.t, nil, c.bin, "key", "init", "--config", c.config)
 	n.exchanger(domain, ip)
 	return c
 }
@@ -146,18 +146,16 @@ func (c *company) start() {
 	})
 }
 
-// open adds the domain and publishes what the command says about it.
+// addDomain adds the domain and publishes what the command says about it.
 func (c *company) addDomain() map[string]string {
 	c.t.Helper()
-	c.postern("domain", "add", c.domain, "--assume-owned", "the test owns it")
-	var plan struct {
-		Records []struct{ Name, Type, Data string }
-	}
+	c.postern("domain", "add", c.domain, "--assume-owned", "--reason", "the test owns it")
+	var plan []struct{ Name, Type, Data string }
 	if err := json.Unmarshal([]byte(c.postern("domain", "records", c.domain, "-o", "json")), &plan); err != nil {
 		c.t.Fatal(err)
 	}
 	texts := map[string]string{}
-	for _, r := range plan.Records {
+	for _, r := range plan {
 		kind := nameserver.TXT
 		if r.Type == "MX" {
 			kind = nameserver.MX
