@@ -67,7 +67,13 @@ func (s *Store) openBody(ctx context.Context, ref BodyRef) (*Body, error) {
 		}
 		at = b.file
 	}
-	b.sealed, err = seal.OpenBody(at, row.stored, ref.Key, bodyIdentity(ref.ID))
+	return openSealed(b, at, row.stored, ref)
+}
+
+// openSealed opens the sealed bytes of a body, which must be the one that is
+// meant.
+func openSealed(b *Body, at io.ReaderAt, stored int64, ref BodyRef) (_ *Body, err error) {
+	b.sealed, err = seal.OpenBody(at, stored, ref.Key, bodyIdentity(ref.ID))
 	if err == nil && b.sealed.Size() != ref.Size {
 		err = seal.ErrOpen
 	}
@@ -106,6 +112,9 @@ func (in *Inbox) OpenBody(ctx context.Context, m *Message) (*Body, error) {
 	ref.Key, err = in.keys.key.Unwrap(m.Content.wrapped, in.dataKeyIdentity(ref.ID))
 	if err != nil {
 		return nil, fmt.Errorf("%w: key of body %d", ErrCorrupt, ref.No)
+	}
+	if len(m.Content.sealed) > 0 {
+		return openSealed(&Body{}, bytes.NewReader(m.Content.sealed), int64(len(m.Content.sealed)), ref)
 	}
 	return in.store.openBody(ctx, ref)
 }

@@ -49,6 +49,7 @@ type Content struct {
 	Origin    Origin
 
 	wrapped []byte // the body's key under the inbox's
+	sealed  []byte // the body, if it was read along
 }
 
 // sealedContent is the plaintext of a content row: the content, and what the

@@ -78,9 +78,24 @@ func integer(v any) int64 {
 // the others are handed out, and in the end the answer is a *CorruptError that
 // names those which were not.
 func (in *Inbox) Scan(ctx context.Context, mailbox uuid.UUID, uids []UIDRange, withContent bool, fn func(*Message) error) error {
+	s := scan{query: queryClear}
+	if withContent {
+		s.query = queryContent
+	}
+	return in.scan(ctx, s, mailbox, uids, fn)
+}
+
+// ScanBodies is Scan with content for those who open most bodies: small ones
+// are read along, so that OpenBody asks the database nothing more. Such a Body
+// is closed before fn returns.
+func (in *Inbox) ScanBodies(ctx context.Context, mailbox uuid.UUID, uids []UIDRange, fn func(*Message) error) error {
+	return in.scan(ctx, scan{query: queryBody}, mailbox, uids, fn)
+}
+
+func (in *Inbox) scan(ctx context.Context, s scan, mailbox uuid.UUID, uids []UIDRange, fn func(*Message) error) error {
 	c := chunks.Get().(*chunk)
 	defer c.free()
-	s := scan{in: in, mailbox: mailbox, rest: uidSet(uids), withContent: withContent, cols: newColumns(withContent), id: contentID(mailbox, 0)}
+	s.in, s.mailbox, s.rest, s.cols, s.id = in, mailbox, uidSet(uids), newColumns(s.query), contentID(mailbox, 0)
 	for begun := false; !begun || len(s.rest) > 0; begun = true {
 		if err := s.next(ctx, c); err != nil {
 			return err
@@ -103,13 +118,13 @@ func (in *Inbox) Scan(ctx context.Context, mailbox uuid.UUID, uids []UIDRange, w
 
 // scan is one Scan on its way.
 type scan struct {
-	in          *Inbox
-	mailbox     uuid.UUID
-	box         int64
-	rest        audit.UIDs // what is still to read
-	withContent bool
-	cols        *columns
-	corrupt     []uint32
+	in      *Inbox
+	query   string
+	mailbox uuid.UUID
+	box     int64
+	rest    audit.UIDs // what is still to read
+	cols    *columns
+	corrupt []uint32
 
 	id     []byte // identity of the content that is opened
 	opened sealedContent
@@ -127,6 +142,7 @@ type scannedRow struct {
 	messageRow
 	modseq   uint64
 	from, to int // of the content in sealed
+	body     int // end of the body there, behind the content; equal to to when it was not read along
 }
 
 var chunks = sync.Pool{New: func() any { return new(chunk) }}
@@ -161,17 +177,15 @@ const (
 	queryClear   = "SELECT place, modseq, flags, size, received, id FROM message WHERE place BETWEEN $1 AND $2 ORDER BY place LIMIT $3"
 	queryContent = `SELECT m.place, m.modseq, m.flags, c.sealed FROM message m LEFT JOIN content c ON c.place = m.place
 		WHERE m.place BETWEEN $1 AND $2 ORDER BY m.place LIMIT $3`
+	queryBody = `SELECT m.place, m.modseq, m.flags, c.sealed, b.sealed FROM message m LEFT JOIN content c ON c.place = m.place
+		LEFT JOIN body b ON b.no = m.body WHERE m.place BETWEEN $1 AND $2 ORDER BY m.place LIMIT $3`
 )
 
 // stretch reads one stretch of the set, as far as the chunk has room.
 func (s *scan) stretch(r *reads, c *chunk) error {
-	query := queryClear
-	if s.withContent {
-		query = queryContent
-	}
 	h := hull(s.rest)
 	limit := chunkRows - len(c.rows)
-	rows, err := r.rows(query, place(s.box, h.First), place(s.box, h.Last), limit)
+	rows, err := r.rows(s.query, place(s.box, h.First), place(s.box, h.Last), limit)
 	if err != nil {
 		return err
 	}
@@ -199,15 +213,19 @@ func (s *scan) stretch(r *reads, c *chunk) error {
 // lies on the heap.
 type columns struct {
 	at, modseq, flags, size, received any
-	blob                              sql.RawBytes
+	blob, body                        sql.RawBytes
 	dest                              []any
 }
 
-func newColumns(withContent bool) *columns {
+func newColumns(query string) *columns {
 	c := &columns{}
-	c.dest = []any{&c.at, &c.modseq, &c.flags, &c.size, &c.received, &c.blob}
-	if withContent {
+	switch query {
+	case queryClear:
+		c.dest = []any{&c.at, &c.modseq, &c.flags, &c.size, &c.received, &c.blob}
+	case queryContent:
 		c.dest = []any{&c.at, &c.modseq, &c.flags, &c.blob}
+	case queryBody:
+		c.dest = []any{&c.at, &c.modseq, &c.flags, &c.blob, &c.body}
 	}
 	return c
 }
@@ -218,7 +236,7 @@ func (s *scan) scanRow(rows *sql.Rows, c *chunk) (row scannedRow, err error) {
 		return row, err
 	}
 	row.uid, row.modseq, row.flags = uint32(integer(cols.at)), uint64(integer(cols.modseq)), Flags(integer(cols.flags))
-	if !s.withContent {
+	if s.query == queryClear {
 		copy(row.id[:], cols.blob)
 		row.size, row.received = integer(cols.size), integer(cols.received)
 		return row, nil
@@ -226,6 +244,8 @@ func (s *scan) scanRow(rows *sql.Rows, c *chunk) (row scannedRow, err error) {
 	row.from = len(c.sealed)
 	c.sealed = append(c.sealed, cols.blob...)
 	row.to = len(c.sealed)
+	c.sealed = append(c.sealed, cols.body...)
+	row.body = len(c.sealed)
 	return row, nil
 }
 
@@ -234,7 +254,7 @@ var errServerFlags = errors.New("storage: the server's flags differ from those o
 // message makes a row what fn gets.
 func (s *scan) message(c *chunk, row *scannedRow) (*Message, error) {
 	s.m = Message{Mailbox: s.mailbox, UID: row.uid, ID: row.id, Modseq: row.modseq, Size: row.size, Received: fromMicros(row.received), Flags: row.flags}
-	if !s.withContent {
+	if s.query == queryClear {
 		return &s.m, nil
 	}
 	if err := s.open(c, row); err != nil {
@@ -242,6 +262,7 @@ func (s *scan) message(c *chunk, row *scannedRow) (*Message, error) {
 		return nil, err
 	}
 	o := &s.opened
+	o.sealed = c.sealed[row.to:row.body]
 	s.m.ID, s.m.Size, s.m.Received, s.m.Content = o.id, o.size, fromMicros(o.received), &o.Content
 	return &s.m, nil
 }
