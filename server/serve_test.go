@@ -19,7 +19,7 @@ import (
 )
 
 // installation is a configuration with everything that a server needs.
-func installation(t *testing.T) (server.Config, *server.Authority) {
+func installation(t testing.TB) (server.Config, *server.Authority) {
 	t.Helper()
 	dir := t.TempDir()
 	a, err := server.NewAuthority(time.Now(), "mail.example.com", "127.0.0.1")
@@ -41,7 +41,7 @@ func installation(t *testing.T) (server.Config, *server.Authority) {
 	return cfg, a
 }
 
-func writeCertificate(t *testing.T, files server.TLSConfig, a *server.Authority) {
+func writeCertificate(t testing.TB, files server.TLSConfig, a *server.Authority) {
 	t.Helper()
 	if err := errors.Join(os.WriteFile(files.Cert, a.Cert, 0o600), os.WriteFile(files.Key, a.Key, 0o600)); err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func writeCertificate(t *testing.T, files server.TLSConfig, a *server.Authority)
 }
 
 // freeAddr is an address that was free a moment ago.
-func freeAddr(t *testing.T) string {
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.78.1:0")
 	if err != nil {
@@ -264,4 +264,19 @@ func TestTakenPortIsNamed(t *testing.T) {
 	}
 	l.Close()
 	run(t, cfg)
+}
+
+// BenchmarkStart is a start on data that exists: from the configuration to
+// every listener bound.
+func BenchmarkStart(b *testing.B) {
+	cfg, _ := installation(b)
+	for b.Loop() {
+		s, err := server.New(b.Context(), cfg, server.Options{TLS: &tls.Config{}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		s.Close()
+		b.StartTimer()
+	}
 }
