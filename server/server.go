@@ -172,6 +172,7 @@ func (s *Server) wire(o Options) error {
 		Remote:   relay.NewTransport(s.relay, s.directory, s.log),
 		Local:    delivery.NewLocal(s.inbound),
 		Report:   s.inbound.Report,
+		Forget:   s.relay.Forget,
 		Now:      s.now, Log: s.log,
 	})
 	s.outbound = submission.NewOutbound(s.store, s.directory, submission.Options{

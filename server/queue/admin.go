@@ -33,8 +33,9 @@ func (q *Queue) Counts(ctx context.Context, org uuid.UUID) ([]storage.OutgoingCo
 	return q.store.OutgoingCounts(ctx, org)
 }
 
-// Retry makes a queued row due now.
+// Retry makes a queued row due now, and has the transports try hosts that they were leaving alone.
 func (q *Queue) Retry(ctx context.Context, actor audit.Actor, org, id uuid.UUID) error {
+	q.o.Forget()
 	return q.change(ctx, actor, org, id, audit.QueueRetry, storage.OutgoingQueued, storage.OutgoingQueued, "")
 }
 

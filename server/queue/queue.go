@@ -31,6 +31,9 @@ type Options struct {
 	// Report prepares a notice for an inbox; its Store runs in the transaction
 	// that makes the notice necessary.
 	Report func(context.Context, Notice) (Report, error)
+	// Forget drops what keeps a transport from trying a host, as that it was away
+	// a moment ago: an admin who says "try now" means it. Nil: there is nothing.
+	Forget func()
 
 	Workers  int             // attempts at a time in each lane; zero: 32
 	Schedule []time.Duration // nil: Schedule
@@ -62,6 +65,9 @@ func New(store *storage.Store, o Options) *Queue {
 	}
 	if o.Grace == 0 {
 		o.Grace = 20 * time.Second
+	}
+	if o.Forget == nil {
+		o.Forget = func() {}
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -102,7 +102,7 @@ func New(c Config) *Relay {
 	return &Relay{config: c, domains: newSlots(c.PerDomain), hosts: newSlots(c.PerHost), absent: newAbsences(c.Now)}
 }
 
-// Forget drops the memory of absent hosts: an admin who says "try now" means it.
+// Forget drops the memory of absent hosts.
 func (r *Relay) Forget() { r.absent.forget() }
 
 // Send makes one attempt. It returns one result per recipient, in the order of
