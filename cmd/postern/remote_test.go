@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -293,6 +294,9 @@ func TestSignedOnTheWayOutAlone(t *testing.T) {
 		got := there.arrival(clerk, "INBOX", i+1)
 		checkView(t, sent, got)
 		checkSignatures(t, got, records)
+		if i == 0 {
+			checkForgeries(t, got, records)
+		}
 		head, _, _ := bytes.Cut(got, []byte("\r\n\r\n"))
 		for _, want := range []string{"dkim=pass", "spf=pass", "dmarc=pass", "with ESMTPS"} { // RFC 3848: it came over TLS
 			if !strings.Contains(strings.Join(strings.Fields(string(head)), " "), want) {
@@ -323,8 +327,7 @@ func TestSignedOnTheWayOutAlone(t *testing.T) {
 	}
 }
 
-// checkSignatures holds what dkimpy says against what must be, and makes sure
-// that it says no as well.
+// checkSignatures holds what dkimpy says against what must be.
 func checkSignatures(t testing.TB, message []byte, records map[string]string) {
 	t.Helper()
 	algorithms := map[string]bool{}
@@ -335,16 +338,19 @@ func checkSignatures(t testing.TB, message []byte, records map[string]string) {
 		head, _, _ := bytes.Cut(message, []byte("\r\n\r\n"))
 		t.Errorf("dkimpy says %v of\n%s", algorithms, head)
 	}
+}
+
+// checkForgeries makes sure that dkimpy says no as well. A field in front of a
+// signed one is what most readers show: hence oversigning, RFC 6376, section 8.15.
+func checkForgeries(t testing.TB, message []byte, records map[string]string) {
+	t.Helper()
 	end := len(message) - 10
 	for name, forged := range map[string][]byte{
-		"a changed text":   bytes.Join([][]byte{message[:end], []byte("x"), message[end:]}, nil),
+		"a changed text":   slices.Concat(message[:end], []byte("x"), message[end:]),
 		"another From":     append([]byte("From: Mallory <mallory@here.test>\r\n"), message...),
-		"another Subject":  append([]byte("Subject: pay at once\r\n"), message...), // oversigned: RFC 6376, section 8.15
+		"another Subject":  append([]byte("Subject: pay at once\r\n"), message...),
 		"another Reply-To": append([]byte("Reply-To: mallory@elsewhere.test\r\n"), message...),
 	} {
-		if len(message) > 1<<20 {
-			break // said once is enough
-		}
 		for _, s := range dkimpy(t, forged, records) {
 			if s.Valid {
 				t.Errorf("with %s the signature by %s verifies", name, s.Algorithm)
@@ -525,14 +531,19 @@ func TestAwayAndBack(t *testing.T) {
 	})
 	here.stop()
 	here.start()
+	rows := here.queued()
+	if len(rows) != 1 || rows[0].To != "clerk@there.test" {
+		t.Fatalf("the queue after a restart: %v", rows)
+	}
+	here.postern("queue", "retry", rows[0].ID) // in vain: the relay leaves the host alone for a while
+	until(t, "the attempt fails", func() bool {
+		now := here.queued()
+		return len(now) == 1 && now[0].Attempts > rows[0].Attempts
+	})
 	there.start()
 	there.addDomain()
 	clerk := there.account("clerk@there.test")
-	rows := here.queued()
-	if len(rows) != 1 || rows[0].To != clerk.inbox {
-		t.Fatalf("the queue after a restart: %v", rows)
-	}
-	here.postern("queue", "retry", rows[0].ID)
+	here.postern("queue", "retry", rows[0].ID) // and for a person who says so it does not
 	checkView(t, sent, there.arrival(clerk, "INBOX", 1))
 	until(t, "the queue empties", func() bool { return len(here.queued()) == 0 })
 	if n := len(here.mailbox(scout, "INBOX")); n != 0 {
