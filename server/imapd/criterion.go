@@ -95,6 +95,11 @@ func (k *criterion) needsContent() bool {
 	return k.op >= opSent || slices.ContainsFunc(k.kids, func(c criterion) bool { return c.needsContent() })
 }
 
+// needsBody reports whether a key looks at the message itself.
+func (k *criterion) needsBody() bool {
+	return k.op >= opHeader || slices.ContainsFunc(k.kids, func(c criterion) bool { return c.needsBody() })
+}
+
 // needsRow reports whether a key looks at rows. Sets do not count: they have been dealt with where they bound all, and
 // cost nothing where they do not.
 func (k *criterion) needsRow() bool {

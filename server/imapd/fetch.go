@@ -35,7 +35,7 @@ func (s *session) Fetch(_ *imapserver.FetchWriter, set imap.NumSet, o *imap.Fetc
 			return s.fault(err)
 		}
 	}
-	err = s.inbox.Scan(s.ctx, s.box.id, stored(ranges), f.content(), f.message)
+	err = f.scan(stored(ranges))
 	if errors.Is(err, errTorn) {
 		s.guard.cut()
 	}
@@ -56,6 +56,15 @@ func (s *session) Fetch(_ *imapserver.FetchWriter, set imap.NumSet, o *imap.Fetc
 		return &imap.Error{Type: imap.StatusResponseTypeOK, Code: codeExpungeIssued, Text: "Some of the messages are gone"}
 	}
 	return nil
+}
+
+// scan goes through the messages, reading no more of each than is asked for.
+func (f *fetch) scan(uids []storage.UIDRange) error {
+	s := f.s
+	if len(f.sections) > 0 {
+		return s.inbox.ScanBodies(s.ctx, s.box.id, uids, f.message)
+	}
+	return s.inbox.Scan(s.ctx, s.box.id, uids, f.content(), f.message)
 }
 
 // A fetch is one FETCH command on its way.

@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -14,14 +15,15 @@ import (
 )
 
 const (
-	crowdAddr = "IMAPD_TEST_CROWD" // address of the server that this process is a crowd of clients for
-	crowdSize = 500
+	crowdAddr  = "IMAPD_TEST_CROWD" // address of the server that this process is a crowd of clients for
+	crowdLogin = "IMAPD_TEST_LOGIN" // user and password, if not "u right"
+	crowdSize  = 500
 )
 
 // TestMain turns the test binary into a crowd of clients, so that their memory is not taken for the server's.
 func TestMain(m *testing.M) {
 	if addr := os.Getenv(crowdAddr); addr != "" {
-		if err := crowd(addr); err != nil {
+		if err := crowd(addr, cmp.Or(os.Getenv(crowdLogin), "u right")); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
@@ -31,7 +33,7 @@ func TestMain(m *testing.M) {
 }
 
 // crowd logs crowdSize clients in, has each wait in IDLE, says so, and stays until its input ends.
-func crowd(addr string) error {
+func crowd(addr, login string) error {
 	conns := make([]io.Closer, 0, crowdSize)
 	for range crowdSize {
 		conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
@@ -41,7 +43,7 @@ func crowd(addr string) error {
 		conns = append(conns, conn) // or its finalizer closes it
 		r := bufio.NewReader(conn)
 		for _, step := range []struct{ send, want string }{
-			{"", "* OK"}, {"a LOGIN u right\r\n", "a OK"}, {"b SELECT INBOX\r\n", "b OK"}, {"c IDLE\r\n", "+"},
+			{"", "* OK"}, {"a LOGIN " + login + "\r\n", "a OK"}, {"b SELECT INBOX\r\n", "b OK"}, {"c IDLE\r\n", "+"},
 		} {
 			io.WriteString(conn, step.send)
 			for line := ""; !strings.HasPrefix(line, step.want); {

@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +29,7 @@ type query struct {
 // A queryReader reads the line that the library has accepted already: it holds no literal, and quoted strings end.
 type queryReader struct {
 	b     []byte
-	sel   *selection
+	s     *session
 	saved []imap.UIDRange // "$"
 	q     *query
 	keys  int
@@ -39,7 +40,7 @@ var errQuery = bad("The search keys are not valid")
 // parseQuery reads "[RETURN (…)] [CHARSET …] key …" (RFC 9051, section 6.4.4). The library refuses other character sets
 // than US-ASCII and UTF-8, of which the one is part of the other.
 func (s *session) parseQuery(args []byte, saved []imap.UIDRange) (*query, error) {
-	r := &queryReader{b: bytes.TrimRight(args, " "), sel: s.box, saved: saved, q: new(query)}
+	r := &queryReader{b: bytes.TrimRight(args, " "), s: s, saved: saved, q: new(query)}
 	if r.word("RETURN") {
 		r.returns()
 	}
@@ -184,7 +185,8 @@ func unless(not bool, k criterion) criterion {
 func (r *queryReader) keyWithValue(word string) (criterion, error) {
 	switch word {
 	case "KEYWORD", "UNKEYWORD":
-		return unless(word == "UNKEYWORD", r.keyword(r.str())), nil
+		k, err := r.keyword(r.str())
+		return unless(word == "UNKEYWORD", k), err
 	case "LARGER", "SMALLER":
 		n, err := strconv.ParseInt(r.str(), 10, 64)
 		if err != nil {
@@ -213,16 +215,20 @@ func (r *queryReader) keyWithValue(word string) (criterion, error) {
 }
 
 // keyword is a key for a flag by its name; one that the mailbox does not know, no message has.
-func (r *queryReader) keyword(name string) criterion {
+func (r *queryReader) keyword(name string) (criterion, error) {
 	if f, ok := storage.ParseFlag(name); ok {
-		return criterion{op: opFlag, flags: f}
+		return criterion{op: opFlag, flags: f}, nil
 	}
-	for i, k := range r.sel.keywords {
+	box, err := r.s.inbox.Mailbox(r.s.ctx, r.s.box.id)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return criterion{}, err
+	}
+	for i, k := range box.Keywords {
 		if strings.EqualFold(k, name) {
-			return criterion{op: opFlag, flags: 1 << (storage.FirstKeyword + i)}
+			return criterion{op: opFlag, flags: 1 << (storage.FirstKeyword + i)}, nil
 		}
 	}
-	return criterion{op: opOr}
+	return criterion{op: opOr}, nil
 }
 
 // term takes the string of a key that looks at content.
@@ -270,7 +276,7 @@ func day(t time.Time) int64 {
 // set takes a set of numbers or UIDs.
 func (r *queryReader) set(text string, uids bool) (criterion, error) {
 	if text == "$" {
-		return criterion{op: opSet, set: r.sel.view.meet(r.saved)}, nil
+		return criterion{op: opSet, set: r.s.box.view.meet(r.saved)}, nil
 	}
 	var set imap.UIDSet
 	for part := range strings.SplitSeq(text, ",") {
@@ -286,13 +292,13 @@ func (r *queryReader) set(text string, uids bool) (criterion, error) {
 		set = append(set, imap.UIDRange{Start: a, Stop: b})
 	}
 	if uids {
-		return criterion{op: opSet, set: r.sel.view.resolveUIDs(set)}, nil
+		return criterion{op: opSet, set: r.s.box.view.resolveUIDs(set)}, nil
 	}
 	seqs := make(imap.SeqSet, len(set))
 	for i, u := range set {
 		seqs[i] = imap.SeqRange{Start: uint32(u.Start), Stop: uint32(u.Stop)}
 	}
-	ranges, err := r.sel.view.resolveSeqs(seqs)
+	ranges, err := r.s.box.view.resolveSeqs(seqs)
 	return criterion{op: opSet, set: ranges}, err
 }
 

@@ -167,7 +167,7 @@ func (s *session) searchPart(q *query, part []storage.UIDRange) (found []uint32,
 	c := candidates.Get().(*candidate)
 	defer c.free()
 	var damaged error
-	err = s.inbox.Scan(s.ctx, s.box.id, part, true, func(m *storage.Message) error {
+	look := func(m *storage.Message) error {
 		ok, err := c.try(s, q, m)
 		switch {
 		case errors.Is(err, storage.ErrCorrupt):
@@ -179,7 +179,12 @@ func (s *session) searchPart(q *query, part []storage.UIDRange) (found []uint32,
 			found = append(found, m.UID)
 		}
 		return nil
-	})
+	}
+	if q.root.needsBody() {
+		err = s.inbox.ScanBodies(s.ctx, s.box.id, part, look)
+	} else {
+		err = s.inbox.Scan(s.ctx, s.box.id, part, true, look)
+	}
 	return found, errors.Join(err, damaged)
 }
 
