@@ -63,10 +63,12 @@ func quoteLocal(local string) string {
 // since our own mailboxes do not tell case apart. Mail to others keeps what was
 // written.
 func (p Path) Canonical() Path {
-	if !isASCII(p.Local) {
-		p.Local = norm.NFC.String(p.Local)
+	// Lower case first: a letter can have a composed form in lower case alone.
+	local := strings.ToLower(p.Local)
+	if !isASCII(local) {
+		local = norm.NFC.String(local)
 	}
-	return Path{Local: strings.ToLower(p.Local), Domain: CanonicalDomain(p.Domain)}
+	return Path{Local: local, Domain: CanonicalDomain(p.Domain)}
 }
 
 // CanonicalDomain is a domain in lower case with A-labels. One that has none,
