@@ -76,7 +76,7 @@ const asZone = "zone"
 func domainRecords(t *talk) *cobra.Command {
 	return &cobra.Command{
 		Use: "records DOMAIN", Short: "Show the DNS records that a domain must publish", Args: exactly("DOMAIN"),
-		Long:        "Show the DNS records that a domain must publish. With -o zone they are lines to paste into a zone file.",
+		Long:        "Show the DNS records that a domain must publish. With -o zone they are lines\nto paste into a zone file.",
 		Annotations: map[string]string{moreFormats: asZone},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			plan, err := t.client().DomainRecords(cmd.Context(), args[0])

@@ -9,7 +9,7 @@ import (
 func healthzCommand(t *talk) *cobra.Command {
 	return &cobra.Command{
 		Use: "healthz", Short: "Say whether the running server is well", Args: exactly(),
-		Long: "Say whether the running server is well: exit status 0, 4 when a check failed, 69 when no server answers.",
+		Long: "Say whether the running server is well: exit status 0, 4 when a check\nfailed, 69 when no server answers.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := t.client().Health(cmd.Context())
 			if err != nil {

@@ -20,7 +20,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends what does not want to end
 	terminal := isatty.IsTerminal(os.Stdout.Fd())
 	os.Exit(run(ctx, os.Args[1:], &talk{in: os.Stdin, out: os.Stdout, err: os.Stderr, bold: terminal && os.Getenv("NO_COLOR") == ""}))
 }

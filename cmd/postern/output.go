@@ -65,7 +65,9 @@ func list[R any](t *talk, rows iter.Seq2[R, error], empty string, columns []stri
 	n := 0
 	for row, err := range rows {
 		if err != nil {
-			w.flush()
+			if t.format == asTable { // an array that is not closed is seen to be cut
+				w.flush()
+			}
 			return err
 		}
 		if err := w.row(row); err != nil {
@@ -192,6 +194,7 @@ func (e each[R]) flush() error  { return nil }
 // visible makes text from outside safe for a terminal: what is not seen, or
 // would act, is written as its code.
 func visible(s string) string {
+	s = strings.ToValidUTF8(s, "\ufffd")
 	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
 		return s
 	}

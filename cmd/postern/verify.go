@@ -260,7 +260,7 @@ func (v *verification) storage() (storage.Config, error) {
 	root := v.rootKey
 	if root == "" {
 		if root, err = seal.FindRootKey(cfg.Keys.Root); err != nil {
-			return storage.Config{}, err
+			return storage.Config{}, &failure{status: exitConfig, next: "Name the key of this data with --root-key.", err: err}
 		}
 	}
 	key, err := seal.LoadRootKey(root)

@@ -157,9 +157,9 @@ func stream[Q any](s *Server, name string, fn func(ctx context.Context, by calle
 		switch {
 		case err == nil:
 			buffered.Flush()
+		case r.Context().Err() != nil: // nobody listens any more
 		case !out.begun:
 			s.fail(w, name, err)
-		case r.Context().Err() != nil: // nobody listens any more
 		default:
 			buffered.Flush()
 			text, _ := json.Marshal(s.note(name, err))
