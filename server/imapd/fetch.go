@@ -48,6 +48,8 @@ func (s *session) Fetch(_ *imapserver.FetchWriter, set imap.NumSet, o *imap.Fetc
 	switch {
 	case err != nil:
 		return s.fault(err)
+	case f.damaged != nil:
+		return s.fault(f.damaged)
 	case f.unknownCTE:
 		return errUnknownCTE
 	}
@@ -80,6 +82,7 @@ type fetch struct {
 
 	shown      int64
 	unknownCTE bool
+	damaged    error // a message could not be read; the others are shown
 }
 
 func (s *session) newFetch(o *imap.FetchOptions) *fetch {
@@ -184,11 +187,8 @@ func (f *fetch) message(m *storage.Message) error {
 	var open opened
 	if f.content() {
 		done, err := f.open(m, &open)
-		if err != nil {
-			return err
-		}
-		if done == nil {
-			return nil
+		if err != nil || done == nil {
+			return f.pass(err)
 		}
 		defer done()
 	}
@@ -197,24 +197,45 @@ func (f *fetch) message(m *storage.Message) error {
 			return err
 		}
 	}
-	f.shown++
 	f.r.begin(seq)
 	f.writeRow(m)
+	if err := f.writeContent(&open); err != nil {
+		if !f.r.takeBack() {
+			return errors.Join(errTorn, err)
+		}
+		return f.pass(err)
+	}
+	f.shown++
+	return f.r.done()
+}
+
+// pass leaves a message out: it was removed meanwhile, or it is damaged, which must not hide the others. Any other error
+// ends the command.
+func (f *fetch) pass(err error) error {
+	if errors.Is(err, storage.ErrCorrupt) {
+		f.damaged = err
+		return nil
+	}
+	return err
+}
+
+// writeContent writes what reveals content.
+func (f *fetch) writeContent(open *opened) error {
 	if f.o.Envelope {
 		f.r.b = append(f.r.b, "ENVELOPE "...)
 		f.r.envelope(&open.structure.Envelope)
 		f.r.b = append(f.r.b, ' ')
 	}
-	f.writeStructure(&open)
+	f.writeStructure(open)
 	for i := range f.sections {
-		err := f.sections[i].write(f.r, &open)
+		err := f.sections[i].write(f.r, open)
 		if errors.Is(err, errUnknownCTE) {
 			f.unknownCTE = true
 		} else if err != nil {
-			return errors.Join(errTorn, err)
+			return err
 		}
 	}
-	return f.r.done()
+	return nil
 }
 
 // open decodes what was stored beside a message, and opens its body if a section is asked for. Its function closes that

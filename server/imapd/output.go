@@ -270,6 +270,13 @@ func (o *output) leave() {
 	o.conn.Close()
 }
 
+// over reports whether nothing can be said any more.
+func (o *output) over() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.closed || o.severed.Load()
+}
+
 // bye asks for a farewell: now if this is a boundary, otherwise at the next one.
 func (o *output) bye(text string, patient bool) {
 	o.mu.Lock()

@@ -45,6 +45,12 @@ func (s *session) fault(err error) error {
 		return ours
 	case errors.As(err, &login):
 		return faultOfLogin(login)
+	case errors.Is(err, directory.ErrSASLForm):
+		return bad("Malformed SASL response")
+	case errors.Is(err, directory.ErrSASLOver):
+		return bad("The exchange is over")
+	case errors.Is(err, directory.ErrSASLIdentity):
+		return no(imap.ResponseCodeAuthorizationFailed, "Acting for another identity is not allowed")
 	case errors.Is(err, errNoSuchMessage):
 		return bad("No message has this number") // RFC 9051, section 9, seq-number
 	case errors.Is(err, storage.ErrNotFound):
@@ -55,6 +61,9 @@ func (s *session) fault(err error) error {
 		return no(imap.ResponseCodeCannot, "Not a name that a mailbox or a keyword can have")
 	case errors.Is(err, storage.ErrLimit):
 		return no(imap.ResponseCodeLimit, "There are as many as there can be")
+	}
+	if s.ctx.Err() != nil || s.guard.out.over() {
+		return no(imap.ResponseCodeUnavailable, "The connection is over") // nobody hears it, and nothing has failed
 	}
 	trace := newTrace()
 	code, text := imap.ResponseCodeServerBug, "Internal failure"

@@ -25,6 +25,7 @@ type response struct {
 	b     []byte
 	utf8  bool // the client takes UTF-8 in quoted strings (RFC 6855; RFC 9051, section 5.1)
 	open  bool // the guard has part of a response
+	begun int  // where in b the response for the message at hand starts; -1 when some of it has left
 
 	flags     storage.Flags // that named was made of
 	named     []byte
@@ -64,7 +65,7 @@ func (r *response) flush(boundary bool) error {
 		r.open = true
 	}
 	_, err := r.guard.Write(r.b)
-	r.b = r.b[:0]
+	r.b, r.begun = r.b[:0], -1
 	if boundary {
 		r.guard.SetWriteDeadline(time.Time{})
 		r.open = false
@@ -74,6 +75,7 @@ func (r *response) flush(boundary bool) error {
 
 // begin starts the response for a message.
 func (r *response) begin(seq uint32) {
+	r.begun = len(r.b)
 	r.b = append(r.b, "* "...)
 	r.b = strconv.AppendUint(r.b, uint64(seq), 10)
 	r.b = append(r.b, " FETCH ("...)
@@ -89,6 +91,15 @@ func (r *response) done() error {
 		return r.flush(true)
 	}
 	return nil
+}
+
+// takeBack drops the response for the message at hand, if nothing of it has left.
+func (r *response) takeBack() bool {
+	if r.begun < 0 {
+		return false
+	}
+	r.b = r.b[:r.begun]
+	return true
 }
 
 // room sends what there is when a literal of a size would make the buffer grow.
@@ -198,8 +209,8 @@ func (r *response) nstr(s string) {
 	r.str(s)
 }
 
-// errTorn: the bytes of a literal ended before its announced end. What has been said cannot be taken back, so the
-// connection is cut.
+// errTorn: a message could not be read to its end, and what has been said of it cannot be taken back. The connection is
+// cut.
 var errTorn = errors.New("imapd: the store failed in the middle of a literal")
 
 // literal writes "name {size}" and size bytes of src, without holding more than the buffer.
@@ -221,7 +232,7 @@ func (r *response) literal(name, mark string, size int64, src io.Reader) error {
 		r.b = r.b[:len(r.b)+n]
 		size -= int64(n)
 		if err != nil && size > 0 {
-			return errors.Join(errTorn, err)
+			return err
 		}
 	}
 	r.b = append(r.b, ' ')

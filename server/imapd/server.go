@@ -49,6 +49,10 @@ type Server struct {
 	listeners map[*listener]struct{}
 }
 
+func (s *Server) newLibrarySession(c *imapserver.Conn, g *guard) (imapserver.Session, error) {
+	return s.newSession(c, g), nil
+}
+
 // ErrServerClosed is what Serve returns after Shutdown.
 var ErrServerClosed = errors.New("imapd: server closed")
 
@@ -69,7 +73,7 @@ func New(cfg Config) *Server {
 	}
 	s.tls = cfg.TLS.Clone()
 	s.tls.MinVersion = max(s.tls.MinVersion, tls.VersionTLS12)
-	s.library = newLibrary(func(c *imapserver.Conn, g *guard) (imapserver.Session, error) { return s.newSession(c, g), nil }, s.log)
+	s.library = newLibrary(s.newLibrarySession, s.log)
 	return s
 }
 
