@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/emersion/go-sasl"
+
 	"postern/server/message"
 	"postern/storage"
 	"postern/storage/audit"
@@ -76,7 +78,7 @@ func (d *Directory) admit(ctx context.Context, a Attempt, cred storage.Credentia
 	if !inNetworks(cred.Networks, a.Remote) {
 		return nil, &AuthError{Class: ErrCredentials, Rule: "network"} // AC-13
 	}
-	inbox, err := d.pick(ctx, a.Login, cred, agent)
+	inbox, err := d.pick(ctx, a, cred, agent)
 	if err != nil {
 		return nil, err
 	}
@@ -107,12 +109,14 @@ func inNetworks(allowed []netip.Prefix, peer netip.Addr) bool {
 // pick finds the inbox that a login names, among those that the credential
 // opens and nowhere else: one that is not there and one that is forbidden are
 // told apart neither in words nor in work. // AC-5
-func (d *Directory) pick(ctx context.Context, login string, cred storage.Credential, agent storage.Agent) (*storage.Inbox, error) {
+func (d *Directory) pick(ctx context.Context, a Attempt, cred storage.Credential, agent storage.Agent) (*storage.Inbox, error) {
 	var wanted string
+	login := a.Login
 	if path, err := message.ParseAddress(login); err == nil {
 		wanted = path.Canonical().String()
 	}
-	byName := len(cred.Scopes) == 1 && strings.EqualFold(login, agent.Name)
+	// RFC 7628, section 3.1: without an identity, it is the token's own.
+	byName := len(cred.Scopes) == 1 && (strings.EqualFold(login, agent.Name) || login == "" && a.Mechanism == sasl.OAuthBearer)
 	for _, scope := range cred.Scopes {
 		inbox, err := d.store.OpenInbox(ctx, cred.Org, scope.Inbox)
 		if errors.Is(err, storage.ErrNotFound) {

@@ -1,8 +1,6 @@
 package imapd
 
 import (
-	"bytes"
-
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-sasl"
 
@@ -11,22 +9,20 @@ import (
 
 // Login is the LOGIN command. The user name names the inbox, the password is the agent's token. // AC-1
 func (s *session) Login(username, password string) error {
-	return s.login("LOGIN", username, password)
+	return s.fault(s.login("LOGIN", username, password))
 }
 
-// AuthenticateMechanisms lists what AUTHENTICATE takes: what clients without an SDK have. Both send the secret, which
-// is why there is no way to this server but TLS. // AC-10
-func (s *session) AuthenticateMechanisms() []string { return []string{sasl.Plain, sasl.Login} }
+// AuthenticateMechanisms lists what AUTHENTICATE takes. Each sends the secret, which is why there is no way to this
+// server but TLS. // AC-10
+func (s *session) AuthenticateMechanisms() []string { return directory.Mechanisms }
 
 // Authenticate begins an exchange.
 func (s *session) Authenticate(mechanism string) (sasl.Server, error) {
-	switch mechanism {
-	case sasl.Plain:
-		return &exchange{s: s, next: (*exchange).plain}, nil
-	case sasl.Login:
-		return &exchange{s: s, next: (*exchange).username}, nil
+	x, ok := directory.NewExchange(mechanism, func(user, secret string) error { return s.login(mechanism, user, secret) })
+	if !ok {
+		return nil, no(imap.ResponseCodeCannot, "Mechanisms are PLAIN, LOGIN, OAUTHBEARER and XOAUTH2")
 	}
-	return nil, no(imap.ResponseCodeCannot, "Mechanisms are PLAIN and LOGIN")
+	return exchange{s, x}, nil
 }
 
 // login opens the inbox that a login names, and says how the session is cut when the login ends.
@@ -36,57 +32,21 @@ func (s *session) login(mechanism, username, password string) error {
 		TLS: s.tlsVersion(), Mechanism: mechanism,
 	})
 	if err != nil {
-		return s.fault(err)
+		return err
 	}
 	s.principal, s.inbox = p, p.Inbox
 	s.server.directory.Register(p, s.kill)
 	return nil
 }
 
-// An exchange is the server's side of PLAIN and LOGIN.
+// An exchange is an authentication of a session, with errors that the library understands.
 type exchange struct {
-	s    *session
-	next func(x *exchange, response []byte) (challenge []byte, err error) // nil when the exchange is over
-	user string
+	s *session
+	*directory.Exchange
 }
 
 // Next takes the client's response; it is nil when the command had none.
-func (x *exchange) Next(response []byte) (challenge []byte, done bool, err error) {
-	if x.next == nil {
-		return nil, false, bad("The exchange is over")
-	}
-	challenge, err = x.next(x, response)
-	return challenge, x.next == nil, err
-}
-
-// plain is RFC 4616: authorization identity, authentication identity and password with NUL between them.
-func (x *exchange) plain(response []byte) ([]byte, error) {
-	if response == nil {
-		return []byte{}, nil
-	}
-	x.next = nil
-	parts := bytes.Split(response, []byte{0})
-	if len(parts) != 3 {
-		return nil, bad("Malformed PLAIN response")
-	}
-	if identity := string(parts[0]); identity != "" && identity != string(parts[1]) {
-		return nil, no(imap.ResponseCodeAuthorizationFailed, "Acting for another identity is not allowed")
-	}
-	return nil, x.s.login(sasl.Plain, string(parts[1]), string(parts[2]))
-}
-
-// username and password are LOGIN, which was never standardised (draft-murchison-sasl-login): the prompts are those
-// that clients compare with.
-func (x *exchange) username(response []byte) ([]byte, error) {
-	if response == nil {
-		return []byte("Username:"), nil
-	}
-	x.user = string(response)
-	x.next = (*exchange).password
-	return []byte("Password:"), nil
-}
-
-func (x *exchange) password(response []byte) ([]byte, error) {
-	x.next = nil
-	return nil, x.s.login(sasl.Login, x.user, string(response))
+func (x exchange) Next(response []byte) (challenge []byte, done bool, err error) {
+	challenge, done, err = x.Exchange.Next(response)
+	return challenge, done, x.s.fault(err)
 }

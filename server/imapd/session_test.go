@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io"
 	"os"
@@ -24,7 +25,8 @@ import (
 //	agent NAME VERBS     makes an agent with these rights on support@ (scout has all)
 //	open C [NAME]        connects client C and logs in
 //	connect C            connects client C
-//	C> TEXT              client C sends a line; $TOKEN is scout's, ${NAME} that of an agent
+//	C> TEXT              client C sends a line; $TOKEN is scout's, ${NAME} that of an agent,
+//	                     $BEARER, $XOAUTH2 and others scout's in the form of a mechanism
 //	C< PATTERN           client C gets a line; "…" stands for anything
 //	C<* PATTERN          the same, after any number of other lines
 //	C<0                  client C gets nothing: the next thing it would get is the reply to a NOOP
@@ -140,8 +142,20 @@ func (p *play) hear(c *client) string {
 
 func (p *play) expand(text string) string {
 	return os.Expand(text, func(name string) string {
-		if name == "TOKEN" {
+		b64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+		switch name {
+		case "TOKEN":
 			name = "scout"
+		case "BEARER":
+			return b64("n,a=" + supportAddress + ",\x01auth=Bearer " + p.home.tokens["scout"] + "\x01\x01")
+		case "NAMELESS":
+			return b64("n,,\x01auth=Bearer " + p.home.tokens["scout"] + "\x01\x01")
+		case "WRONGBEARER":
+			return b64("n,a=" + salesAddress + ",\x01auth=Bearer " + p.home.tokens["scout"] + "\x01\x01")
+		case "XOAUTH2":
+			return b64("user=" + supportAddress + "\x01auth=Bearer " + p.home.tokens["scout"] + "\x01\x01")
+		case "WRONGXOAUTH2":
+			return b64("user=" + salesAddress + "\x01auth=Bearer " + p.home.tokens["scout"] + "\x01\x01")
 		}
 		if token := p.home.tokens[name]; token != "" {
 			return token

@@ -141,7 +141,7 @@ func (s *script) startTLS(string) {
 	s.client, s.in = c, bufio.NewReader(c)
 }
 
-// say sends a line, in which $TOKEN and $PLAIN stand for what AUTH needs.
+// say sends a line, in which $TOKEN, $PLAIN and others stand for what AUTH needs.
 func (s *script) say(line string) { s.write(s.expand(line) + "\r\n") }
 
 func (s *script) expand(line string) string {
@@ -158,6 +158,14 @@ func (s *script) expand(line string) string {
 			return b64("sales@example.com\x00" + support + "\x00" + s.house.token)
 		case "WRONG":
 			return b64("\x00" + support + "\x00pst_live_wrong")
+		case "BEARER":
+			return b64("n,a=" + support + ",\x01host=mx.example.com\x01port=587\x01auth=Bearer " + s.house.token + "\x01\x01")
+		case "WRONGBEARER":
+			return b64("n,a=" + support + ",\x01auth=Bearer pst_live_wrong\x01\x01")
+		case "XOAUTH2":
+			return b64("user=" + support + "\x01auth=Bearer " + s.house.token + "\x01\x01")
+		case "WRONGXOAUTH2":
+			return b64("user=" + support + "\x01auth=Bearer pst_live_wrong\x01\x01")
 		}
 		return "$" + name
 	})

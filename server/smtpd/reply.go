@@ -137,7 +137,7 @@ var (
 	authNeedTLS = reply{538, "5.7.11", "Authentication needs encryption: say STARTTLS first", "tls"}
 	hasAuth     = reply{503, "5.5.1", "Already authenticated", "sequence"}
 	authInMail  = reply{503, "5.5.1", "AUTH is not allowed while a message is under way", "sequence"} // RFC 4954, section 4
-	authMech    = reply{504, "5.5.4", "Mechanisms are PLAIN and LOGIN", "mechanism"}
+	authMech    = reply{504, "5.5.4", "Mechanisms are PLAIN, LOGIN, OAUTHBEARER and XOAUTH2", "mechanism"}
 	authForm    = reply{501, "5.5.2", "Malformed authentication", "auth-syntax"}
 	authCancel  = reply{501, "5.7.0", "Authentication cancelled", "auth-cancelled"}
 	authOther   = reply{535, "5.7.8", "Acting for another identity is not allowed", "authorization-identity"}
@@ -168,6 +168,10 @@ func replyTo(err error) reply {
 		return reply{refused.Code, refused.Enhanced, refused.Public, refused.Rule.String()}
 	case errors.As(err, &login):
 		return replyToLogin(login)
+	case errors.Is(err, directory.ErrSASLForm), errors.Is(err, directory.ErrSASLOver):
+		return authForm
+	case errors.Is(err, directory.ErrSASLIdentity):
+		return authOther
 	case errors.As(err, &path):
 		if path.Rule == message.RuleUTF8 {
 			return needUTF8

@@ -1,7 +1,6 @@
 package smtpd
 
 import (
-	"bytes"
 	"errors"
 	"slices"
 
@@ -10,34 +9,30 @@ import (
 	"postern/server/directory"
 )
 
-// mechanisms are those that clients without an SDK have. Both send the secret, so neither works without TLS (AC-10).
-var mechanisms = []string{sasl.Plain, sasl.Login}
+func offered(mechanism string) bool { return slices.Contains(directory.Mechanisms, mechanism) }
 
-func offered(mechanism string) bool { return slices.Contains(mechanisms, mechanism) }
-
-// An exchange is the server's side of PLAIN and LOGIN.
+// An exchange is an authentication of this connection, which counts those that come to nothing.
 type exchange struct {
-	c    *conn
-	next func(response []byte) (challenge []byte, err error) // nil when the exchange is over
-	user string
+	c *conn
+	*directory.Exchange
 }
 
-func (c *conn) newSASL(mechanism string) sasl.Server {
-	x := &exchange{c: c}
-	x.next = x.plain
-	if mechanism == sasl.Login {
-		x.next = x.username
+func (c *conn) newSASL(mechanism string) (sasl.Server, error) {
+	x, ok := directory.NewExchange(mechanism, func(user, secret string) error { return c.login(mechanism, user, secret) })
+	if !ok {
+		return nil, authMech.library()
 	}
-	return x
+	return exchange{c, x}, nil
 }
 
 // Next takes the client's response; it is nil when the AUTH command had none.
-func (x *exchange) Next(response []byte) (challenge []byte, done bool, err error) {
-	if challenge, err = x.next(response); err != nil {
+func (x exchange) Next(response []byte) (challenge []byte, done bool, err error) {
+	challenge, done, err = x.Exchange.Next(response)
+	if err != nil {
 		x.c.authFailed()
 		return nil, false, x.c.fault(err)
 	}
-	return challenge, x.next == nil, nil
+	return challenge, done, nil
 }
 
 // authFailed counts an authentication that came to nothing.
@@ -45,39 +40,6 @@ func (c *conn) authFailed() {
 	if c.counts.auth++; c.counts.auth >= c.server.limits.AuthFailures {
 		c.farewell = &byeAuth
 	}
-}
-
-// plain is RFC 4616: authorization identity, authentication identity and password between NULs.
-func (x *exchange) plain(response []byte) ([]byte, error) {
-	if response == nil {
-		return nil, nil
-	}
-	parts := bytes.Split(response, []byte{0})
-	if len(parts) != 3 {
-		return nil, authForm
-	}
-	identity, user, password := string(parts[0]), string(parts[1]), string(parts[2])
-	if identity != "" && identity != user {
-		return nil, authOther
-	}
-	x.next = nil
-	return nil, x.c.login(sasl.Plain, user, password)
-}
-
-// username and password are LOGIN, which was never standardised (draft-murchison-sasl-login): the prompts are those
-// that clients compare with.
-func (x *exchange) username(response []byte) ([]byte, error) {
-	if response == nil {
-		return []byte("Username:"), nil
-	}
-	x.user = string(response)
-	x.next = x.password
-	return []byte("Password:"), nil
-}
-
-func (x *exchange) password(response []byte) ([]byte, error) {
-	x.next = nil
-	return nil, x.c.login(sasl.Login, x.user, string(response))
 }
 
 // login authenticates the connection.

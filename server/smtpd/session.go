@@ -171,10 +171,10 @@ func (s session) Reset() {
 func (s session) Logout() error { return nil }
 
 // AuthMechanisms is what the library would offer; the guard writes the offer.
-func (s session) AuthMechanisms() []string { return mechanisms }
+func (s session) AuthMechanisms() []string { return directory.Mechanisms }
 
 // Auth begins an authentication. The guard has seen to it that the door, TLS and the moment are right.
-func (s session) Auth(mechanism string) (sasl.Server, error) { return s.c.newSASL(mechanism), nil }
+func (s session) Auth(mechanism string) (sasl.Server, error) { return s.c.newSASL(mechanism) }
 
 // fault is explain for the library.
 func (c *conn) fault(err error) error { return c.explain(err).library() }

@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+
+	"postern/server/directory"
 )
 
 // verbs are the commands, one function each. A function refuses what is wrong or out of turn, answers what needs no
@@ -152,7 +154,7 @@ func (c *conn) capabilities() []string {
 		all = append(all, "STARTTLS")
 	}
 	if c.door.submission && c.tls != nil { // AC-10
-		all = append(all, "AUTH "+strings.Join(mechanisms, " "))
+		all = append(all, "AUTH "+strings.Join(directory.Mechanisms, " "))
 	}
 	return all
 }
