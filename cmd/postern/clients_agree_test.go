@@ -59,10 +59,7 @@ func TestStockClientsAgree(t *testing.T) {
 		offlineimap.sync()
 	}
 
-	want := map[imap.UID]string{}
-	for uid, m := range d.mailbox(a, "INBOX") {
-		want[uid] = m.flags
-	}
+	want := flagsOf(d.mailbox(a, "INBOX"))
 	if len(want) != len(before)-2+8 {
 		t.Errorf("%d messages; there were %d, two were deleted and eight came", len(want), len(before))
 	}
@@ -77,6 +74,15 @@ func TestStockClientsAgree(t *testing.T) {
 	}
 }
 
+// flagsOf leaves out everything else.
+func flagsOf(mailbox map[imap.UID]stored) map[imap.UID]string {
+	found := map[imap.UID]string{}
+	for uid, m := range mailbox {
+		found[uid] = m.flags
+	}
+	return found
+}
+
 // work flags two messages of a replica, deletes one, and brings that to the
 // server.
 func (r *replica) work(mine []imap.UID) {
@@ -85,14 +91,6 @@ func (r *replica) work(mine []imap.UID) {
 	r.mark(here[mine[1]], "RS")
 	r.mark(here[mine[2]], "ST")
 	r.sync()
-}
-
-func (r *replica) flags() map[imap.UID]string {
-	found := map[imap.UID]string{}
-	for uid, c := range r.messages() {
-		found[uid] = c.flags
-	}
-	return found
 }
 
 // imaplibFlags has imaplib flag some messages and say what all have then.

@@ -437,49 +437,21 @@ func (r *replica) staysInStep(sent []letter) {
 	t, d := r.d.t, r.d
 	t.Helper()
 	r.sync()
-	local := r.messages()
-	files := map[string]bool{}
-	for _, c := range local {
-		b, err := os.ReadFile(c.path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[string(b)] = true
-	}
-	for _, l := range sent {
-		if !hasBody(files, l) {
-			t.Errorf("%s is not among %d files as it was sent", l.name, len(files))
-		}
-	}
+	r.has(sent)
 	r.agrees("after the first time")
-	all := uids(d.mailbox(r.account, "INBOX"))
-	if len(all) != len(sent) || len(local) != len(sent) {
-		t.Fatalf("%d messages here, %d there, %d sent", len(local), len(all), len(sent))
+	here, all := r.messages(), uids(d.mailbox(r.account, "INBOX"))
+	if len(all) != len(sent) || len(here) != len(sent) {
+		t.Fatalf("%d messages here, %d there, %d sent", len(here), len(all), len(sent))
 	}
 
-	// Here: flags, a deletion, a new message.
-	r.mark(local[all[0]], "FRS")
-	if err := os.Remove(local[all[1]].path); err != nil {
+	// Here a message gets flags, one goes, one comes; there as well.
+	r.mark(here[all[0]], "FRS")
+	if err := os.Remove(here[all[1]].path); err != nil {
 		t.Fatal(err)
 	}
 	added := letters(r.account.inbox, "you@elsewhere.test")[2]
 	r.add(added)
-	// There, at once: the same.
-	c := d.open(r.account)
-	if _, err := c.Select("INBOX", nil).Wait(); err != nil {
-		t.Fatal(err)
-	}
-	change := func(uid imap.UID, flag imap.Flag) {
-		t.Helper()
-		if err := c.Store(imap.UIDSetNum(uid), &imap.StoreFlags{Op: imap.StoreFlagsAdd, Flags: []imap.Flag{flag}}, nil).Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	change(all[2], imap.FlagFlagged)
-	change(all[3], imap.FlagDeleted)
-	if err := c.Expunge().Close(); err != nil {
-		t.Fatal(err)
-	}
+	d.changes(r.account, all[2], all[3])
 	d.fill(r.account, "plain")
 	r.sync()
 	r.agrees("after changes on both sides")
@@ -494,10 +466,53 @@ func (r *replica) staysInStep(sent []letter) {
 	if len(there) != len(sent) || there[all[1]].view != nil || there[all[3]].view != nil {
 		t.Errorf("after two deletions and two new messages there are %v, and were %v", uids(there), all)
 	}
-	for uid, m := range there {
-		if uid > all[len(all)-1] && messageID(m.view) == messageID(added.data) {
+	arrived := 0
+	for _, m := range there {
+		if messageID(m.view) == messageID(added.data) {
+			arrived++
 			checkAddedView(t, added, m.view)
 		}
+	}
+	if arrived != 1 {
+		t.Errorf("what was new here is there %d times", arrived)
+	}
+}
+
+// has holds the texts of a replica against what was sent.
+func (r *replica) has(sent []letter) {
+	t := r.d.t
+	t.Helper()
+	files := map[string]bool{}
+	for _, c := range r.messages() {
+		b, err := os.ReadFile(c.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[string(b)] = true
+	}
+	for _, l := range sent {
+		if !hasBody(files, l) {
+			t.Errorf("%s is not among %d files as it was sent", l.name, len(files))
+		}
+	}
+}
+
+// changes flags one message and expunges another on the server.
+func (d *dev) changes(a account, flagged, gone imap.UID) {
+	d.t.Helper()
+	c := d.open(a)
+	defer c.Close()
+	if _, err := c.Select("INBOX", nil).Wait(); err != nil {
+		d.t.Fatal(err)
+	}
+	for uid, flag := range map[imap.UID]imap.Flag{flagged: imap.FlagFlagged, gone: imap.FlagDeleted} {
+		add := &imap.StoreFlags{Op: imap.StoreFlagsAdd, Flags: []imap.Flag{flag}}
+		if err := c.Store(imap.UIDSetNum(uid), add, nil).Close(); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+	if err := c.Expunge().Close(); err != nil {
+		d.t.Fatal(err)
 	}
 }
 
@@ -511,17 +526,20 @@ func checkAddedView(t testing.TB, l letter, view []byte) {
 	checkView(t, l, slices.Concat(head, []byte("\r\n"), body))
 }
 
+// flags are those of the replica.
+func (r *replica) flags() map[imap.UID]string {
+	found := map[imap.UID]string{}
+	for uid, c := range r.messages() {
+		found[uid] = c.flags
+	}
+	return found
+}
+
 // agrees compares the replica with the server: the same UIDs, the same flags.
 func (r *replica) agrees(when string) {
 	t := r.d.t
 	t.Helper()
-	here, there := map[imap.UID]string{}, map[imap.UID]string{}
-	for uid, c := range r.messages() {
-		here[uid] = c.flags
-	}
-	for uid, m := range r.d.mailbox(r.account, "INBOX") {
-		there[uid] = m.flags
-	}
+	here, there := r.flags(), flagsOf(r.d.mailbox(r.account, "INBOX"))
 	if !maps.Equal(here, there) {
 		t.Errorf("%s the replica has\n%v and the server\n%v", when, here, there)
 	}
