@@ -210,6 +210,8 @@ func TestMessagesThatCannotBeSigned(t *testing.T) {
 		"folded start": " x\r\nFrom: a@example.com\r\n\r\nx\r\n",
 		"many To":      crlf("From: a@example.com\n" + strings.Repeat("To: a@example.com\n", 5) + "\nx\n"),
 		"huge line":    crlf("From: a@example.com\nX: " + strings.Repeat("x", 1<<17) + "\n\nx\n"),
+		"many folds":   "From: a@example.com\r\nX: x\r\n" + strings.Repeat(" \r\n", 50_000) + "\r\nx\r\n",
+		"blank lines":  crlf("From: a@example.com\n\nx\n" + strings.Repeat("\n", 1<<20)),
 		"huge header":  crlf("From: a@example.com\n" + strings.Repeat("X: "+strings.Repeat("x", 900)+"\n", 1200) + "\nx\n"),
 	} {
 		if out, err := s.Sign(strings.NewReader(mail), int64(len(mail))); !errors.Is(err, dkim.ErrMessage) {

@@ -19,6 +19,12 @@ const (
 	maxHeader  = 1 << 20
 	maxLine    = 1 << 16
 	maxRepeats = 4 // of one field; keeps h= within a line of 998 octets (RFC 5322, section 2.1.1)
+	// maxCopied bounds what the library copies to unfold fields: for each line the
+	// field that it continues. A header of nearly empty lines would need gigabytes.
+	maxCopied = 128 << 20
+	// maxBlank bounds a run of blank lines, which the library holds in memory until
+	// it sees whether something follows: trailing ones are not signed.
+	maxBlank = 1 << 20
 )
 
 // oversigned fields are listed once more than they occur: what people see,
@@ -63,6 +69,7 @@ func fieldList(count map[string]int) ([]string, error) {
 func countFields(r io.ReaderAt, size int64) (map[string]int, error) {
 	br := bufio.NewReaderSize(io.NewSectionReader(r, 0, min(size, maxHeader)), int(min(size+1, maxLine)))
 	count := make(map[string]int)
+	field, copied := 0, 0 // octets of the field so far, and of what is copied for all of them
 	for first := true; ; first = false {
 		line, err := br.ReadSlice('\n')
 		if err != nil {
@@ -71,6 +78,7 @@ func countFields(r io.ReaderAt, size int64) (map[string]int, error) {
 			}
 			return nil, err
 		}
+		n := len(line)
 		line = bytes.TrimRight(line, "\r\n")
 		switch {
 		case len(line) == 0:
@@ -79,11 +87,34 @@ func countFields(r io.ReaderAt, size int64) (map[string]int, error) {
 			if first { // it would continue the signature that we put in front
 				return nil, fmt.Errorf("dkim: %w: it begins with white space", ErrMessage)
 			}
+			field += n
+			if copied += field; copied > maxCopied {
+				return nil, fmt.Errorf("dkim: %w: its fields have too many lines", ErrMessage)
+			}
 			continue
 		}
+		field = n
 		name, _, _ := bytes.Cut(line, []byte(":"))
 		if len(name) <= 64 { // longer than every name that matters
 			count[strings.ToLower(string(bytes.TrimSpace(name)))]++
 		}
 	}
+}
+
+// blankLines refuses a body with too long a run of them.
+type blankLines struct{ run int }
+
+func (b *blankLines) Write(p []byte) (int, error) {
+	for _, c := range p {
+		switch c {
+		case '\r', '\n', ' ', '\t':
+			b.run++
+		default:
+			b.run = 0
+		}
+		if b.run > maxBlank {
+			return 0, fmt.Errorf("%w: it has too many blank lines", ErrMessage)
+		}
+	}
+	return len(p), nil
 }

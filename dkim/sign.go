@@ -96,6 +96,7 @@ func (s *Signer) Sign(r io.ReaderAt, size int64) ([]byte, error) {
 }
 
 func (s *Signer) start(list []string) (running []*msgauth.Signer, writers []io.Writer, err error) {
+	writers = append(writers, new(blankLines))
 	for _, k := range s.keys {
 		one, err := msgauth.NewSigner(&msgauth.SignOptions{
 			Domain:                 s.domain,

@@ -207,6 +207,28 @@ func TestBlankBodies(t *testing.T) {
 	}
 }
 
+// The library copies a field for each of its lines, and searches the header for
+// each name of h=: small mails used up gigabytes and seconds.
+func TestCostlyHeaders(t *testing.T) {
+	c := world(t)
+	folds := "X-Folded: a\r\n" + strings.Repeat(" \r\n", 50_000)
+	recipients := "Cc: c@there.example" + strings.Repeat(",\r\n someone.there@there.example", 1_500) + "\r\n"
+	names := "DKIM-Signature: v=1; a=rsa-sha256; d=good.example; s=r1; bh=AAAA; b=AAAA;\r\n h=From" + strings.Repeat(":x", 20_000) + "\r\n"
+	letter := letter("a@good.example")
+	e1 := dkim.Selected{Selector: "e1", Key: keys()[1]}
+	for _, test := range []struct{ what, mail, want string }{
+		{"folds, signed", folds + signed(t, "good.example", letter, e1), " permerror"},
+		{"folds alone", folds + letter, ""},
+		{"names", names + letter, " permerror"},
+		{"many recipients", signed(t, "good.example", recipients+letter, e1), " pass"},
+	} {
+		got := brief(c.Check(t.Context(), facts(t, "192.0.2.3", "a@good.example", test.mail)))
+		if _, got, _ = strings.Cut(got, "dkim"); got != test.want {
+			t.Errorf("%s: got %q, want %q", test.what, got, test.want)
+		}
+	}
+}
+
 type failing struct{ strings.Reader }
 
 func (f *failing) ReadAt(p []byte, off int64) (int, error) {
