@@ -66,6 +66,12 @@ const (
 	StorageSwept     Verb = 48 // body files that no row refers to were removed
 	AuditExported    Verb = 49 // a range of this log was exported
 	AuditListed      Verb = 50 // this log was read by an operator
+
+	CredentialRotate Verb = 51 // a credential got a successor, and its own end was moved forward
+	FreezeSet        Verb = 52 // a credential, agent, domain, organization or everything was stopped
+	FreezeLift       Verb = 53 // a person lifted a freeze
+
+	InboxErased Verb = 51 // the key of a removed inbox was destroyed, and its rows are gone
 )
 
 var verbNames = [...]string{
@@ -86,6 +92,8 @@ var verbNames = [...]string{
 	QueueExpired: "queue.expired", QueueRetry: "queue.retry", QueueHold: "queue.hold", QueueBounce: "queue.bounce",
 	NoticeDelivered: "notice.delivered", StrangersRefused: "strangers.refused", StorageSwept: "storage.swept",
 	AuditExported: "audit.exported", AuditListed: "audit.listed",
+	CredentialRotate: "credential.rotate", FreezeSet: "freeze.set", FreezeLift: "freeze.lift",
+	InboxErased: "inbox.erased",
 }
 
 var verbsByName = func() map[string]Verb {
