@@ -1,11 +1,13 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -137,12 +139,46 @@ type EventQuery struct {
 // Events returns the events that a query selects, in sequence, with their
 // personal fields where the key still exists.
 func (s *Store) Events(ctx context.Context, q EventQuery) ([]audit.Event, error) {
-	where, args, err := s.eventWhere(ctx, q)
+	if q.Limit <= 0 {
+		q.Limit = 1000
+	}
+	if q.MessageID == "" {
+		return s.selectEvents(ctx, q, nil)
+	}
+	hashes, err := s.messageIDHashes(ctx, q.Org, q.MessageID)
 	if err != nil {
 		return nil, err
 	}
+	var events []audit.Event
+	for group := range slices.Chunk(hashes, midGroup) {
+		some, err := s.selectEvents(ctx, q, group)
+		if err != nil {
+			return nil, err
+		}
+		for i := range some {
+			if some[i].Personal.Text(audit.KeyMessageID) == q.MessageID {
+				events = append(events, some[i])
+			}
+		}
+	}
+	slices.SortFunc(events, func(a, b audit.Event) int {
+		if q.Newest {
+			a, b = b, a
+		}
+		return cmp.Compare(a.Seq, b.Seq)
+	})
+	return events[:min(len(events), q.Limit)], nil
+}
+
+// midGroup is how many hashes of a Message-ID one query looks up.
+const midGroup = 500
+
+// selectEvents reads and opens what a query selects, among these hashes of a
+// Message-ID if there are any.
+func (s *Store) selectEvents(ctx context.Context, q EventQuery, mids [][]byte) ([]audit.Event, error) {
+	where, args := eventWhere(q, mids)
 	var sealed []sealedEvent
-	err = s.read(ctx, func(r *reads) error {
+	err := s.read(ctx, func(r *reads) error {
 		rows, err := r.rows("SELECT "+eventColumns+" FROM event WHERE "+where, args...)
 		if err != nil {
 			return err
@@ -159,15 +195,13 @@ func (s *Store) Events(ctx context.Context, q EventQuery) ([]audit.Event, error)
 		if err != nil {
 			return nil, err
 		}
-		if q.MessageID == "" || e.Personal.Text(audit.KeyMessageID) == q.MessageID {
-			events = append(events, *e)
-		}
+		events = append(events, *e)
 	}
 	return events, nil
 }
 
 // eventWhere writes the condition, order and limit of a query.
-func (s *Store) eventWhere(ctx context.Context, q EventQuery) (where string, args []any, err error) {
+func eventWhere(q EventQuery, mids [][]byte) (where string, args []any) {
 	var conds []string
 	arg := func(v any) string {
 		args = append(args, v)
@@ -198,13 +232,9 @@ func (s *Store) eventWhere(ctx context.Context, q EventQuery) (where string, arg
 		}
 		conds = append(conds, "verb IN ("+strings.Join(in, ", ")+")")
 	}
-	if q.MessageID != "" {
-		in, err := s.messageIDHashes(ctx, q.Org, q.MessageID)
-		if err != nil {
-			return "", nil, err
-		}
+	if len(mids) > 0 {
 		var places []string
-		for _, h := range in {
+		for _, h := range mids {
 			places = append(places, arg(h))
 		}
 		conds = append(conds, "mid IN ("+strings.Join(places, ", ")+")")
@@ -213,10 +243,7 @@ func (s *Store) eventWhere(ctx context.Context, q EventQuery) (where string, arg
 	if q.Newest {
 		order += " DESC"
 	}
-	if q.Limit <= 0 {
-		q.Limit = 1000
-	}
-	return strings.Join(conds, " AND ") + order + " LIMIT " + arg(q.Limit), args, nil
+	return strings.Join(conds, " AND ") + order + " LIMIT " + arg(q.Limit), args
 }
 
 // messageIDHashes are the hashes of one Message-ID under the key of every inbox

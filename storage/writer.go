@@ -278,6 +278,10 @@ func (w *writer) exec(query string, args ...any) error {
 	return err
 }
 
+// statementLimit bounds what a connection keeps prepared: filters of the log
+// make queries without end.
+const statementLimit = 256
+
 // statements keeps what a connection has prepared.
 type statements struct {
 	conn  *sql.Conn
@@ -291,6 +295,10 @@ func (s *statements) get(query string) (*sql.Stmt, error) {
 	st, err := s.conn.PrepareContext(context.Background(), query)
 	if err != nil {
 		return nil, err
+	}
+	if len(s.cache) >= statementLimit {
+		s.close()
+		clear(s.cache)
 	}
 	if s.cache == nil {
 		s.cache = map[string]*sql.Stmt{}
