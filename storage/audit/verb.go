@@ -66,12 +66,10 @@ const (
 	StorageSwept     Verb = 48 // body files that no row refers to were removed
 	AuditExported    Verb = 49 // a range of this log was exported
 	AuditListed      Verb = 50 // this log was read by an operator
-
-	CredentialRotate Verb = 52 // a credential got a successor, and its own end was moved forward
-	FreezeSet        Verb = 53 // a credential, agent, domain, organization or everything was stopped
-	FreezeLift       Verb = 54 // a person lifted a freeze
-
-	InboxErased Verb = 54 // the key of a removed inbox was destroyed, and its rows are gone
+	CredentialRotate Verb = 51 // a credential got a successor, and its own end was moved forward
+	FreezeSet        Verb = 52 // a credential, agent, domain, organization or everything was stopped
+	FreezeLift       Verb = 53 // a person lifted a freeze
+	InboxErased      Verb = 54 // the key of a removed inbox was destroyed, and its rows are gone
 )
 
 var verbNames = [...]string{
