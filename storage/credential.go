@@ -51,7 +51,11 @@ type Credential struct {
 	Expires   time.Time      `json:"expires"`
 	Revoked   time.Time      `json:"revoked,omitzero"`
 	Reason    string         `json:"reason,omitempty"` // of the revocation
-	LastUsed  time.Time      `json:"-"`                // operational, in clear
+	// Of a rotation: the credential that this one replaces, and the one that
+	// replaces it.
+	Predecessor uuid.UUID `json:"predecessor,omitzero"`
+	Successor   uuid.UUID `json:"successor,omitzero"`
+	LastUsed    time.Time `json:"-"` // operational, in clear
 }
 
 // May reports whether the credential's scopes allow all the verbs on an inbox. // AC-4

@@ -144,6 +144,9 @@ func (in *Inbox) ID() uuid.UUID { return in.record.ID }
 // Org is the id of the organization that the inbox belongs to.
 func (in *Inbox) Org() uuid.UUID { return in.record.Org }
 
+// Domain is the id of the domain that the inbox's address is in.
+func (in *Inbox) Domain() uuid.UUID { return in.record.Domain }
+
 // Address is the inbox's address when the door was opened.
 func (in *Inbox) Address() string { return in.record.Address }
 

@@ -336,6 +336,11 @@ var decisive = []struct {
 		err := s.openRecord(context.Background(), "credential", row, &c)
 		return bytes.Equal(column, c.TokenHash), err
 	}},
+	{"freeze", "target", func(s *Store, row sealedRow, column []byte) (bool, error) {
+		var f Freeze
+		err := s.openRecord(context.Background(), "freeze", row, &f)
+		return bytes.Equal(column, f.Target[:]), err
+	}},
 	{"inbox", "address_hash", func(s *Store, row sealedRow, column []byte) (bool, error) {
 		var in InboxRecord
 		err := s.openRecord(context.Background(), "inbox", row, &in)

@@ -69,6 +69,9 @@ const (
 	KeyInbox       Key = 54 // id: another inbox than Event.Inbox
 	KeyRootKeyID   Key = 55 // word: public id of the root key
 	KeyPurpose     Key = 56 // word: what a key is for
+	KeyCredential  Key = 57 // id: another credential than Event.Credential
+	KeyKind        Key = 58 // word: what a freeze is of: credential, agent, domain, organization, all
+	KeyOpen        Key = 59 // int: sessions that were cut and had not ended when the event was written
 )
 
 // Personal keys.
@@ -136,7 +139,7 @@ var keys = [...]keyInfo{
 	KeyDMARC: {"dmarc", kindWord}, KeyPort: {"port", kindInt}, KeyUIDValidity: {"uidvalidity", kindInt},
 	KeyTrace: {"trace", kindWord}, KeyFormat: {"format", kindWord}, KeyCommand: {"command", kindWord},
 	KeyTruncated: {"truncated", kindBool}, KeyInbox: {"inbox", kindID}, KeyRootKeyID: {"root_key_id", kindWord},
-	KeyPurpose: {"purpose", kindWord},
+	KeyPurpose: {"purpose", kindWord}, KeyCredential: {"credential", kindID}, KeyKind: {"kind", kindWord}, KeyOpen: {"open", kindInt},
 
 	KeyFrom: {"from", kindText}, KeyTo: {"to", kindText}, KeySubject: {"subject", kindText},
 	KeyMessageID: {"message_id", kindText}, KeyInReplyTo: {"in_reply_to", kindText}, KeyAddress: {"address", kindText},

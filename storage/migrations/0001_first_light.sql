@@ -61,6 +61,17 @@ CREATE TABLE credential (
 ) WITHOUT ROWID;
 CREATE INDEX credential_agent ON credential (agent);
 
+-- What may neither log in nor send until a person lifts it. target is the id of
+-- a credential, agent, domain or organization, or zero for all.
+CREATE TABLE freeze (
+    id      BLOB PRIMARY KEY,
+    org     BLOB NOT NULL,
+    version BIGINT NOT NULL,
+    event   BLOB NOT NULL,
+    target  BLOB NOT NULL UNIQUE,
+    sealed  BLOB NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE inbox (
     id           BLOB PRIMARY KEY,
     org          BLOB NOT NULL,
