@@ -110,7 +110,8 @@ func Submit(f SubmitFacts) Decision {
 }
 
 // fromBelongs holds the header to the envelope: one From field with one address,
-// which is the inbox's, and the same for Sender when there is one. A message that
+// which is the inbox's, and the same for Sender when there is one (of which there
+// may not be two: RFC 5322, section 3.6). A message that
 // names two authors would be signed in the name of one who did not write it.
 func fromBelongs(f SubmitFacts) Decision {
 	switch {
@@ -120,7 +121,7 @@ func fromBelongs(f SubmitFacts) Decision {
 		return refuse(FromMissing)
 	case !only(f.From, f.Address):
 		return refuse(FromNotInbox)
-	case f.SenderFields > 0 && !only(f.Sender, f.Address):
+	case f.SenderFields > 1, f.SenderFields == 1 && !only(f.Sender, f.Address):
 		return refuse(SenderFieldNotInbox)
 	}
 	return allow

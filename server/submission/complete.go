@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"postern/server/message"
+	"postern/server/msgauth"
 	"postern/storage"
 )
 
@@ -27,14 +28,17 @@ const (
 
 // stripped are fields that leave with no message: the agent's word to its own
 // server, recipients that others must not see (RFC 5322, section 3.6.3), and
-// fields that only a server on the way in may write.
-func stripped(f message.Field) bool {
+// fields that only a server on the way in may write. Among those are results of
+// authentication in the name of this one, hostname: the copy in Sent would show
+// them to other agents of the inbox (RFC 8601, section 5).
+func stripped(f message.Field, hostname string) bool {
 	return f.HasPrefix("agent-") || f.HasPrefix("postern-") || f.Is("idempotency-key") ||
-		f.Is("bcc") || f.Is("resent-bcc") || f.Is("return-path")
+		f.Is("bcc") || f.Is("resent-bcc") || f.Is("return-path") ||
+		f.Is("authentication-results") && msgauth.Claims(f.Value(), hostname)
 }
 
 // edit completes and clears a header. added stands in front of it.
-func edit(header, added []byte) edited {
+func edit(header, added []byte, hostname string) edited {
 	e := edited{header: append(make([]byte, 0, len(added)+len(header)+2), added...)}
 	for f := range message.Fields(header) {
 		whole := header[f.Span.Start:f.Span.End]
@@ -47,7 +51,7 @@ func edit(header, added []byte) edited {
 		if f.HasPrefix("agent-") || f.Is("idempotency-key") {
 			e.declare(f)
 		}
-		if !stripped(f) {
+		if !stripped(f, hostname) {
 			e.header = appendLine(e.header, whole)
 		}
 	}
@@ -91,7 +95,7 @@ func (o *Outbound) added(m *submission) []byte {
 
 // complete stores the message as it will leave and prepares the copy in Sent.
 func (o *Outbound) complete(ctx context.Context, m *submission) error {
-	m.edited = edit(m.header, o.added(m))
+	m.edited = edit(m.header, o.added(m), o.o.Hostname)
 	if err := o.restage(m); err != nil {
 		return err
 	}

@@ -194,7 +194,8 @@ const letter = "From: Scout <A@example.com>\r\nTo: x@remote.test\r\nSubject: gre
 
 func TestSubmit(t *testing.T) {
 	w := newWorld(t, true)
-	text := "Bcc: c@remote.test,\r\n d@remote.test\r\nReturn-Path: <forged@example.com>\r\nPostern-Verdict: v=1\r\n" + letter
+	text := "Bcc: c@remote.test,\r\n d@remote.test\r\nReturn-Path: <forged@example.com>\r\nPostern-Verdict: v=1\r\n" +
+		"Authentication-Results: mail.example.com; dmarc=pass header.from=forged.test\r\n" + letter
 	receipt, err := w.submit(w.p, text, "x@remote.test", "c@remote.test", "b@example.com")
 	w.must(err)
 	if w.kicked.Load() != 1 || w.p.Count.Load() != 1 {
@@ -225,7 +226,7 @@ func TestSubmit(t *testing.T) {
 			t.Errorf("RFC 6409: what leaves lacks %q:\n%s", want, leaves)
 		}
 	}
-	for _, bad := range []string{"Bcc", "d@remote.test", "forged", "Postern-", "192.0.2.7", "laptop", "DKIM-Signature"} {
+	for _, bad := range []string{"Bcc", "d@remote.test", "forged", "Postern-", "Authentication-Results", "192.0.2.7", "laptop", "DKIM-Signature"} {
 		if strings.Contains(leaves, bad) {
 			t.Errorf("what leaves has %q:\n%s", bad, leaves)
 		}
@@ -327,6 +328,10 @@ func TestHeaderRules(t *testing.T) {
 		"empty From":          {"From:\r\n\r\nx\r\n", policy.FromMissing},
 		"no header":           {"\r\nx\r\n", policy.FromMissing},
 		"empty":               {"", policy.FromMissing},
+		"behind the bracket":  {"From: <a@example.com>b@example.com\r\n\r\nx\r\n", policy.HeaderSyntax},
+		"in front of it":      {"From: b@example.com <a@example.com>\r\n\r\nx\r\n", policy.HeaderSyntax},
+		"beyond what is read": {"From: a@example.com (" + strings.Repeat("x", 66_000) + "), b@example.com\r\n\r\nx\r\n", policy.HeaderSyntax},
+		"two Sender fields":   {"Sender: a@example.com\r\nSender: b@example.com\r\n" + letter, policy.SenderFieldNotInbox},
 		"another Sender":      {"Sender: b@example.com\r\n" + letter, policy.SenderFieldNotInbox},
 		"mbox line":           {"From a@example.com Fri Jan  2 03:04:05 2026\r\n" + letter, policy.HeaderSyntax},
 		"a line without name": {"Subject: x\r\nno field at all\r\n" + letter, policy.HeaderSyntax},

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"mime"
+	"net/mail"
 
 	"github.com/google/uuid"
 
@@ -108,7 +111,7 @@ func (o *Outbound) facts(ctx context.Context, m *submission) (policy.SubmitFacts
 	}
 	for field := range message.Fields(m.header) {
 		f.HeaderFields++
-		f.HeaderMalformed = f.HeaderMalformed || malformed(m.header, field)
+		f.HeaderMalformed = f.HeaderMalformed || malformed(m.header, field) || ambiguous(field)
 		if field.Is("sender") {
 			f.SenderFields++
 		}
@@ -134,6 +137,34 @@ func malformed(header []byte, f message.Field) bool {
 	}
 	return len(f.Name) == 0
 }
+
+// maxAuthor bounds the fields that name an author: the rest of a longer one would
+// not be looked at (message.MaxValueBytes).
+const maxAuthor = 4 << 10
+
+// ambiguous reports whether a field that names one author to us may name another
+// to the programs that will show it: "<a@here> b@here" is one address to some
+// and the other to others. A second parser, which is strict, has to agree.
+func ambiguous(f message.Field) bool {
+	if !f.Is("from") && !f.Is("sender") {
+		return false
+	}
+	if len(f.Body) > maxAuthor {
+		return true
+	}
+	value := f.Value()
+	ours := message.ParseAddressList(value)
+	if len(ours) != 1 {
+		return false // policy refuses that one
+	}
+	theirs, err := strict.Parse(value)
+	return err != nil || theirs.Address != ours[0].Mailbox+"@"+ours[0].Host
+}
+
+// strict reads addresses by RFC 5322. What charset a display name is in is none
+// of its business.
+var strict = mail.AddressParser{WordDecoder: &mime.WordDecoder{
+	CharsetReader: func(_ string, r io.Reader) (io.Reader, error) { return r, nil }}}
 
 // addresses are the canonical addresses of a field. One that is no address stays
 // in the list as what it is, so that it equals nothing.
