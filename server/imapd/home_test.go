@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"path/filepath"
 	"strings"
@@ -35,6 +36,7 @@ type home struct {
 	addr    string
 	client  *tls.Config
 	served  chan error
+	data    string // folder of the store
 }
 
 type clock struct {
@@ -68,9 +70,9 @@ func newHome(t testing.TB, edit func(*Limits)) *home {
 	dir := t.TempDir()
 	root, err := seal.CreateRootKey(filepath.Join(dir, "root.key"))
 	check(t, err)
-	h := &home{clock: &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}, tokens: map[string]string{},
+	h := &home{data: filepath.Join(dir, "data"), clock: &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}, tokens: map[string]string{},
 		creds: map[string]storage.Credential{}, served: make(chan error, 1)}
-	store, err := storage.Open(t.Context(), storage.Config{Dir: filepath.Join(dir, "data"), Root: root, Now: h.clock.now})
+	store, err := storage.Open(t.Context(), storage.Config{Dir: h.data, Root: root, Now: h.clock.now})
 	check(t, err)
 	d := directory.New(store, directory.Options{Now: h.clock.now})
 	limits := DefaultLimits()
@@ -207,6 +209,9 @@ func (h *home) events(t testing.TB, verb audit.Verb) []audit.Event {
 	check(t, err)
 	return events
 }
+
+// textLog logs into b.
+func textLog(b io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(b, nil)) }
 
 // A client speaks to a home.
 type client struct {
