@@ -24,6 +24,7 @@ type keyStore struct {
 
 	mu     sync.RWMutex
 	inbox  map[uuid.UUID]*inboxKeys
+	gone   map[uuid.UUID]bool // removed in this process, or before and not yet erased
 	orgs   map[uuid.UUID]seal.Key
 	events map[uuid.UUID]seal.Key // organization's key for personal fields
 }
@@ -68,7 +69,7 @@ func openKeys(ctx context.Context, path string, root *seal.RootKey) (*keyStore, 
 		db.Close()
 		return nil, fmt.Errorf("storage: %s: %w", filepath.Base(path), classify(err))
 	}
-	return &keyStore{db: db, root: root, inbox: map[uuid.UUID]*inboxKeys{}, orgs: map[uuid.UUID]seal.Key{}, events: map[uuid.UUID]seal.Key{}}, nil
+	return &keyStore{db: db, root: root, inbox: map[uuid.UUID]*inboxKeys{}, gone: map[uuid.UUID]bool{}, orgs: map[uuid.UUID]seal.Key{}, events: map[uuid.UUID]seal.Key{}}, nil
 }
 
 func (k *keyStore) close() error { return k.db.Close() }
@@ -84,13 +85,43 @@ func (k *keyStore) putInbox(ctx context.Context, org, inbox uuid.UUID, orgKey, k
 	return classify(err)
 }
 
-// destroyInbox makes everything that the inbox's key sealed unreadable.
-func (k *keyStore) destroyInbox(ctx context.Context, inbox uuid.UUID) error {
+// retire hands out the key of an inbox no more, also to those who are looking
+// it up at this moment.
+func (k *keyStore) retire(inbox uuid.UUID) {
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	delete(k.inbox, inbox)
-	k.mu.Unlock()
-	_, err := k.db.ExecContext(ctx, "DELETE FROM inbox_key WHERE inbox = $1", inbox[:])
-	return classify(err)
+	k.gone[inbox] = true
+}
+
+// retired reports whether the inbox was removed.
+func (k *keyStore) retired(inbox uuid.UUID) bool {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.gone[inbox]
+}
+
+// destroyInbox makes everything that the inbox's key sealed unreadable, and
+// reports whether there was a key. secure_delete overwrites the row in its page,
+// and the checkpoint brings that page to the file and ends the log that still
+// has it as it was.
+func (k *keyStore) destroyInbox(ctx context.Context, inbox uuid.UUID) (gone bool, err error) {
+	res, err := k.db.ExecContext(ctx, "DELETE FROM inbox_key WHERE inbox = $1", inbox[:])
+	if err != nil {
+		return false, classify(err)
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return false, classify(err)
+	}
+	var busy, log, moved int
+	if err := k.db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &moved); err != nil {
+		return false, classify(err)
+	}
+	if busy != 0 {
+		return false, fmt.Errorf("%w: somebody reads %s, and a destroyed key is still in its log", errBusy, keysFile)
+	}
+	return n > 0, nil
 }
 
 func (k *keyStore) wrappedInbox(ctx context.Context, inbox uuid.UUID) (wrapped []byte, err error) {
@@ -158,8 +189,11 @@ func (s *Store) unwrapOrg(org uuid.UUID, wrapped []byte) (seal.Key, error) {
 // inboxKeysOf returns what an inbox's key opens; ErrNotFound when the key was destroyed.
 func (s *Store) inboxKeysOf(ctx context.Context, org, inbox uuid.UUID) (*inboxKeys, error) {
 	s.keys.mu.RLock()
-	ik := s.keys.inbox[inbox]
+	ik, gone := s.keys.inbox[inbox], s.keys.gone[inbox]
 	s.keys.mu.RUnlock()
+	if gone {
+		return nil, ErrNotFound
+	}
 	if ik != nil {
 		return ik, nil
 	}
@@ -177,8 +211,11 @@ func (s *Store) inboxKeysOf(ctx context.Context, org, inbox uuid.UUID) (*inboxKe
 	}
 	ik = newInboxKeys(key)
 	s.keys.mu.Lock()
+	defer s.keys.mu.Unlock()
+	if s.keys.gone[inbox] {
+		return nil, ErrNotFound
+	}
 	s.keys.inbox[inbox] = ik
-	s.keys.mu.Unlock()
 	return ik, nil
 }
 

@@ -103,10 +103,11 @@ func (s *Store) NextOutgoing(ctx context.Context, local bool) (at time.Time, ok 
 
 // LeaseOutgoing takes rows for an attempt: it counts the attempt and moves their
 // time to the end of the lease, so that nobody else takes them before. Rows that
-// are not due any more are left out of what it returns.
+// are not due any more, or whose inbox is being erased, are left out of what it
+// returns.
 func (u *Upkeep) LeaseOutgoing(owner uuid.UUID, until time.Time, ids []uuid.UUID) (taken []uuid.UUID, err error) {
 	for _, id := range ids {
-		n, err := u.tx.execN("UPDATE outgoing SET attempts = attempts + 1, due = $1, lease_owner = $2 WHERE id = $3 AND state = $4 AND due <= $5",
+		n, err := u.tx.execN("UPDATE outgoing SET attempts = attempts + 1, due = $1, lease_owner = $2 WHERE id = $3 AND state = $4 AND due <= $5 AND inbox NOT IN (SELECT inbox FROM erasure)",
 			micros(until), owner[:], id[:], int64(OutgoingQueued), micros(u.tx.now))
 		if err != nil {
 			return nil, err

@@ -200,17 +200,22 @@ func (tx *Tx) dropMailbox(e *audit.Event, in *Inbox, m Mailbox) error {
 	if err := tx.deleteMessages(m.no, allUIDs[0]); err != nil {
 		return err
 	}
+	tx.wrote(e, "mailbox", m.ID[:], m.version+1, nil)
+	tx.changed(in, m.ID)
+	return tx.deleteMailboxRows(m.ID)
+}
+
+// deleteMailboxRows deletes what is stored of a mailbox without messages.
+func (tx *Tx) deleteMailboxRows(mailbox uuid.UUID) error {
 	for _, query := range []string{
 		"DELETE FROM vanished WHERE mailbox = $1",
 		"DELETE FROM read_range WHERE mailbox = $1",
 		"DELETE FROM mailbox WHERE id = $1",
 	} {
-		if err := tx.exec(query, m.ID[:]); err != nil {
+		if err := tx.exec(query, mailbox[:]); err != nil {
 			return err
 		}
 	}
-	tx.wrote(e, "mailbox", m.ID[:], m.version+1, nil)
-	tx.changed(in, m.ID)
 	return nil
 }
 

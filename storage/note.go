@@ -19,6 +19,9 @@ func (tx *Tx) concerns(e *audit.Event, in *Inbox, mailbox uuid.UUID) error {
 	if e.Inbox != uuid.Nil && e.Inbox != in.record.ID || e.Mailbox != uuid.Nil && e.Mailbox != mailbox {
 		return errEventTaken
 	}
+	if tx.store().keys.retired(in.record.ID) {
+		return ErrNotFound // a session that outlived its inbox
+	}
 	e.Org, e.Inbox, e.Mailbox = in.record.Org, in.record.ID, mailbox
 	return nil
 }

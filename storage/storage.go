@@ -123,6 +123,13 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.openLog(ctx); err != nil {
 		return err
 	}
+	if err := s.resumeErasures(ctx); err != nil {
+		return err
+	}
+	// No session is older than this: what vanished before it, nobody asks for.
+	if err := s.Upkeep(ctx, (*Upkeep).forgetVanished); err != nil {
+		return err
+	}
 	_, err := s.SweepBodies(ctx)
 	return err
 }

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -238,6 +239,6 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	if _, err := Open(t.Context(), ts.cfg); !errors.As(err, &newer) || newer.Have != 99 {
 		t.Errorf("a newer schema: %v", err)
 	}
-	tamper(t, ts.cfg.Dir, "PRAGMA user_version = 1")
+	tamper(t, ts.cfg.Dir, fmt.Sprintf("PRAGMA user_version = %d", newer.Know))
 	ts.open(t)
 }

@@ -8,8 +8,9 @@ import (
 )
 
 // Upkeep changes operational columns without an event. Its methods are the
-// closed list: credential.last_used, outgoing's due, attempts and lease, and
-// checkpoints, which say nothing that the events do not.
+// closed list: credential.last_used, outgoing's due, attempts and lease,
+// checkpoints, which say nothing that the events do not, and what vanished
+// before any session that could ask.
 type Upkeep struct{ tx *Tx }
 
 // Upkeep runs fn in a transaction that needs no event.
@@ -23,4 +24,19 @@ func (u *Upkeep) Now() time.Time { return u.tx.now }
 // Used notes when a credential was last used.
 func (u *Upkeep) Used(credential uuid.UUID, at time.Time) error {
 	return u.tx.exec("UPDATE credential SET last_used = $1 WHERE id = $2 AND last_used < $1", micros(at), credential[:])
+}
+
+// forgetVanished deletes what a session would ask for that has been open since.
+// Called at start, when there is none: the table is emptied at once, page by page
+// and not row by row.
+func (u *Upkeep) forgetVanished() error { return u.tx.exec("DELETE FROM vanished") }
+
+// forgetStep is how many rows one transaction forgets.
+const forgetStep = 1000
+
+// forgetVanishedOf deletes some of what vanished from the mailboxes of an inbox,
+// and returns how many rows that were.
+func (u *Upkeep) forgetVanishedOf(inbox uuid.UUID) (int64, error) {
+	return u.tx.execN(`DELETE FROM vanished WHERE (mailbox, modseq) IN (SELECT v.mailbox, v.modseq
+		FROM vanished v JOIN mailbox m ON m.id = v.mailbox WHERE m.inbox = $1 LIMIT $2)`, inbox[:], forgetStep)
 }

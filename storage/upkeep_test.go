@@ -14,6 +14,7 @@ import (
 
 // operational is the closed list of what may change without an event.
 var operational = []string{
+	"DELETE vanished",
 	"INSERT checkpoint",
 	"UPDATE credential.last_used",
 	"UPDATE outgoing.attempts",

@@ -437,13 +437,10 @@ func (v *verification) messages() error {
 	}
 	for _, b := range boxes {
 		in, err := v.s.OpenInbox(v.ctx, b.org, b.inbox)
-		if errors.Is(err, ErrNotFound) {
-			continue // erased: its messages cannot be opened, and its rows are gone
-		}
-		if err != nil && !errors.Is(err, ErrCorrupt) {
-			return err
-		}
-		if err == nil {
+		switch {
+		case errors.Is(err, ErrNotFound):
+			err = v.removed(b)
+		case err == nil:
 			err = v.mailbox(in, b.id)
 		}
 		if errors.Is(err, ErrCorrupt) {
@@ -455,18 +452,37 @@ func (v *verification) messages() error {
 	return nil
 }
 
-type mailboxRef struct{ id, inbox, org uuid.UUID }
+// removed shows a mailbox that does not open: of an inbox whose erasure was cut
+// short, or, if the inbox is still there, of one whose key somebody took away.
+func (v *verification) removed(b mailboxRef) error {
+	_, err := v.s.InboxRecord(v.ctx, b.org, b.inbox)
+	if err == nil {
+		v.differ(audit.NoEvent, "inbox "+b.inbox.String(), "its key is gone, and nothing in it can be read")
+	} else if !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	var have audit.UIDs
+	err = v.each("SELECT place FROM message WHERE place BETWEEN $1 AND $2", func(at int64) { have.Add(uint32(at), uint32(at)) },
+		place(b.no, allUIDs[0].First), place(b.no, allUIDs[0].Last))
+	v.replay.Messages(b.id, have)
+	return err
+}
+
+type mailboxRef struct {
+	id, inbox, org uuid.UUID
+	no             int64
+}
 
 func (v *verification) mailboxes() (all []mailboxRef, err error) {
 	err = v.s.read(v.ctx, func(r *reads) error {
-		rows, err := r.rows("SELECT id, inbox, org FROM mailbox ORDER BY inbox, id")
+		rows, err := r.rows("SELECT id, inbox, org, no FROM mailbox ORDER BY inbox, id")
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
 		for rows.Next() {
 			var b mailboxRef
-			if err := rows.Scan(&b.id, &b.inbox, &b.org); err != nil {
+			if err := rows.Scan(&b.id, &b.inbox, &b.org, &b.no); err != nil {
 				return classify(err)
 			}
 			all = append(all, b)
@@ -537,9 +553,9 @@ func (v *verification) bodies() error {
 	return v.bodyFiles()
 }
 
-func (v *verification) each(query string, fn func(int64)) error {
+func (v *verification) each(query string, fn func(int64), args ...any) error {
 	return v.s.read(v.ctx, func(r *reads) error {
-		rows, err := r.rows(query)
+		rows, err := r.rows(query, args...)
 		if err != nil {
 			return err
 		}
