@@ -114,8 +114,11 @@ func defaultRootKey() string {
 	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
 		return filepath.Join(dir, "root.key")
 	}
-	return "/etc/postern/root.key"
+	return packagedRootKey
 }
+
+// packagedRootKey is where the package puts the root key.
+const packagedRootKey = "/etc/postern/root.key"
 
 // A ConfigError is what its owner must mend before a start can succeed. The
 // command ends with exit status 78, at which systemd does not try again.

@@ -220,6 +220,32 @@ func TestServeRefusals(t *testing.T) {
 	}
 }
 
+// Without its root key nothing of the data can be read: the refusal names the key
+// that is wanted and the command that puts it back, whether there is none or
+// another one.
+func TestRootKeyIsNamed(t *testing.T) {
+	cfg, _ := installation(t)
+	run(t, cfg)
+	key, err := seal.LoadRootKey(cfg.Keys.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, what := range []string{"missing", "another"} {
+		os.Remove(cfg.Keys.Root)
+		if what == "another" {
+			if _, err := seal.CreateRootKey(cfg.Keys.Root); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := server.Serve(t.Context(), cfg)
+		var bad *server.ConfigError
+		if !errors.As(err, &bad) || !strings.Contains(err.Error(), key.ID()) ||
+			!strings.Contains(err.Error(), "install -m 600 COPY "+cfg.Keys.Root) || strings.Contains(err.Error(), "key init") {
+			t.Errorf("%s key: %v", what, err)
+		}
+	}
+}
+
 // run starts a server and stops it.
 func run(t *testing.T, cfg server.Config) {
 	t.Helper()

@@ -108,8 +108,7 @@ func (s *Server) openStore(ctx context.Context) error {
 		root, err = seal.LoadRootKey(path)
 	}
 	if errors.Is(err, seal.ErrNoRootKey) {
-		return &ConfigError{Key: "keys.root", Text: "there is no root key, and without it nothing can be opened", Err: err,
-			Hint: "bring back the key of this installation; for a new one: postern key init"}
+		return s.noRootKey(ctx, err)
 	}
 	if err != nil {
 		return &ConfigError{Key: "keys.root", Text: "cannot use the root key", Err: err}
@@ -118,11 +117,32 @@ func (s *Server) openStore(ctx context.Context) error {
 		Dir: s.cfg.Data, Root: root, Witness: s.cfg.WitnessFile(), Now: s.now, Log: s.log,
 		AcceptRollback: s.cfg.AcceptRollback,
 	})
-	return unfit(err)
+	return s.unfit(err)
+}
+
+// noRootKey says which key is missing. Only where there is no data can a new one
+// take its place.
+func (s *Server) noRootKey(ctx context.Context, missing error) error {
+	id, err := storage.WantedRootKey(ctx, s.cfg.Data)
+	if id == "" && err == nil {
+		return &ConfigError{Key: "keys.root", Text: "there is no root key, and without it nothing can be opened", Err: missing}
+	}
+	return &ConfigError{Key: "keys.root", Text: strings.TrimSpace("the data can be opened with its root key alone: " + id),
+		Err: fmt.Errorf("%w at %s", seal.ErrNoRootKey, s.cfg.Keys.Root), Hint: s.putBack()}
+}
+
+// putBack is the way on for who has data and not its key. What systemd hands over
+// it takes from where the package puts it.
+func (s *Server) putBack() string {
+	path := s.cfg.Keys.Root
+	if path == defaultRootKey() {
+		path = packagedRootKey
+	}
+	return "put your copy of it back: install -m 600 COPY " + path
 }
 
 // unfit tells what an operator must mend from what another try may cure.
-func unfit(err error) error {
+func (s *Server) unfit(err error) error {
 	var wrongKey *seal.WrongKeyError
 	var schema *storage.SchemaError
 	var rollback *storage.RollbackError
@@ -130,7 +150,7 @@ func unfit(err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &wrongKey):
-		return &ConfigError{Key: "keys.root", Text: "this is not the root key of the data", Err: err}
+		return &ConfigError{Key: "keys.root", Text: "this is not the root key of the data", Err: err, Hint: s.putBack()}
 	case errors.As(err, &schema):
 		return &ConfigError{Key: "data", Text: "the data is of a newer version", Err: err}
 	case errors.As(err, &rollback):

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"postern/storage/seal"
@@ -143,4 +144,23 @@ func checkRoot(ctx context.Context, db *sql.DB, root *seal.RootKey) error {
 		return fmt.Errorf("storage: %w", classify(err))
 	}
 	return root.Check(string(id))
+}
+
+// WantedRootKey is the id of the root key that opens the data in dir: what to ask
+// for when there is none. It is empty where there is no data.
+func WantedRootKey(ctx context.Context, dir string) (id string, err error) {
+	path := filepath.Join(dir, databaseFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	db, err := sql.Open("sqlite", dsn(path, "query_only(ON)"))
+	if err != nil {
+		return "", fmt.Errorf("storage: %w", err)
+	}
+	defer db.Close()
+	var have []byte
+	if err := db.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'root'").Scan(&have); err != nil {
+		return "", fmt.Errorf("storage: %s: %w", path, classify(err))
+	}
+	return string(have), nil
 }
