@@ -162,8 +162,8 @@ func (f *fetch) record(ranges []imap.UIDRange) error {
 	f.marked = make(map[uint32]bool, len(changed))
 	for _, m := range changed {
 		f.marked[m.UID] = true
-		s.box.told[m.UID] = m.Modseq
 	}
+	s.box.did(changed)
 	return nil
 }
 

@@ -36,9 +36,7 @@ func (s *session) Store(_ *imapserver.FetchWriter, set imap.NumSet, flags *imap.
 	if err != nil {
 		return s.fault(err)
 	}
-	for _, m := range changed {
-		s.box.told[m.UID] = m.Modseq
-	}
+	s.box.did(changed)
 	if flags.Silent {
 		return nil
 	}
@@ -53,6 +51,18 @@ func flagOp(op imap.StoreFlagsOp) storage.FlagOp {
 		return storage.RemoveFlags
 	}
 	return storage.ReplaceFlags
+}
+
+// did notes what this session changed itself and knows. A change takes the mailbox's next modseq: where that follows on
+// the last one that was asked for, nothing else has happened and nothing need be asked.
+func (sel *selection) did(changed []storage.MessageFlags) {
+	if len(changed) > 0 && changed[0].Modseq == sel.modseq+1 {
+		sel.modseq++
+		return
+	}
+	for _, m := range changed {
+		sel.told[m.UID] = m.Modseq
+	}
 }
 
 // answerStore tells the flags of all messages of the set, also of those that had them already.
