@@ -74,12 +74,12 @@ func (d *Directory) stopAgent(ctx context.Context, actor audit.Actor, org, id uu
 	if a.State == storage.AgentDecommissioned || a.State == to {
 		return 0, fmt.Errorf("%w: the agent is %s", ErrState, a.State)
 	}
-	cut := d.registry.cut(id, "agent-"+string(to))
+	cut := d.registry.cut(id, "agent-"+string(to)).wait()
 	verb := audit.AgentSuspend
 	if to == storage.AgentDecommissioned {
 		verb = audit.AgentDecommission
 	}
-	return cut, d.changeAgent(ctx, actor, a, to, verb, reason)
+	return cut.Sessions, d.changeAgent(ctx, actor, a, to, verb, reason, cut.fields()...)
 }
 
 // ResumeAgent lets a suspended agent act again.
@@ -98,12 +98,12 @@ func (d *Directory) ResumeAgent(ctx context.Context, actor audit.Actor, org, id 
 	return nil
 }
 
-func (d *Directory) changeAgent(ctx context.Context, actor audit.Actor, was storage.Agent, to storage.AgentState, verb audit.Verb, reason string) error {
+func (d *Directory) changeAgent(ctx context.Context, actor audit.Actor, was storage.Agent, to storage.AgentState, verb audit.Verb, reason string, more ...audit.Field) error {
 	return d.store.Write(ctx, actor, func(tx *storage.Tx) error {
 		a := was
 		a.State = to
 		e := tx.Record(audit.Event{Verb: verb, Outcome: audit.OK,
-			Fields: audit.Fields{audit.Word(audit.KeyState, string(to))},
+			Fields: append(audit.Fields{audit.Word(audit.KeyState, string(to))}, more...),
 			Personal: audit.Fields{audit.Text(audit.KeyName, a.Name), audit.Text(audit.KeyNote, reason),
 				audit.Text(audit.KeyBefore, string(was.State)), audit.Text(audit.KeyAfter, string(to))}})
 		return tx.UpdateAgent(e, &a)

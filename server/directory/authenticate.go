@@ -34,6 +34,9 @@ func (d *Directory) Authenticate(ctx context.Context, a Attempt) (*Principal, er
 	if d.throttle.full(a.Remote, d.now()) && !d.throttle.known(hash) {
 		return nil, d.stranger(a, ErrTooManyFailures, "network-failures")
 	}
+	if err := d.loadFreezes(ctx); err != nil {
+		return nil, unavailable(err)
+	}
 	cred, err := d.store.CredentialByHash(ctx, hash)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
@@ -45,8 +48,10 @@ func (d *Directory) Authenticate(ctx context.Context, a Attempt) (*Principal, er
 	p, err := d.admit(ctx, a, cred)
 	var refused *AuthError
 	if errors.As(err, &refused) {
-		d.throttle.failed(a.Remote, d.now())
-		d.throttle.forget(hash)
+		if refused.Class != ErrTooManySessions { // that one is right in all else
+			d.throttle.failed(a.Remote, d.now())
+			d.throttle.forget(hash)
+		}
 		return nil, d.refuse(ctx, a, cred, refused)
 	}
 	if err != nil {
@@ -90,8 +95,8 @@ func (d *Directory) admit(ctx context.Context, a Attempt, cred storage.Credentia
 		Session: storage.NewID(), Agent: agent, Credential: cred, Inbox: inbox,
 		Remote: a.Remote, Door: a.Door, Since: now,
 	}
-	if rule, ok := d.registry.enter(p); !ok {
-		return nil, &AuthError{Class: ErrCredentials, Rule: rule}
+	if no := d.registry.enter(p, now); no != nil {
+		return nil, no
 	}
 	return p, nil
 }

@@ -45,12 +45,7 @@ func (d *Directory) CreateCredential(ctx context.Context, actor audit.Actor, org
 	token := NewToken(spec.Env)
 	var c storage.Credential
 	err = d.store.Write(ctx, actor, func(tx *storage.Tx) error {
-		c = storage.Credential{
-			Head: storage.Head{Org: org}, Agent: agent.ID,
-			PublicID: token.PublicID(), TokenHash: d.store.HashToken(token.Secret()),
-			Scopes: spec.Scopes, Networks: spec.Networks, Env: spec.Env,
-			Expires: spec.Expires.UTC().Truncate(time.Microsecond),
-		}
+		c = d.newCredential(org, agent.ID, token, spec)
 		e := tx.Record(audit.Event{Verb: audit.CredentialCreate, Outcome: audit.OK, Fields: specFields(c), Personal: audit.Fields{
 			audit.Text(audit.KeyName, agent.Name), audit.Text(audit.KeyAfter, describe(c))}})
 		return tx.CreateCredential(e, &c)
@@ -59,6 +54,16 @@ func (d *Directory) CreateCredential(ctx context.Context, actor audit.Actor, org
 		return storage.Credential{}, "", taken(err, "credential")
 	}
 	return c, token.Secret(), nil
+}
+
+// newCredential is the record of a credential that is yet to be stored.
+func (d *Directory) newCredential(org, agent uuid.UUID, token Token, spec CredentialSpec) storage.Credential {
+	return storage.Credential{
+		Head: storage.Head{Org: org}, Agent: agent,
+		PublicID: token.PublicID(), TokenHash: d.store.HashToken(token.Secret()),
+		Scopes: spec.Scopes, Networks: spec.Networks, Env: spec.Env,
+		Expires: spec.Expires.UTC().Truncate(time.Microsecond),
+	}
 }
 
 // completeSpec fills in defaults, merges scopes of one inbox, and holds the
@@ -121,18 +126,18 @@ func (d *Directory) RevokeCredential(ctx context.Context, actor audit.Actor, org
 	if !was.Revoked.IsZero() {
 		return 0, fmt.Errorf("%w: the credential is revoked", ErrState)
 	}
-	cut = d.registry.cut(id, "revoked")
+	ended := d.registry.cut(id, "revoked").wait()
 	d.throttle.forget(was.TokenHash)
 	err = d.store.Write(ctx, actor, func(tx *storage.Tx) error {
 		c := was
 		c.Revoked, c.Reason = tx.Now(), reason
 		e := tx.Record(audit.Event{Verb: audit.CredentialRevoke, Outcome: audit.OK,
-			Fields: audit.Fields{audit.Word(audit.KeyState, "revoked"), audit.Int(audit.KeyCount, cut)},
+			Fields: append(audit.Fields{audit.Word(audit.KeyState, "revoked")}, ended.fields()...),
 			Personal: audit.Fields{audit.Text(audit.KeyNote, reason),
 				audit.Text(audit.KeyBefore, describe(was)), audit.Text(audit.KeyAfter, describe(c))}})
 		return tx.UpdateCredential(e, &c)
 	})
-	return cut, err
+	return ended.Sessions, err
 }
 
 // Credential finds a credential of an organization by its id or public id.

@@ -15,6 +15,11 @@ import (
 type Options struct {
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: nothing is logged
+
+	// Sessions is how many one credential may have at a time, and SessionLength
+	// how long one may last; zero: DefaultSessions, DefaultSessionLength. // AC-11
+	Sessions      int
+	SessionLength time.Duration
 }
 
 // Directory answers who is who. It is safe for concurrent use.
@@ -25,6 +30,7 @@ type Directory struct {
 	throttle *throttle
 	registry *registry
 	pending  *pending
+	freezes  freezes
 
 	defaultMu sync.Mutex
 	defaultID uuid.UUID
@@ -38,9 +44,15 @@ func New(store *storage.Store, o Options) *Directory {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Sessions == 0 {
+		o.Sessions = DefaultSessions
+	}
+	if o.SessionLength == 0 {
+		o.SessionLength = DefaultSessionLength
+	}
 	return &Directory{
 		store: store, now: o.Now, log: o.Log,
-		throttle: newThrottle(), registry: newRegistry(), pending: newPending(),
+		throttle: newThrottle(), registry: newRegistry(o.Sessions, o.SessionLength), pending: newPending(),
 	}
 }
 
@@ -48,9 +60,13 @@ func New(store *storage.Store, o Options) *Directory {
 // second (invariant 8), and refusals must not wait longer than they have to.
 const interval = 500 * time.Millisecond
 
-// Run writes what waits and ends the sessions of credentials that expire, until
-// the context is done; then it writes what is left.
+// Run ends erasures that a crash cut short, writes what waits, and ends the
+// sessions of credentials that expire, until the context is done; then it writes
+// what is left.
 func (d *Directory) Run(ctx context.Context) {
+	var erasing sync.WaitGroup
+	erasing.Go(func() { d.finishErasures(ctx) })
+	defer erasing.Wait()
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
@@ -66,19 +82,17 @@ func (d *Directory) Run(ctx context.Context) {
 	}
 }
 
-// Expire ends the live sessions whose credential has reached its end, and says
-// how many.
+// Expire ends the live sessions whose time is over, that of their credential or
+// their own, and says how many.
 func (d *Directory) Expire() int { return d.registry.expire(d.now()) }
 
-// Check says whether a session may still act: an error of class ErrCredentials
-// or ErrExpired when its credential or agent ended. A verb that takes long asks
-// again before it commits. // AC-9
+// Check says whether a session may still act: an *AuthError of class
+// ErrCredentials or ErrExpired when its credential, its agent or its own time
+// ended, or it is frozen. A verb that takes long asks again before it commits. // AC-9
 func (d *Directory) Check(p *Principal) error {
-	if !d.now().Before(p.Credential.Expires) {
-		return &AuthError{Class: ErrExpired, Rule: "expired", Trace: newTrace()}
-	}
-	if rule, dead := d.registry.ended(p); dead {
-		return &AuthError{Class: ErrCredentials, Rule: rule, Trace: newTrace()}
+	if no := d.registry.check(p, d.now()); no != nil {
+		no.Trace = newTrace()
+		return no
 	}
 	return nil
 }

@@ -209,6 +209,7 @@ func TestAC7_CredentialsEnd(t *testing.T) {
 	if left := c.Expires.Sub(w.clock()); left > directory.MaxCredentialAge || left < directory.MaxCredentialAge-time.Hour {
 		t.Errorf("a credential ends after %v by default, want 90 days", left)
 	}
+	w.advance(c.Expires.Sub(w.clock()) - time.Hour)
 	p, err := w.login("scout", secret, home)
 	w.must(err)
 	cut := make(chan string, 1)

@@ -12,11 +12,15 @@ var (
 	// network. One class, so that a guess learns nothing. IMAP
 	// [AUTHENTICATIONFAILED] (RFC 5530), SMTP 535 5.7.8 (RFC 4954).
 	ErrCredentials = errors.New("authentication failed")
-	// ErrExpired: the secret is right and its time is over. IMAP [EXPIRED].
+	// ErrExpired: the secret is right and its time, or the session's, is over. IMAP
+	// [EXPIRED].
 	ErrExpired = errors.New("credential expired")
 	// ErrTooManyFailures: the peer's network has failed too often lately. IMAP
 	// [UNAVAILABLE], SMTP 454 4.7.0. // AC-12
 	ErrTooManyFailures = errors.New("too many failed logins from this network, try later")
+	// ErrTooManySessions: the credential has as many sessions as it may. IMAP
+	// [LIMIT], SMTP 421 4.7.0. // AC-11
+	ErrTooManySessions = errors.New("too many sessions of this credential, close some")
 	// ErrUnavailable: the login could not be checked or recorded now.
 	ErrUnavailable = errors.New("temporary authentication failure")
 )

@@ -1,12 +1,19 @@
 package directory
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
+)
+
+// Limits of the sessions of one credential where nobody says otherwise. // AC-11
+const (
+	DefaultSessions      = 50
+	DefaultSessionLength = 24 * time.Hour
 )
 
 // SessionInfo is one live session as listings show it.
@@ -17,90 +24,208 @@ type SessionInfo struct {
 	Since                                  time.Time
 }
 
-// registry knows the live sessions and what was revoked while they began.
+// registry knows the live sessions, and what was ended or frozen while they
+// began.
 type registry struct {
+	limit  int           // sessions of one credential at a time
+	length time.Duration // of one session
+
 	mu       sync.Mutex
 	sessions map[uuid.UUID]*session
-	// dead are credentials and agents that were ended in this process: 16 bytes
+	leaving  map[uuid.UUID]*session // cut, and not over yet
+	counts   map[uuid.UUID]int      // sessions by credential, those that are leaving too
+	// dead are credentials, agents and inboxes that were ended in this process: 16 bytes
 	// each, kept so that a login that read its record before cannot enter after.
 	dead map[uuid.UUID]string
+	// ends are credentials whose end was moved forward in this process.
+	ends map[uuid.UUID]time.Time
+	// frozen are credentials, agents, domains and organizations; the zero id is all.
+	frozen map[uuid.UUID]struct{}
 }
 
 type session struct {
 	principal *Principal
 	kill      func(reason string) // nil until the door has registered
+	over      chan struct{}       // closed when the door has let go
 }
 
-func newRegistry() *registry {
-	return &registry{sessions: map[uuid.UUID]*session{}, dead: map[uuid.UUID]string{}}
+func newRegistry(limit int, length time.Duration) *registry {
+	return &registry{
+		limit: limit, length: length,
+		sessions: map[uuid.UUID]*session{}, leaving: map[uuid.UUID]*session{}, counts: map[uuid.UUID]int{},
+		dead: map[uuid.UUID]string{}, ends: map[uuid.UUID]time.Time{}, frozen: map[uuid.UUID]struct{}{},
+	}
 }
 
-// enter adds a session, unless its credential or agent ended meanwhile.
-func (r *registry) enter(p *Principal) (rule string, ok bool) {
+// enter adds a session, unless what it acts as ended meanwhile or has as many
+// sessions as it may.
+func (r *registry) enter(p *Principal, now time.Time) *AuthError {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if rule, dead := r.deadRule(p); dead {
-		return rule, false
+	if no := r.verdict(p, now); no != nil {
+		return no
 	}
-	r.sessions[p.Session] = &session{principal: p}
-	return "", true
+	if r.counts[p.Credential.ID] >= r.limit {
+		return &AuthError{Class: ErrTooManySessions, Rule: "sessions"} // AC-11
+	}
+	r.counts[p.Credential.ID]++
+	r.sessions[p.Session] = &session{principal: p, over: make(chan struct{})}
+	return nil
 }
 
-// ended says whether a session's credential or agent was ended, and by what rule.
-func (r *registry) ended(p *Principal) (rule string, dead bool) {
+// check says why a session may not act any more, nil when it may.
+func (r *registry) check(p *Principal, now time.Time) *AuthError {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.deadRule(p)
+	return r.verdict(p, now)
 }
 
-func (r *registry) deadRule(p *Principal) (rule string, dead bool) {
-	if rule, dead = r.dead[p.Credential.ID]; !dead {
-		rule, dead = r.dead[p.Agent.ID]
+// verdict is check with the lock held.
+func (r *registry) verdict(p *Principal, now time.Time) *AuthError {
+	for _, id := range [...]uuid.UUID{p.Credential.ID, p.Agent.ID, p.Inbox.ID()} {
+		if rule, dead := r.dead[id]; dead {
+			return &AuthError{Class: ErrCredentials, Rule: rule}
+		}
 	}
-	return rule, dead
+	if r.isFrozen(p.Credential.ID, p.Agent.ID, p.Inbox.Domain(), p.Credential.Org) {
+		return &AuthError{Class: ErrCredentials, Rule: "frozen"}
+	}
+	end, moved := r.ends[p.Credential.ID]
+	switch {
+	case !now.Before(p.Credential.Expires):
+		return &AuthError{Class: ErrExpired, Rule: "expired"}
+	case moved && !now.Before(end): // AC-8
+		return &AuthError{Class: ErrExpired, Rule: "rotated"}
+	case now.Sub(p.Since) >= r.length: // AC-11
+		return &AuthError{Class: ErrExpired, Rule: "session-length"}
+	}
+	return nil
 }
 
-// cut marks an agent or credential as ended and ends its sessions. It returns
-// how many there were.
-func (r *registry) cut(id uuid.UUID, reason string) int {
+// isFrozen reports whether everything is frozen, or one of some. The lock is held.
+func (r *registry) isFrozen(some ...uuid.UUID) bool {
+	if _, all := r.frozen[zeroID]; all {
+		return true
+	}
+	return slices.ContainsFunc(some, func(id uuid.UUID) bool { _, is := r.frozen[id]; return is })
+}
+
+// shorten moves the end of a credential forward: its sessions end then.
+func (r *registry) shorten(credential uuid.UUID, end time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ends[credential] = end
+}
+
+// cut marks an agent, credential or inbox as ended and ends its sessions.
+func (r *registry) cut(id uuid.UUID, reason string) *Cut {
 	r.mu.Lock()
 	r.dead[id] = reason
-	victims := r.collect(func(p *Principal) bool { return p.Credential.ID == id || p.Agent.ID == id })
-	n := len(victims)
+	victims := r.collect(func(p *Principal) string {
+		if p.Credential.ID == id || p.Agent.ID == id || p.Inbox.ID() == id {
+			return reason
+		}
+		return ""
+	})
 	r.mu.Unlock()
-	end(victims, reason)
-	return n
+	return victims.end()
 }
 
-// expire ends the sessions whose credential has reached its end.
+// freeze marks what may not act until thaw, and ends its sessions.
+func (r *registry) freeze(target uuid.UUID) *Cut {
+	r.mu.Lock()
+	r.frozen[target] = struct{}{}
+	victims := r.collect(func(p *Principal) string {
+		if r.isFrozen(p.Credential.ID, p.Agent.ID, p.Inbox.Domain(), p.Credential.Org) {
+			return "frozen"
+		}
+		return ""
+	})
+	r.mu.Unlock()
+	return victims.end()
+}
+
+func (r *registry) thaw(target uuid.UUID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.frozen, target)
+}
+
+// expire ends the sessions whose time is over: their credential's or their own.
 func (r *registry) expire(now time.Time) int {
 	r.mu.Lock()
-	victims := r.collect(func(p *Principal) bool { return !now.Before(p.Credential.Expires) })
-	n := len(victims)
+	victims := r.collect(func(p *Principal) string {
+		if no := r.verdict(p, now); no != nil {
+			return no.Rule
+		}
+		return ""
+	})
 	r.mu.Unlock()
-	end(victims, "expired")
-	return n
+	return victims.end().Sessions
 }
 
-// collect takes the matching sessions out and returns them. The lock is held;
+// collect takes the sessions out for which why has a reason. The lock is held;
 // kill functions are called without it, for they may come back to End.
-func (r *registry) collect(match func(*Principal) bool) []*session {
-	var victims []*session
+func (r *registry) collect(why func(*Principal) string) *Cut {
+	c := &Cut{began: time.Now()}
 	for id, s := range r.sessions {
-		if match(s.principal) {
-			victims = append(victims, s)
+		if reason := why(s.principal); reason != "" {
 			delete(r.sessions, id)
+			r.leaving[id] = s
+			c.victims = append(c.victims, victim{s, s.kill, reason})
 		}
 	}
-	return victims
+	c.Sessions = len(c.victims)
+	return c
 }
 
-func end(victims []*session, reason string) {
-	for _, s := range victims {
-		if s.kill != nil {
-			s.kill(reason)
+// Cut is how sessions were ended: how many, and how long it took until their
+// doors had said the last word to the last of them.
+type Cut struct {
+	Sessions int
+	Open     int           // of these, how many were not over when waiting ended
+	Took     time.Duration // by the machine's clock, as the client felt it
+
+	began   time.Time
+	victims []victim
+}
+
+type victim struct {
+	*session
+	kill   func(string) // nil: it ends when its door registers
+	reason string
+}
+
+func (c *Cut) end() *Cut {
+	for _, v := range c.victims {
+		if v.kill != nil {
+			v.kill(v.reason)
 		}
 	}
+	return c
+}
+
+// containTime is how long an act of ending waits for its sessions to be over
+// before it is recorded: what invariant 8 allows them.
+const containTime = time.Second
+
+// wait waits until the sessions are over and measures it. What has not
+// registered yet has no door that could let go, and is not waited for.
+func (c *Cut) wait() *Cut {
+	ctx, stop := context.WithTimeout(context.Background(), containTime)
+	defer stop()
+	for _, v := range c.victims {
+		if v.kill == nil {
+			continue
+		}
+		select {
+		case <-v.over:
+		case <-ctx.Done():
+			c.Open++
+		}
+	}
+	c.Took, c.victims = time.Since(c.began), nil
+	return c
 }
 
 func (r *registry) revive(id uuid.UUID) {
@@ -110,9 +235,8 @@ func (r *registry) revive(id uuid.UUID) {
 }
 
 // Register says how the door cuts a session: kill is called at most once, from
-// any goroutine, and must not block. A session that was revoked between its
-// login and now is cut at once. The returned function takes kill back; End does
-// too.
+// any goroutine, and must not block. A session that was ended between its login
+// and now is cut at once. The returned function takes kill back; End does too.
 func (d *Directory) Register(p *Principal, kill func(reason string)) (unregister func()) {
 	r := d.registry
 	r.mu.Lock()
@@ -120,22 +244,37 @@ func (d *Directory) Register(p *Principal, kill func(reason string)) (unregister
 	if ok {
 		s.kill = kill
 	}
-	reason, dead := r.deadRule(p)
+	no := r.verdict(p, d.now())
 	r.mu.Unlock()
 	if !ok {
-		if !dead {
-			reason = "expired"
+		reason := "ended" // and what ended it is over: a freeze was lifted, an agent resumed
+		if no != nil {
+			reason = no.Rule
 		}
 		kill(reason)
 		return func() {}
 	}
-	return func() { d.registry.leave(p.Session) }
+	return func() { r.leave(p.Session) }
 }
 
+// leave forgets a session that is over.
 func (r *registry) leave(id uuid.UUID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	s := r.sessions[id]
+	if s == nil {
+		s = r.leaving[id]
+	}
+	if s == nil {
+		return
+	}
 	delete(r.sessions, id)
+	delete(r.leaving, id)
+	credential := s.principal.Credential.ID
+	if r.counts[credential]--; r.counts[credential] == 0 {
+		delete(r.counts, credential)
+	}
+	close(s.over)
 }
 
 // Sessions lists the live sessions by the time they began.

@@ -85,6 +85,8 @@ func faultOfLogin(e *directory.AuthError) *imap.Error {
 	switch {
 	case errors.Is(e, directory.ErrExpired):
 		code = imap.ResponseCodeExpired
+	case errors.Is(e, directory.ErrTooManySessions):
+		code = imap.ResponseCodeLimit // AC-11
 	case errors.Is(e, directory.ErrUnavailable), errors.Is(e, directory.ErrTooManyFailures):
 		code = imap.ResponseCodeUnavailable
 	}

@@ -77,13 +77,18 @@ func (s *session) cause() string {
 // within a second, whether or not the client reads. // AC-9
 const cutTime = 500 * time.Millisecond
 
-// kill ends the session from outside: its credential was revoked or expired, its agent suspended. It does not block.
+// kill ends the session from outside: its credential was revoked or expired, its agent
+// suspended, one of them frozen, or its own time is over. It does not block.
 func (s *session) kill(reason string) {
 	s.mu.Lock()
 	s.killed = reason
 	s.mu.Unlock()
 	s.cancel()
-	go s.guard.bye("This login has ended", false, cutTime)
+	text := "This login has ended"
+	if reason == "session-length" { // AC-11
+		text = "The session lasted too long, open another"
+	}
+	go s.guard.bye(text, false, cutTime)
 }
 
 // may refuses a command that the credential's scope does not allow, and records that it did. It is asked before any

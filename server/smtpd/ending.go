@@ -71,7 +71,9 @@ func (c *conn) bye(r reply) {
 	c.ended = r.rule
 	r = c.noted(r)
 	c.out = append(c.out, r.bytes()...)
-	if c.flush(lingerTime) == nil {
+	err := c.flush(lingerTime)
+	c.desk.close() // the session is over with the last word, not with the client's patience
+	if err == nil {
 		c.linger()
 	}
 	c.Conn.Close()

@@ -193,5 +193,8 @@ func replyToLogin(e *directory.AuthError) reply {
 	if errors.Is(e, directory.ErrUnavailable) || errors.Is(e, directory.ErrTooManyFailures) {
 		r.code, r.enhanced = 454, "4.7.0"
 	}
+	if errors.Is(e, directory.ErrTooManySessions) { // AC-11
+		r.code, r.enhanced = 421, "4.7.0"
+	}
 	return r
 }

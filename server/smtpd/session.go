@@ -187,8 +187,12 @@ func (c *conn) explain(err error) reply {
 	}
 	var login *directory.AuthError
 	if errors.As(err, &login) {
-		if c.authenticated && r.code/100 == 5 {
-			c.farewell = &byeRevoked
+		switch {
+		case c.authenticated && r.code/100 == 5:
+			farewell := byeEnded(login.Rule)
+			c.farewell = &farewell
+		case r.code == 421: // RFC 5321, section 3.8: the connection is closed behind it
+			c.farewell = &gone
 		}
 		return r // it has a trace id of its own, which the event of the refusal has too
 	}

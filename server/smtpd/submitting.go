@@ -22,7 +22,17 @@ type submitting struct {
 func (s *submitting) enter(p *directory.Principal) {
 	s.principal = p
 	s.c.trace = p.Session.String()[24:]
-	s.c.server.directory.Register(p, func(string) { s.c.kill(byeRevoked) })
+	s.c.server.directory.Register(p, func(reason string) { s.c.kill(byeEnded(reason)) })
+}
+
+// byeEnded is the farewell to a session that was ended from outside; the rule is why, as the event of its end has it.
+func byeEnded(reason string) reply {
+	r := byeRevoked
+	if reason == "session-length" { // AC-11
+		r = byeSession
+	}
+	r.rule = reason
+	return r
 }
 
 func (s *submitting) sender(ctx context.Context, from message.Path) error {
