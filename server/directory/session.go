@@ -90,12 +90,13 @@ func (r *registry) verdict(p *Principal, now time.Time) *AuthError {
 	if r.isFrozen(p.Credential.ID, p.Agent.ID, p.Inbox.Domain(), p.Credential.Org) {
 		return &AuthError{Class: ErrCredentials, Rule: "frozen"}
 	}
-	end, moved := r.ends[p.Credential.ID]
+	end, rotated := r.ends[p.Credential.ID]
+	rotated = rotated && !now.Before(end)
 	switch {
-	case !now.Before(p.Credential.Expires):
-		return &AuthError{Class: ErrExpired, Rule: "expired"}
-	case moved && !now.Before(end): // AC-8
+	case rotated || p.Credential.Successor != zeroID && !now.Before(p.Credential.Expires): // AC-8
 		return &AuthError{Class: ErrExpired, Rule: "rotated"}
+	case !now.Before(p.Credential.Expires): // AC-7
+		return &AuthError{Class: ErrExpired, Rule: "expired"}
 	case now.Sub(p.Since) >= r.length: // AC-11
 		return &AuthError{Class: ErrExpired, Rule: "session-length"}
 	}
