@@ -29,10 +29,18 @@ type InboxRef struct {
 	Address string `json:"address"`
 }
 
+// InboxRemove asks for an inbox to end, with all that is in it.
+type InboxRemove struct {
+	Address string `json:"address"`
+	Reason  string `json:"reason,omitempty"`
+	Force   bool   `json:"force,omitempty"` // give up what it has in the queue
+}
+
 func (s *Server) inboxCommands() {
 	answer(s, "inbox.create", s.inboxCreate)
 	lines(s, "inbox.list", s.inboxList)
 	answer(s, "inbox.show", s.inboxShow)
+	answer(s, "inbox.remove", s.inboxRemove)
 }
 
 // CreateInbox makes an inbox.
@@ -69,6 +77,16 @@ func (c *Client) Inbox(ctx context.Context, address string) (Inbox, error) {
 func (s *Server) inboxShow(ctx context.Context, by caller, q InboxRef) (Inbox, error) {
 	in, err := s.inbox(ctx, by, q.Address)
 	return inboxView(&in), err
+}
+
+// RemoveInbox ends an inbox and its live sessions, and erases what is in it. // CO-5
+func (c *Client) RemoveInbox(ctx context.Context, q InboxRemove) (Stopped, error) {
+	return ask[InboxRemove, Stopped](ctx, c, "inbox.remove", q)
+}
+
+func (s *Server) inboxRemove(ctx context.Context, by caller, q InboxRemove) (Stopped, error) {
+	in, n, err := s.Directory.RemoveInbox(ctx, by.Actor, by.org, q.Address, q.Reason, q.Force)
+	return Stopped{in.ID, "removed", n}, missing(err, "inbox", q.Address)
 }
 
 // inbox finds an inbox by its address.

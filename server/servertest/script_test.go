@@ -12,8 +12,6 @@ import (
 // notYet are the verbs that nothing writes yet, or that no conversation can
 // bring about, and why.
 var notYet = map[audit.Verb]string{
-	audit.InboxErased:  "inboxes cannot be removed yet",
-	audit.InboxRemove:  "inboxes cannot be removed yet",
 	audit.LogRollback:  "needs an operator who starts a server on older data: TestAcceptRollback in server",
 	audit.StorageSwept: "needs a crash between file and commit: the sweep's tests in storage",
 }
