@@ -193,6 +193,7 @@ func (s *Server) wire(o Options) error {
 		Local:    delivery.NewLocal(s.inbound),
 		Report:   s.inbound.Report,
 		Forget:   s.relay.Forget,
+		Frozen:   s.directory.Frozen,
 		Now:      s.now, Log: s.log,
 	})
 	s.outbound = submission.NewOutbound(s.store, s.directory, submission.Options{

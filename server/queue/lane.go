@@ -166,11 +166,15 @@ func (l *lane) try(ctx context.Context, b batch) {
 			l.q.o.Log.Error("a row of the queue cannot be opened", "outgoing", id, "error", err)
 		default:
 			l.q.o.Log.Error("the queue cannot be read", "error", err)
-			l.q.giveBack(ctx, b.ids[i:])
+			l.q.giveBack(ctx, notTried, b.ids[i:])
 			return
 		}
 	}
-	if len(items) > 0 {
+	switch {
+	case len(items) == 0:
+	case l.q.o.Frozen(ctx, &items[0].Outgoing): // one message, so one sender for all
+		l.q.giveBack(ctx, whileFrozen, b.ids)
+	default:
 		l.q.settle(ctx, items, l.attempt(ctx, items))
 	}
 }

@@ -35,6 +35,10 @@ type Options struct {
 	// a moment ago: an admin who says "try now" means it. Nil: there is nothing.
 	Forget func()
 
+	// Frozen says that a row must wait because what sent it is frozen, asked before
+	// each attempt. Nil: nothing ever is. // EV-4
+	Frozen func(context.Context, *storage.Outgoing) bool
+
 	Workers  int             // attempts at a time in each lane; zero: 32
 	Schedule []time.Duration // nil: Schedule
 	Lease    time.Duration   // longer than any attempt; zero: one hour
@@ -68,6 +72,9 @@ func New(store *storage.Store, o Options) *Queue {
 	}
 	if o.Forget == nil {
 		o.Forget = func() {}
+	}
+	if o.Frozen == nil {
+		o.Frozen = func(context.Context, *storage.Outgoing) bool { return false }
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -602,4 +603,34 @@ func BenchmarkLocal(b *testing.B) {
 		time.Sleep(time.Millisecond)
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+}
+
+// TestEV4_FrozenMailWaits holds that mail of what is frozen is not tried, is not counted as tried, and goes out when the
+// freeze is lifted.
+func TestEV4_FrozenMailWaits(t *testing.T) {
+	var frozen atomic.Bool
+	frozen.Store(true)
+	var asked atomic.Int64
+	w := newWorld(t, queue.Options{Frozen: func(_ context.Context, o *storage.Outgoing) bool {
+		asked.Add(1)
+		return frozen.Load()
+	}})
+	w.answer(queue.Result{Outcome: queue.Delivered, Code: 250})
+	w.submit(w.a, "x@elsewhere.test", "b@example.com")
+	w.run()
+	w.until("both lanes have looked", func() bool { return asked.Load() >= 2 })
+	w.until("both rows are given back", func() bool {
+		for _, o := range w.rows() {
+			if o.Attempts > 0 {
+				return false
+			}
+		}
+		return len(w.rows()) == 2
+	})
+	frozen.Store(false)
+	w.advance(2 * time.Minute)
+	w.until("the queue is empty", w.empty)
+	if n := len(w.inbox(w.b)); n != 1 {
+		t.Errorf("%d messages arrived inside", n)
+	}
 }

@@ -24,6 +24,10 @@ const (
 // notTried is when rows are due again for which the transport had no room.
 const notTried = 30 * time.Second
 
+// whileFrozen is when rows are looked at again whose sender is frozen, and so
+// about how long they wait when the freeze is lifted.
+const whileFrozen = time.Minute
+
 // verdict is what follows for one recipient.
 type verdict struct {
 	o    storage.Outgoing
@@ -45,18 +49,18 @@ func (q *Queue) settle(ctx context.Context, items []Item, results []Result) {
 		verdicts = append(verdicts, q.judge(items[i].Outgoing, r, now))
 	}
 	if len(returned) > 0 {
-		q.giveBack(ctx, returned)
+		q.giveBack(ctx, notTried, returned)
 	}
 	if len(verdicts) > 0 {
 		q.persist(ctx, func(ctx context.Context) error { return q.record(ctx, storage.System, verdicts) })
 	}
 }
 
-// giveBack returns leased rows for which nothing was tried.
-func (q *Queue) giveBack(ctx context.Context, ids []uuid.UUID) {
+// giveBack returns leased rows for which nothing was tried, due after a pause.
+func (q *Queue) giveBack(ctx context.Context, pause time.Duration, ids []uuid.UUID) {
 	q.persist(ctx, func(ctx context.Context) error {
 		return q.store.Upkeep(ctx, func(u *storage.Upkeep) error {
-			return u.ReturnOutgoing(q.owner, u.Now().Add(jitter(notTried)), ids)
+			return u.ReturnOutgoing(q.owner, u.Now().Add(jitter(pause)), ids)
 		})
 	})
 }
