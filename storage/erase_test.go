@@ -188,12 +188,16 @@ func assertLogOfErasure(t *testing.T, ts *testStore, gone InboxRecord) {
 func TestCO5_NothingEntersARemovedInbox(t *testing.T) {
 	ts, in, inbox := newMailStore(t)
 	rec := in.record
+	wrapped, err := ts.keys.wrappedInbox(t.Context(), rec.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := ts.remove(t, rec, false); err != nil {
 		t.Fatal(err)
 	}
 	g := ts.stage(t, []byte("Subject: late\r\n\r\n"))
 	defer g.Discard()
-	err := ts.Write(t.Context(), System, func(tx *Tx) error {
+	err = ts.Write(t.Context(), System, func(tx *Tx) error {
 		body, err := tx.AddBody(g)
 		if err != nil {
 			return err
@@ -214,6 +218,7 @@ func TestCO5_NothingEntersARemovedInbox(t *testing.T) {
 	if err := ts.EraseInbox(t.Context(), rec.ID); err != nil {
 		t.Fatal(err)
 	}
+	assertKeyGone(t, ts, wrapped) // from the log too, while the process lives
 	if err := ts.EraseInbox(t.Context(), rec.ID); err != nil {
 		t.Errorf("a second erasure: %v", err)
 	}
