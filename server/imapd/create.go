@@ -20,32 +20,32 @@ func (s *session) Create(name string, o *imap.CreateOptions) error {
 		return no(imap.ResponseCodeCannot, "The special uses of an inbox are given already")
 	}
 	name = strings.TrimSuffix(name, storage.Delimiter)
-	err := s.write(func(tx *storage.Tx) error {
-		if err := s.createSuperiors(tx, name); err != nil {
-			return err
-		}
-		_, err := tx.CreateMailbox(tx.Record(s.event(audit.MailboxCreate)), s.inbox, name, storage.RoleNone)
-		return err
-	})
-	return s.fault(err)
+	missing, err := s.missingAbove(name)
+	if err != nil {
+		return s.fault(err)
+	}
+	return s.fault(s.write(func(tx *storage.Tx) error { return s.createAll(tx, append(missing, name)) }))
 }
 
-// createSuperiors makes the mailboxes above a name that are missing, so that there are no names without a mailbox.
-func (s *session) createSuperiors(tx *storage.Tx, name string) error {
+// missingAbove lists the superiors of a name that are not there. They are made with it, so that there is no name without
+// a mailbox.
+func (s *session) missingAbove(name string) (missing []string, err error) {
 	up := superiors(name)
 	if len(up) == 0 {
-		return nil
+		return nil, nil
 	}
 	all, err := s.mailboxes()
-	if err != nil {
-		return err
-	}
 	for _, parent := range up {
-		if slices.ContainsFunc(all, func(b storage.Mailbox) bool { return pattern(b.Name) == foldInbox(parent) }) {
-			continue
+		if !slices.ContainsFunc(all, func(b storage.Mailbox) bool { return pattern(b.Name) == foldInbox(parent) }) {
+			missing = append(missing, parent)
 		}
-		_, err := tx.CreateMailbox(tx.Record(s.event(audit.MailboxCreate)), s.inbox, parent, storage.RoleNone)
-		if err != nil {
+	}
+	return missing, err
+}
+
+func (s *session) createAll(tx *storage.Tx, names []string) error {
+	for _, name := range names {
+		if _, err := tx.CreateMailbox(tx.Record(s.event(audit.MailboxCreate)), s.inbox, name, storage.RoleNone); err != nil {
 			return err
 		}
 	}
@@ -92,8 +92,12 @@ func (s *session) Rename(name, to string, _ *imap.RenameOptions) error {
 	if below(to, box.Name) && box.Role != storage.RoleInbox {
 		return no(imap.ResponseCodeCannot, "A mailbox cannot be moved below itself")
 	}
+	missing, err := s.missingAbove(to)
+	if err != nil {
+		return s.fault(err)
+	}
 	return s.fault(s.write(func(tx *storage.Tx) error {
-		if err := s.createSuperiors(tx, to); err != nil {
+		if err := s.createAll(tx, missing); err != nil {
 			return err
 		}
 		return tx.RenameMailbox(tx.Record(s.event(audit.MailboxRename)), s.inbox, box.ID, to)

@@ -99,9 +99,6 @@ func appendUID(ranges []storage.UIDRange, uid uint32) []storage.UIDRange {
 
 // sortedUIDs returns UIDs in order, each once.
 func sortedUIDs(uids []uint32) []uint32 {
-	if slices.IsSorted(uids) {
-		return uids
-	}
 	slices.Sort(uids)
 	return slices.Compact(uids)
 }

@@ -91,12 +91,11 @@ func (s *session) newFetch(o *imap.FetchOptions) *fetch {
 	f.plain = slices.Contains(words, "BODY") || slices.Contains(words, "FULL")
 	f.extended = slices.Contains(words, "BODYSTRUCTURE")
 	names := obsoleteNames(words)
+	if len(names) != len(o.BodySection) {
+		names = make([]string, len(o.BodySection)) // the library has read it otherwise: new names are never wrong
+	}
 	for i, b := range o.BodySection {
-		name := ""
-		if i < len(names) {
-			name = names[i]
-		}
-		f.sections = append(f.sections, newSection(f.r, b, name))
+		f.sections = append(f.sections, newSection(f.r, b, names[i]))
 		f.seen = f.seen || !b.Peek
 	}
 	for _, b := range o.BinarySection {

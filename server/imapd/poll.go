@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"errors"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -10,31 +11,35 @@ import (
 )
 
 // Poll tells the client what has happened in the selected mailbox, at the end of a command. RFC 9051, section 7.5.1:
-// EXPUNGE changes what sequence numbers mean, so it is kept from commands that use them.
+// EXPUNGE changes what sequence numbers mean, so it is kept from commands that use them. It never fails: the command that
+// it follows is done, and the library would leave it without a reply. What could not be asked is asked the next time.
 func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
-	if s.box == nil {
-		return nil
+	if s.box != nil && s.box.hinted() {
+		s.tell(w)
 	}
-	if s.box.hinted() {
-		if err := s.update(w); err != nil {
-			return s.fault(err)
-		}
-	}
-	if allowExpunge {
-		return s.tellVanished(w)
+	if s.box != nil && allowExpunge {
+		s.tellVanished(w) // an error is the connection's, which the reply meets too
 	}
 	return nil
+}
+
+// tell is update, with a note of whether it must be tried again.
+func (s *session) tell(w *imapserver.UpdateWriter) (ok bool) {
+	err := s.update(w)
+	if s.box.stale = err != nil; s.box.stale {
+		s.fault(err) // for the log
+	}
+	return err == nil
 }
 
 // Idle tells of changes as they come (RFC 9051, section 6.3.13) until the client is done or the session is cut. It
 // writes to the connection alone: the library waits for DONE meanwhile.
 func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	var hint <-chan struct{}
+	var again <-chan time.Time
 	if s.box != nil {
 		hint = s.box.hint
-		if err := s.Poll(w, true); err != nil {
-			return err
-		}
+		s.Poll(w, true)
 	}
 	for {
 		select {
@@ -44,18 +49,24 @@ func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 			<-stop // the guard says BYE, and DONE to the library
 			return nil
 		case <-hint:
-			if err := s.update(w); err != nil {
-				return s.fault(err)
-			}
-			if err := s.tellVanished(w); err != nil {
-				return err
-			}
+		case <-again:
 		}
+		again = nil
+		if !s.tell(w) {
+			again = time.After(tryAgain)
+		}
+		s.tellVanished(w)
 	}
 }
 
-// hinted reports, once, whether the mailbox has changed.
+// tryAgain is how long IDLE waits when the store has not answered.
+const tryAgain = time.Second
+
+// hinted reports, once, whether the mailbox may have changed.
 func (sel *selection) hinted() bool {
+	if sel.stale {
+		return true
+	}
 	select {
 	case <-sel.hint:
 		return true
@@ -82,8 +93,12 @@ func (s *session) update(w *imapserver.UpdateWriter) error {
 	if err != nil {
 		return err
 	}
-	if len(c.New) > 0 {
-		if err := sel.view.append(asUIDs(c.New)...); err != nil {
+	fresh := c.New
+	for len(fresh) > 0 && imap.UID(fresh[0]) <= sel.view.last() {
+		fresh = fresh[1:] // from an update that was broken off
+	}
+	if len(fresh) > 0 {
+		if err := sel.view.append(asUIDs(fresh)...); err != nil {
 			return err
 		}
 		if err := w.WriteNumMessages(sel.view.len()); err != nil {

@@ -27,11 +27,14 @@ func (s *session) Select(name string, o *imap.SelectOptions) (*imap.SelectData, 
 	if readOnly && !o.ReadOnly {
 		s.guard.out.noteReadOnly()
 	}
-	return &imap.SelectData{
+	data := &imap.SelectData{
 		Flags: sel.flags(), PermanentFlags: s.permanent(sel),
 		NumMessages: sel.view.len(), UIDNext: imap.UID(box.UIDNext), UIDValidity: box.UIDValidity,
-		List: &imap.ListData{Mailbox: box.Name, Delim: delimiter},
-	}, nil
+	}
+	if s.conn.EnabledCaps().Has(imap.CapIMAP4rev2) {
+		data.List = &imap.ListData{Mailbox: box.Name, Delim: delimiter} // RFC 9051, section 6.3.2
+	}
+	return data, nil
 }
 
 // list makes the view of a mailbox that was just read. Where as many messages are there as UIDs were ever given, the

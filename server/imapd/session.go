@@ -198,4 +198,5 @@ type selection struct {
 	hint     <-chan struct{}   // the mailbox has changed
 	stop     func()            // ends the hints
 	gone     bool              // the mailbox was deleted
+	stale    bool              // the last question about changes was not answered
 }
