@@ -31,6 +31,24 @@
 // credential is revoked. It costs an idle connection half a kilobyte: every buffer goes back to a pool while there is
 // nothing in it.
 //
+// # Sessions
+//
+// A session holds the one inbox that its login opened. Each command is a file, and goes the same way:
+//
+//   - The scope is asked before any name is looked for, so that a missing right answers the same for every mailbox; the
+//     refusal is on record. (AC-4, AC-5, AU-13)
+//   - Numbers become UIDs by the session's view, which changes when the client is told and not before.
+//   - What reveals content writes its read event first, and flushes it: class of item, UIDs, search terms. Only then is
+//     anything opened (invariant 3). Marking messages as seen is in the same transaction.
+//   - Rows are read in chunks by short transactions, none of which is open while the client is written to; bodies are
+//     opened one at a time and streamed through the frozen view of their copy.
+//   - Behind the command the session asks the store what has happened since the modseq that it knows, if the change feed
+//     has hinted at anything, and tells it: EXPUNGE only where numbers are not in use.
+//
+// Structures were parsed at delivery, with bounds, so FETCH parses no mail. Its responses are written here, into the
+// guard; see response. The quarantine has no name for an agent; what is in the outbox waits for others and can be read
+// and marked, nothing else.
+//
 // # What a session must know
 //
 //   - Every error that a session returns is an *imap.Error. The library answers any other with NO [SERVERBUG] "Internal

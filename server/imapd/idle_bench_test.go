@@ -16,14 +16,14 @@ import (
 
 const (
 	crowdAddr  = "IMAPD_TEST_CROWD" // address of the server that this process is a crowd of clients for
-	crowdLogin = "IMAPD_TEST_LOGIN" // user and password, if not "u right"
+	crowdLogin = "IMAPD_TEST_LOGIN" // users and passwords, divided by commas, if not "u right"
 	crowdSize  = 500
 )
 
 // TestMain turns the test binary into a crowd of clients, so that their memory is not taken for the server's.
 func TestMain(m *testing.M) {
 	if addr := os.Getenv(crowdAddr); addr != "" {
-		if err := crowd(addr, cmp.Or(os.Getenv(crowdLogin), "u right")); err != nil {
+		if err := crowd(addr, strings.Split(cmp.Or(os.Getenv(crowdLogin), "u right"), ",")); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
@@ -33,9 +33,9 @@ func TestMain(m *testing.M) {
 }
 
 // crowd logs crowdSize clients in, has each wait in IDLE, says so, and stays until its input ends.
-func crowd(addr, login string) error {
+func crowd(addr string, logins []string) error {
 	conns := make([]io.Closer, 0, crowdSize)
-	for range crowdSize {
+	for i := range crowdSize {
 		conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
 		if err != nil {
 			return err
@@ -43,7 +43,7 @@ func crowd(addr, login string) error {
 		conns = append(conns, conn) // or its finalizer closes it
 		r := bufio.NewReader(conn)
 		for _, step := range []struct{ send, want string }{
-			{"", "* OK"}, {"a LOGIN " + login + "\r\n", "a OK"}, {"b SELECT INBOX\r\n", "b OK"}, {"c IDLE\r\n", "+"},
+			{"", "* OK"}, {"a LOGIN " + logins[i%len(logins)] + "\r\n", "a OK"}, {"b SELECT INBOX\r\n", "b OK"}, {"c IDLE\r\n", "+"},
 		} {
 			io.WriteString(conn, step.send)
 			for line := ""; !strings.HasPrefix(line, step.want); {

@@ -166,10 +166,16 @@ func BenchmarkLogin(b *testing.B) {
 func BenchmarkIdleHome(b *testing.B) {
 	h := newHome(b, nil)
 	h.fill(b, 1000, 500)
+	var logins []string
+	for i := range crowdSize / 10 { // a credential has few sessions (AC-11)
+		name := fmt.Sprint("agent", i)
+		h.agent(b, name, allRights)
+		logins = append(logins, supportAddress+" "+h.tokens[name])
+	}
 	for range b.N {
 		before := memory(b)
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), crowdAddr+"="+h.addr, crowdLogin+"="+supportAddress+" "+h.tokens["scout"])
+		cmd.Env = append(os.Environ(), crowdAddr+"="+h.addr, crowdLogin+"="+strings.Join(logins, ","))
 		in, _ := cmd.StdinPipe()
 		out, _ := cmd.StdoutPipe()
 		check(b, cmd.Start())
