@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"postern/server/control"
@@ -13,7 +14,7 @@ import (
 
 func credentialCommand(t *talk) *cobra.Command {
 	return noun("credential", "Tokens of agents: what lets them in, and where to",
-		credentialCreate(t), credentialList(t), credentialShow(t), credentialRevoke(t))
+		credentialCreate(t), credentialList(t), credentialShow(t), credentialRotate(t), credentialRevoke(t))
 }
 
 // issue is the command line of credential create.
@@ -107,6 +108,30 @@ func credentialShow(t *talk) *cobra.Command {
 	}
 }
 
+func credentialRotate(t *talk) *cobra.Command {
+	var overlap string
+	c := &cobra.Command{
+		Use: "rotate ID --overlap 7d", Short: "Issue a successor of a token; it is shown this once", Args: exactly("ID"),
+		Long: `Issue a successor of a token, with the same scopes, networks, environment and length of
+life; it is shown this once. Both work for the overlap. Then the old token ends, and its
+live sessions with it.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			age, err := parseAge(overlap)
+			if err != nil {
+				return misused(cmd, err)
+			}
+			issued, err := t.client().RotateCredential(cmd.Context(), control.CredentialRotate{Credential: args[0], Overlap: int64(age / time.Second)})
+			if err != nil {
+				return err
+			}
+			defer t.say("The secret is shown this once. The old token: postern credential show %s", args[0])
+			return t.show(issued, append([]pair{{"secret", issued.Secret}}, credentialPairs(issued.Credential)...)...)
+		},
+	}
+	c.Flags().StringVar(&overlap, "overlap", "7d", "how long both work, as 7d or 12h")
+	return c
+}
+
 func credentialRevoke(t *talk) *cobra.Command {
 	var q control.CredentialRevoke
 	c := &cobra.Command{
@@ -136,6 +161,12 @@ func credentialPairs(c control.Credential) []pair {
 		pairs = append(pairs, pair{"network", n.String()})
 	}
 	pairs = append(pairs, pair{"created", instant(c.Created)}, pair{"expires", instant(c.Expires)}, pair{"last used", instant(c.LastUsed)})
+	if c.Predecessor != uuid.Nil {
+		pairs = append(pairs, pair{"replaces", c.Predecessor.String()})
+	}
+	if c.Successor != uuid.Nil {
+		pairs = append(pairs, pair{"replaced by", c.Successor.String()})
+	}
 	if !c.Revoked.IsZero() {
 		pairs = append(pairs, pair{"revoked", instant(c.Revoked)}, pair{"reason", c.Reason})
 	}

@@ -28,6 +28,9 @@ type Credential struct {
 	Revoked  time.Time           `json:"revoked_at,omitzero"`
 	Reason   string              `json:"reason,omitempty"` // of the revocation
 	LastUsed time.Time           `json:"last_used_at,omitzero"`
+
+	Predecessor uuid.UUID `json:"predecessor,omitzero"` // that it replaces
+	Successor   uuid.UUID `json:"successor,omitzero"`   // that replaces it
 }
 
 // Scope is what a credential may do on one inbox.
@@ -65,6 +68,12 @@ type CredentialRevoke struct {
 	Reason     string `json:"reason"`
 }
 
+// CredentialRotate asks for a successor of a credential.
+type CredentialRotate struct {
+	Credential string `json:"credential"`
+	Overlap    int64  `json:"overlap"` // seconds for which both work
+}
+
 // CredentialQuery selects credentials: of one agent, or of all.
 type CredentialQuery struct {
 	Agent string `json:"agent,omitempty"`
@@ -74,6 +83,7 @@ func (s *Server) credentialCommands() {
 	answer(s, "credential.create", s.credentialCreate)
 	lines(s, "credential.list", s.credentialList)
 	answer(s, "credential.show", s.credentialShow)
+	answer(s, "credential.rotate", s.credentialRotate)
 	answer(s, "credential.revoke", s.credentialRevoke)
 }
 
@@ -171,6 +181,32 @@ func (s *Server) credentialShow(ctx context.Context, by caller, q CredentialRef)
 	return s.credentialView(ctx, by, &cred, a.Name)
 }
 
+// RotateCredential issues a successor of a credential, which ends when the
+// overlap is over. // AC-8
+func (c *Client) RotateCredential(ctx context.Context, q CredentialRotate) (Issued, error) {
+	return ask[CredentialRotate, Issued](ctx, c, "credential.rotate", q)
+}
+
+func (s *Server) credentialRotate(ctx context.Context, by caller, q CredentialRotate) (Issued, error) {
+	if q.Overlap < 0 || q.Overlap > maxSeconds {
+		return Issued{}, invalid("an overlap cannot last %d seconds", q.Overlap)
+	}
+	cred, err := s.credential(ctx, by, q.Credential)
+	if err != nil {
+		return Issued{}, err
+	}
+	r, err := s.Directory.RotateCredential(ctx, by.Actor, by.org, cred.ID, time.Duration(q.Overlap)*time.Second)
+	if err != nil {
+		return Issued{}, err
+	}
+	a, err := s.Directory.Agent(ctx, by.org, cred.Agent.String())
+	if err != nil {
+		return Issued{}, err
+	}
+	view, err := s.credentialView(ctx, by, &r.Successor, a.Name)
+	return Issued{Secret: r.Secret, Credential: view}, err
+}
+
 // RevokeCredential ends a credential and its live sessions. // AC-9
 func (c *Client) RevokeCredential(ctx context.Context, q CredentialRevoke) (Stopped, error) {
 	return ask[CredentialRevoke, Stopped](ctx, c, "credential.revoke", q)
@@ -198,6 +234,7 @@ func (s *Server) credentialView(ctx context.Context, by caller, c *storage.Crede
 	v := Credential{
 		ID: c.ID, PublicID: c.PublicID, Agent: agent, AgentID: c.Agent, Networks: c.Networks, Env: c.Env,
 		State: "active", Created: c.Created, Expires: c.Expires, Revoked: c.Revoked, Reason: c.Reason, LastUsed: c.LastUsed,
+		Predecessor: c.Predecessor, Successor: c.Successor,
 	}
 	switch {
 	case !c.Revoked.IsZero():

@@ -6,9 +6,13 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
+
+	"postern/server/directory"
+	"postern/storage/audit"
 )
 
 // login reads the greeting and logs in.
@@ -210,5 +214,27 @@ func TestTraffic(t *testing.T) {
 	}
 	if g.RemoteAddr().String() != conn.LocalAddr().String() || g.LocalAddr().String() != h.Addr().String() {
 		t.Error(g.RemoteAddr(), g.LocalAddr())
+	}
+}
+
+// TestAC11_TooManySessions: an agent that has taken all its sessions is told so with [LIMIT] (RFC 5530, section 3), and
+// another credential is not.
+func TestAC11_TooManySessions(t *testing.T) {
+	h := newHome(t, nil)
+	h.agent(t, "clerk", allRights)
+	for range directory.DefaultSessions {
+		_, err := h.directory.Authenticate(t.Context(), directory.Attempt{
+			Login: supportAddress, Secret: h.tokens["scout"], Remote: netip.MustParseAddr("192.0.2.1"), Door: door, TLS: "TLS1.3", Mechanism: "LOGIN"})
+		check(t, err)
+	}
+	c := h.dial(t)
+	for range 2 {
+		if _, reply := c.do("LOGIN " + supportAddress + " " + h.tokens["scout"]); !strings.HasPrefix(reply, "NO [LIMIT] too many sessions") {
+			t.Errorf("one session more: %s", reply)
+		}
+	}
+	c.ok("LOGIN " + supportAddress + " " + h.tokens["clerk"])
+	if n := len(h.events(t, audit.SessionRefused)); n != 2 {
+		t.Errorf("AU-13: %d refusals on record, want 2", n)
 	}
 }

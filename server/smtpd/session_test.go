@@ -4,13 +4,16 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"postern/server/directory"
 	"postern/server/message"
 	"postern/storage"
 )
@@ -194,4 +197,26 @@ func deliverAll(addr string, work <-chan int) error {
 		}
 	}
 	return nil
+}
+
+// TestAC11_TooManySessions: an agent that has taken all its sessions is told so, and to go away; another agent is not.
+func TestAC11_TooManySessions(t *testing.T) {
+	h := newHouse(t, 0, nil)
+	for range directory.DefaultSessions {
+		_, err := h.directory.Authenticate(t.Context(), directory.Attempt{
+			Login: support, Secret: h.token, Remote: netip.MustParseAddr("192.0.2.1"), Door: "submission", TLS: "TLS1.3", Mechanism: "PLAIN"})
+		check(t, err)
+	}
+	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + support + "\x00" + h.token))
+	for range 3 { // a hostile client comes back
+		replies := talk(t, h.addrs["submissions"], []byte("EHLO x\r\nAUTH PLAIN "+plain+"\r\nMAIL FROM:<"+support+">\r\n"),
+			&tls.Config{InsecureSkipVerify: true})
+		last := replies[len(replies)-1]
+		if !strings.HasPrefix(last, "421 4.7.0 too many sessions of this credential") {
+			t.Errorf("replies %q", replies)
+		}
+	}
+	if n := len(h.events(t, "session.refused")); n != 3 {
+		t.Errorf("AU-13: %d refusals on record, want 3", n)
+	}
 }

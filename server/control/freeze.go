@@ -1,0 +1,153 @@
+package control
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/google/uuid"
+
+	"postern/server/directory"
+	"postern/storage"
+)
+
+// FreezeChange asks to freeze something, or to lift a freeze. // EV-4
+type FreezeChange struct {
+	Kind   storage.FreezeKind `json:"kind"`           // credential, agent, domain, organization, all
+	Name   string             `json:"name,omitempty"` // of the credential, agent or domain, as elsewhere
+	Reason string             `json:"reason"`
+}
+
+// Frozen says what a freeze, or its end, did.
+type Frozen struct {
+	Kind     storage.FreezeKind `json:"kind"`
+	ID       uuid.UUID          `json:"id,omitzero"`
+	State    string             `json:"state"` // frozen, active
+	Sessions int                `json:"sessions_cut"`
+	Open     int                `json:"sessions_open,omitempty"` // of these, still ending
+	Millis   int64              `json:"millis"`                  // until the last session was over
+}
+
+// Freeze is a freeze that holds.
+type Freeze struct {
+	Kind   storage.FreezeKind `json:"kind"`
+	ID     uuid.UUID          `json:"id,omitzero"`
+	Name   string             `json:"name,omitempty"`
+	Reason string             `json:"reason"`
+	At     time.Time          `json:"frozen_at"`
+}
+
+func (s *Server) freezeCommands() {
+	answer(s, "freeze.set", s.freezeSet)
+	answer(s, "freeze.lift", s.freezeLift)
+	lines(s, "freeze.list", s.freezeList)
+}
+
+// Freeze stops a credential, agent, domain, organization or everything.
+func (c *Client) Freeze(ctx context.Context, q FreezeChange) (Frozen, error) {
+	return ask[FreezeChange, Frozen](ctx, c, "freeze.set", q)
+}
+
+func (s *Server) freezeSet(ctx context.Context, by caller, q FreezeChange) (Frozen, error) {
+	if q.Reason == "" {
+		return Frozen{}, invalid("a freeze needs a reason")
+	}
+	target, err := s.target(ctx, by, q)
+	if err != nil {
+		return Frozen{}, err
+	}
+	cut, err := s.Directory.Freeze(ctx, by.Actor, by.org, target, q.Reason)
+	if err != nil {
+		return Frozen{}, err
+	}
+	return Frozen{Kind: q.Kind, ID: target.ID, State: "frozen", Sessions: cut.Sessions, Open: cut.Open, Millis: cut.Took.Milliseconds()}, nil
+}
+
+// Unfreeze lifts a freeze. Whoever is at the socket counts as a person, by the
+// Unix user that the kernel names.
+func (c *Client) Unfreeze(ctx context.Context, q FreezeChange) (Frozen, error) {
+	return ask[FreezeChange, Frozen](ctx, c, "freeze.lift", q)
+}
+
+func (s *Server) freezeLift(ctx context.Context, by caller, q FreezeChange) (Frozen, error) {
+	if q.Reason == "" {
+		return Frozen{}, invalid("to lift a freeze needs a reason")
+	}
+	target, err := s.target(ctx, by, q)
+	if err != nil {
+		return Frozen{}, err
+	}
+	if err := s.Directory.Unfreeze(ctx, by.Actor, by.org, target, q.Reason); err != nil {
+		return Frozen{}, err
+	}
+	s.Queue.Kick()
+	return Frozen{Kind: q.Kind, ID: target.ID, State: "active"}, nil
+}
+
+// target finds what is to be frozen, in the caller's organization. // AC-19
+func (s *Server) target(ctx context.Context, by caller, q FreezeChange) (directory.Target, error) {
+	t := directory.Target{Kind: q.Kind, Name: q.Name}
+	switch q.Kind {
+	case storage.FreezeCredential:
+		c, err := s.credential(ctx, by, q.Name)
+		t.ID = c.ID
+		return t, err
+	case storage.FreezeAgent:
+		a, err := s.agent(ctx, by, q.Name)
+		t.ID = a.ID
+		return t, err
+	case storage.FreezeDomain:
+		d, err := s.Directory.Domain(ctx, by.org, q.Name)
+		t.ID = d.ID
+		return t, missing(err, "domain", q.Name)
+	case storage.FreezeOrganization, storage.FreezeAll:
+		if q.Name != "" {
+			return t, invalid("to freeze %s names nothing more", q.Kind)
+		}
+		if q.Kind == storage.FreezeOrganization {
+			t.ID = by.org
+		}
+		return t, nil
+	}
+	return t, invalid("%q cannot be frozen: it is credential, agent, domain, organization or all", q.Kind)
+}
+
+// Freezes lists what is frozen.
+func (c *Client) Freezes(ctx context.Context) iter.Seq2[Freeze, error] {
+	return rows[None, Freeze](ctx, c, "freeze.list", None{})
+}
+
+func (s *Server) freezeList(ctx context.Context, by caller, _ None, emit func(Freeze) error) error {
+	all, err := s.Directory.Freezes(ctx, by.org)
+	if err != nil {
+		return err
+	}
+	names := s.newNames(by)
+	for i := range all {
+		f := &all[i]
+		name, err := names.frozen(ctx, f)
+		if err != nil {
+			return err
+		}
+		if err := emit(Freeze{Kind: f.Kind, ID: f.Target, Name: name, Reason: f.Reason, At: f.At}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// frozen is what people call the target of a freeze.
+func (n *names) frozen(ctx context.Context, f *storage.Freeze) (string, error) {
+	switch f.Kind {
+	case storage.FreezeCredential:
+		return n.credential(ctx, f.Target)
+	case storage.FreezeAgent:
+		return n.agent(ctx, f.Target)
+	case storage.FreezeDomain:
+		return n.find(f.Target, func() (string, error) {
+			d, err := n.s.Store.Domain(ctx, n.by.org, f.Target)
+			return d.Name, err
+		})
+	}
+	return "", nil
+}
