@@ -109,19 +109,6 @@ func find[R any, P interface {
 	return rec, s.openRecord(ctx, table, row, P(&rec))
 }
 
-// findIn is find inside a write transaction, which sees its own changes.
-func findIn[R any, P interface {
-	*R
-	record
-}](tx *Tx, table, where string, args ...any) (R, error) {
-	var rec R
-	row, err := scanHead(tx.row("SELECT "+headColumns+" FROM "+table+" WHERE "+where, args...))
-	if err != nil {
-		return rec, err
-	}
-	return rec, tx.store().openRecord(context.Background(), table, row, P(&rec))
-}
-
 // list reads and opens the records of a query, in its order.
 func list[R any, P interface {
 	*R
