@@ -70,8 +70,9 @@
 //
 // The command talks to control over a Unix socket, whose peer the kernel names.
 // Handlers call the same functions of directory and queue as everybody, and the
-// event says who asked. Revoking a credential acts in memory first: its live
-// sessions end, then the record is written.
+// event says who asked. Revoking a credential, or freezing what must be stopped,
+// acts in memory first: live sessions end, then the record is written. The queue
+// asks directory before each attempt, so that mail of what is frozen waits.
 //
 // # An auditor looks
 //

@@ -52,6 +52,20 @@ func TestRefusalsHaveCodes(t *testing.T) {
 		{"no verb", create(CredentialCreate{Agent: "scout", Scopes: []Scope{{"scout@example.com", "reed"}}}), Invalid, `"reed" is no verb`},
 		{"revocation without reason", func() error { _, err := w.RevokeCredential(ctx, CredentialRevoke{Credential: "x"}); return err },
 			Invalid, "needs a reason"},
+		{"rotation of nothing", func() error { _, err := w.RotateCredential(ctx, CredentialRotate{Credential: "x"}); return err },
+			NotFound, `there is no credential "x"`},
+		{"freeze without reason", func() error { _, err := w.Freeze(ctx, FreezeChange{Kind: storage.FreezeAll}); return err },
+			Invalid, "needs a reason"},
+		{"freeze of no kind", func() error { _, err := w.Freeze(ctx, FreezeChange{Kind: "inbox", Reason: "odd"}); return err },
+			Invalid, `"inbox" cannot be frozen`},
+		{"freeze of everything of that name", func() error {
+			_, err := w.Freeze(ctx, FreezeChange{Kind: storage.FreezeAll, Name: "scout", Reason: "odd"})
+			return err
+		}, Invalid, "names nothing more"},
+		{"lifting what is not frozen", func() error {
+			_, err := w.Unfreeze(ctx, FreezeChange{Kind: storage.FreezeAgent, Name: "scout", Reason: "odd"})
+			return err
+		}, State, "not frozen"},
 		{"no row of the queue", func() error { return w.RetryOutgoing(ctx, w.store.Instance().String()) }, NotFound, "queue row"},
 		{"no id", func() error { return w.RetryOutgoing(ctx, "1") }, Invalid, `"1" is no id`},
 		{"no such event", func() error { _, err := collect(w.Events(ctx, EventQuery{Verbs: []string{"mail.lost"}})); return err },

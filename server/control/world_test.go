@@ -193,6 +193,19 @@ func TestAC2_ActsAreAttributed(t *testing.T) {
 			issued, err = w.CreateCredential(ctx, CredentialCreate{Agent: "a", Scopes: []Scope{{"a@example.com", "read"}}})
 			return err
 		}, []string{"credential.create"}},
+		{"credential rotate", func() error {
+			_, err := w.RotateCredential(ctx, CredentialRotate{Credential: issued.PublicID, Overlap: 3600})
+			return err
+		}, []string{"credential.rotate"}},
+		{"freeze", func() error {
+			_, err := w.Freeze(ctx, FreezeChange{Kind: storage.FreezeDomain, Name: "example.com", Reason: "odd"})
+			return err
+		}, []string{"freeze.set"}},
+		{"freeze list", func() error { _, err := collect(w.Freezes(ctx)); return err }, nil},
+		{"unfreeze", func() error {
+			_, err := w.Unfreeze(ctx, FreezeChange{Kind: storage.FreezeDomain, Name: "example.com", Reason: "explained"})
+			return err
+		}, []string{"freeze.lift"}},
 		{"agent suspend", func() error { _, err := w.SuspendAgent(ctx, AgentChange{Agent: "a", Reason: "odd"}); return err },
 			[]string{"agent.suspend"}},
 		{"agent resume", func() error { _, err := w.ResumeAgent(ctx, AgentChange{Agent: "a"}); return err }, []string{"agent.resume"}},
@@ -201,7 +214,7 @@ func TestAC2_ActsAreAttributed(t *testing.T) {
 			return err
 		}, []string{"credential.revoke"}},
 		{"agent decommission", func() error { _, err := w.DecommissionAgent(ctx, AgentChange{Agent: "a"}); return err },
-			[]string{"agent.decommission"}},
+			[]string{"agent.decommission", "credential.revoke"}}, // of the successor
 		{"audit list", func() error { _, err := collect(w.Events(ctx, EventQuery{})); return err }, []string{"audit.listed"}},
 		{"audit export", func() error { return w.Export(ctx, EventQuery{}, new(strings.Builder)) }, []string{"audit.exported"}},
 		{"audit key", func() error { _, err := w.AuditKey(ctx); return err }, nil},

@@ -17,12 +17,22 @@
 // nowhere else: one that exists and is not allowed is never looked at, so it
 // answers in the same words and in the same time as one that does not exist.
 //
-// # Revocation
+// The token comes in one of four SASL mechanisms, which stand in one place for all
+// doors: see [Exchange].
+//
+// # Revocation and freezing
 //
 // Revoking acts in memory first: the credential is dead to new logins and its
 // sessions are cut before the database is asked. A login that was under way
 // meets the dead mark when it wants to enter the registry, so none slips through
-// between the two. If the record cannot be written the mark stays.
+// between the two. If the record cannot be written the mark stays. A freeze does
+// the same for a credential, an agent, a domain, an organization or everything,
+// and is a record that lasts over a restart until a person lifts it. Both wait
+// until the doors have let go of the sessions, for a second at the most, so that
+// the event can say how many there were and how long it took.
+//
+// A session also ends by itself: when its credential expires or was rotated and
+// the overlap is over, and after a day. Run looks twice a second.
 //
 // # What waits
 //

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"postern/server/directory"
+	"postern/storage"
 	"postern/storage/audit"
 )
 
@@ -236,5 +237,27 @@ func TestAC11_TooManySessions(t *testing.T) {
 	c.ok("LOGIN " + supportAddress + " " + h.tokens["clerk"])
 	if n := len(h.events(t, audit.SessionRefused)); n != 2 {
 		t.Errorf("AU-13: %d refusals on record, want 2", n)
+	}
+}
+
+// TestAC9_FreezeCutsAStalledFetch: a freeze ends a session whose client asked for a large message and reads nothing of
+// it, within the second that invariant 8 allows; the event says that none was left.
+func TestAC9_FreezeCutsAStalledFetch(t *testing.T) {
+	h := newHome(t, nil)
+	h.deposit(t, storage.RoleInbox, 0, append([]byte("Subject: large\r\n\r\n"), bytes.Repeat([]byte("0123456789abcde\r\n"), 1<<20)...))
+	c := h.login(t, "scout")
+	c.ok("SELECT INBOX")
+	c.write("f FETCH 1 BODY[]\r\n")
+	if line := c.line(); !strings.HasPrefix(line, "* 1 FETCH (") {
+		t.Fatal(line)
+	}
+	cut, err := h.directory.Freeze(t.Context(), audit.Actor{Kind: audit.Unix, Name: "root"}, h.org.ID,
+		directory.Target{Kind: storage.FreezeAll}, "fire")
+	check(t, err)
+	if cut.Sessions != 1 || cut.Open != 0 {
+		t.Errorf("%d sessions cut, %d open", cut.Sessions, cut.Open)
+	}
+	if e := h.events(t, audit.SessionEnd); len(e) != 1 || e[0].Fields.Text(audit.KeyRule) != "frozen" {
+		t.Errorf("events %+v", e)
 	}
 }

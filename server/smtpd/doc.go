@@ -66,7 +66,7 @@
 // # Ending
 //
 // A session ends in the goroutine that serves it. Others only leave a word and
-// wake it: conn.kill when a credential is revoked (invariant 8), at once, also in
+// wake it: conn.kill when a credential ends or is frozen (invariant 8), at once, also in
 // the middle of DATA, with the context of whatever is being stored cancelled;
 // conn.drain when the server stops, where a command would begin.
 package smtpd
