@@ -270,9 +270,10 @@ func (s *Server) Relay() *relay.Relay { return s.relay }
 // Grace is how long a stop waits for messages and commands under way.
 const Grace = 25 * time.Second
 
-// Run serves until the context is done or a listener fails. Then it stops
-// accepting, lets what is under way finish for up to Grace, writes what waits,
-// records the stop and closes the store.
+// Run serves until the context is done, a listener fails, or the store breaks: a
+// server that can store nothing is better started anew. Then it stops accepting,
+// lets what is under way finish for up to Grace, writes what waits, records the
+// stop and closes the store.
 func (s *Server) Run(ctx context.Context) error {
 	// Loops outlive the doors: what sessions leave behind is still to be written.
 	loops, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -301,6 +302,9 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-failed:
 		s.log.Error("stopping", "error", err)
+	case <-s.store.Broken():
+		err = fmt.Errorf("%w: a commit could not be made durable", storage.ErrUnavailable)
+		s.log.Error("stopping: what was acknowledged is safe, and a new start shows it", "error", err)
 	}
 	rest()
 	s.closeDoors()

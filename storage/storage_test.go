@@ -45,13 +45,18 @@ func (c *testClock) advance(d time.Duration) {
 // lie outside the data directory.
 func newTestStore(t testing.TB) *testStore {
 	t.Helper()
+	return newTestStoreIn(t, filepath.Join(t.TempDir(), "data"))
+}
+
+func newTestStoreIn(t testing.TB, dir string) *testStore {
+	t.Helper()
 	home := t.TempDir()
 	root, err := seal.CreateRootKey(filepath.Join(home, "root.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ts := &testStore{clock: &testClock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}}
-	ts.cfg = Config{Dir: filepath.Join(home, "data"), Root: root, Witness: filepath.Join(home, "witness"), Now: ts.clock.now}
+	ts.cfg = Config{Dir: dir, Root: root, Witness: filepath.Join(home, "witness"), Now: ts.clock.now}
 	ts.open(t)
 	t.Cleanup(func() { ts.Abandon() })
 	return ts

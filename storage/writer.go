@@ -30,8 +30,9 @@ type writer struct {
 	ops    chan *op
 	done   chan struct{}
 
-	tree *audit.Tree
-	dead error // once set, every write fails: a flush failed and nothing can be promised
+	tree   *audit.Tree
+	dead   error         // once set, every write fails: a flush failed and nothing can be promised
+	broken chan struct{} // closed when dead is set
 }
 
 // op is one function waiting for its turn.
@@ -59,7 +60,7 @@ func openWriter(ctx context.Context, path string, s *Store) (*writer, error) {
 		db.Close()
 		return nil, fmt.Errorf("storage: %w", classify(err))
 	}
-	return &writer{store: s, db: db, conn: conn, stmts: statements{conn: conn}, ops: make(chan *op, batchLimit), done: make(chan struct{})}, nil
+	return &writer{store: s, db: db, conn: conn, stmts: statements{conn: conn}, ops: make(chan *op, batchLimit), done: make(chan struct{}), broken: make(chan struct{})}, nil
 }
 
 // start begins to serve, with the tree as the database has it.
@@ -103,6 +104,11 @@ func (w *writer) close() error {
 	w.stmts.close()
 	return errors.Join(w.conn.Close(), w.db.Close())
 }
+
+// Broken is closed when a commit failed in a way that leaves open what the disk
+// holds. Every write is refused from then on, and only a new process, which reads
+// what is there, can go on.
+func (s *Store) Broken() <-chan struct{} { return s.writer.broken }
 
 // submit queues one function and waits for its commit. The context is looked at
 // before the turn comes and never after, for a deadline inside a batch would
@@ -264,6 +270,7 @@ func (w *writer) commit(leaves *leaves) error {
 	if !errors.Is(err, ErrFull) && !errors.Is(err, errBusy) {
 		w.dead = fmt.Errorf("%w: a commit failed: %v", ErrUnavailable, err)
 		w.store.log.Error("a commit failed; no write is accepted until the server is started again", "error", err)
+		close(w.broken)
 		return w.dead
 	}
 	return err
