@@ -27,6 +27,9 @@ type Target struct {
 	Name string    // as the log has it
 }
 
+// valid holds that nobody freezes everything who meant one thing.
+func (t Target) valid() bool { return (t.ID == zeroID) == (t.Kind == storage.FreezeAll) }
+
 // Freeze stops a credential, an agent, all agents on a domain's inboxes, an
 // organization or everything, until a person lifts it: no login, no verb of a
 // live session, no attempt for its queued mail. Mail for its inboxes is still
@@ -34,8 +37,8 @@ type Target struct {
 // how many there were and how long it took. If the record fails the target stays
 // frozen in this process, and the error says so. // EV-4, AC-9
 func (d *Directory) Freeze(ctx context.Context, actor audit.Actor, org uuid.UUID, t Target, reason string) (*Cut, error) {
-	if reason == "" {
-		return nil, fmt.Errorf("%w: a freeze needs a reason", ErrInvalid)
+	if reason == "" || !t.valid() {
+		return nil, fmt.Errorf("%w: a freeze needs a target and a reason", ErrInvalid)
 	}
 	cut := d.registry.freeze(t.ID).wait()
 	d.freezes.mu.Lock()
@@ -79,8 +82,8 @@ func (d *Directory) Unfreeze(ctx context.Context, actor audit.Actor, org uuid.UU
 	switch {
 	case actor.Kind != audit.Unix && actor.Kind != audit.Person:
 		return fmt.Errorf("%w: only a person lifts a freeze", ErrRefused)
-	case reason == "":
-		return fmt.Errorf("%w: to lift a freeze needs a reason", ErrInvalid)
+	case reason == "" || !t.valid():
+		return fmt.Errorf("%w: to lift a freeze needs a target and a reason", ErrInvalid)
 	}
 	d.freezes.mu.Lock()
 	defer d.freezes.mu.Unlock()

@@ -86,6 +86,9 @@ func TestEV4_FreezeLasts(t *testing.T) {
 	if _, err := w.dir.Freeze(t.Context(), admin, w.org, target, ""); !errors.Is(err, directory.ErrInvalid) {
 		t.Errorf("a freeze without a reason: %v", err)
 	}
+	if _, err := w.dir.Freeze(t.Context(), admin, w.org, directory.Target{Kind: storage.FreezeAgent}, "odd"); !errors.Is(err, directory.ErrInvalid) {
+		t.Errorf("a freeze of no agent, which would be of all: %v", err)
+	}
 	_, err := w.dir.Freeze(t.Context(), storage.System, w.org, target, "spike")
 	w.must(err)
 	w.dir = directory.New(w.store, directory.Options{Now: w.clock}) // as after a restart
