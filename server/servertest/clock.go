@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Clock is the time of a world: that of the machine, and a distance that only
-// grows. It never stands still, since real sockets wait in it.
+// Clock is the time of a world: that of the machine, and a distance that tests
+// change. It never stands still, since real sockets wait in it.
 type Clock struct{ ahead atomic.Int64 }
 
 // Now is the time in the world.

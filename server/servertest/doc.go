@@ -33,10 +33,10 @@
 //	send FILE                  DATA, the file with CRLF line ends, and the dot
 //	append MAILBOX FILE        IMAP: APPEND with the tag "append"
 //	literal equal|ends FILE    IMAP: the last literal heard is the file, or ends with it
-//	literal has TEXT           IMAP: it has the text somewhere
+//	literal has|lacks TEXT     IMAP: it has the text somewhere, or nowhere
 //	closed                     the other end hangs up
 //	dig NAME TYPE              ask the world's name server, on standard output
-//	clock DURATION             move the clock of all servers forward
+//	clock DURATION             move the clock of all servers forward; back when it is negative
 //	events HOST FILE           the events since the last look are those of the file, see below
 //	control HOST NAME K=V…     a command at the control socket, as agent.suspend agent=scout; K:=V
 //	                           for a value in JSON. The answer is on standard output, and its plain

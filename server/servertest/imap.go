@@ -118,7 +118,7 @@ func (s *script) append(ts *testscript.TestScript, args []string) error {
 	return t.wire.say(text)
 }
 
-// literal equal|ends FILE, literal has TEXT
+// literal equal|ends FILE, literal has|lacks TEXT
 func (s *script) literal(ts *testscript.TestScript, args []string) error {
 	t, err := s.imapTalking(ts)
 	if err != nil {
@@ -132,8 +132,10 @@ func (s *script) literal(ts *testscript.TestScript, args []string) error {
 		ok = strings.HasSuffix(t.literal, crlf(ts.ReadFile(args[1])))
 	case "has":
 		ok = strings.Contains(t.literal, strings.Join(args[1:], " "))
+	case "lacks":
+		ok = !strings.Contains(t.literal, strings.Join(args[1:], " "))
 	default:
-		return fmt.Errorf("literal %s: equal, ends or has", args[0])
+		return fmt.Errorf("literal %s: equal, ends, has or lacks", args[0])
 	}
 	if !ok {
 		return fmt.Errorf("heard\n%s", t.literal)

@@ -64,8 +64,8 @@ func (w *World) Resolver() (dns.Resolver, error) {
 	return dns.NewClient(dns.Config{Servers: []string{w.Names.Addr().String()}})
 }
 
-// Advance moves the clock forward, and has every server look what has become
-// due.
+// Advance moves the clock forward, or back when d is negative, and has every
+// server look what has become due.
 func (w *World) Advance(d time.Duration) error {
 	w.Clock.advance(d)
 	w.mu.Lock()
