@@ -10,8 +10,9 @@ import (
 
 // Cache is a resolver that remembers what another one said, for as long as the
 // records live, an hour at most. An authoritative no is kept for as long as
-// its zone says; a failure never. A mail server asks the same few questions
-// for every message of a burst.
+// its zone says, a failure for a few seconds. A mail server asks the same few
+// questions for every message of a burst, and where a name server is away each
+// would wait for it anew.
 type Cache struct {
 	next Resolver
 	now  func() time.Time
@@ -26,9 +27,12 @@ var _ Resolver = (*Cache)(nil)
 
 // maxAge bounds every entry: mail should follow a change of DNS within the
 // hour, whatever the TTL was before. maxEntries bounds each of four tables.
+// failureAge is shorter than any retry of mail, so that no attempt meets the
+// failure of the one before (RFC 2308, section 7.1 allows five minutes).
 const (
 	maxAge     = time.Hour
 	maxEntries = 4096
+	failureAge = 10 * time.Second
 )
 
 // NewCache puts a cache in front of next. The clock now serves the ageing; nil
@@ -79,10 +83,13 @@ func cached[K comparable, T any](ctx context.Context, c *Cache, t *table[K, Answ
 	keep := a.TTL
 	if err != nil {
 		var e *Error
-		if !errors.As(err, &e) || e.Class == ErrTemporary || e.Class == ErrName {
-			return a, err
+		if !errors.As(err, &e) || e.Class == ErrName || ctx.Err() != nil {
+			return a, err // the fault of the question, or of who asked
 		}
 		keep = e.TTL
+		if e.Class == ErrTemporary {
+			keep = failureAge
+		}
 	}
 	if keep > 0 {
 		held := a

@@ -1,6 +1,7 @@
 package dns_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -49,7 +50,7 @@ func TestCacheKeepsForTheTTL(t *testing.T) {
 	}
 }
 
-func TestCacheForgetsFailuresAndCopiesRecords(t *testing.T) {
+func TestCacheCopiesRecords(t *testing.T) {
 	p := newPeer(t, "x.example. 60 IN MX 1 a.example.\nx.example. 60 IN MX 1 b.example.\n")
 	c := dns.NewCache(p.client(t), nil)
 	a, err := c.LookupMX(t.Context(), "x.example")
@@ -63,16 +64,41 @@ func TestCacheForgetsFailuresAndCopiesRecords(t *testing.T) {
 	if d.Records[0].Host != "a.example" || d.Records[1].Host != "b.example" {
 		t.Errorf("a caller changed the cache: %v", d.Records)
 	}
-	down, err := dns.NewClient(dns.Config{Servers: []string{"127.0.0.1:1"}, TryTimeout: 100 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c = dns.NewCache(down, nil)
-	for range 2 {
-		if _, err := c.LookupMX(t.Context(), "x.example"); !errors.Is(err, dns.ErrTemporary) {
+}
+
+// TestCacheKeepsFailuresForSeconds: a burst of mail waits once for a name server
+// that is away, and a retry asks again. RFC 2308, section 7.1.
+func TestCacheKeepsFailuresForSeconds(t *testing.T) {
+	down := &failing{}
+	at := &clock{time.Unix(1e9, 0)}
+	c := dns.NewCache(down, at.now)
+	lookup := func(ctx context.Context, wantAsked int) {
+		t.Helper()
+		if _, err := c.LookupMX(ctx, "x.example"); !errors.Is(err, dns.ErrTemporary) {
 			t.Error(err)
 		}
+		if down.asked != wantAsked {
+			t.Errorf("asked %d times, want %d", down.asked, wantAsked)
+		}
 	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	lookup(gone, 1) // who gave up says nothing about the server
+	lookup(t.Context(), 2)
+	lookup(t.Context(), 2)
+	at.t = at.t.Add(11 * time.Second)
+	lookup(t.Context(), 3)
+}
+
+// failing is a resolver whose servers are away.
+type failing struct {
+	dns.Resolver
+	asked int
+}
+
+func (f *failing) LookupMX(context.Context, string) (dns.Answer[dns.MX], error) {
+	f.asked++
+	return dns.Answer[dns.MX]{}, &dns.Error{Class: dns.ErrTemporary}
 }
 
 func TestCacheIsBounded(t *testing.T) {
