@@ -86,8 +86,10 @@ func cached[K comparable, T any](ctx context.Context, c *Cache, t *table[K, Answ
 		if !errors.As(err, &e) || e.Class == ErrName || ctx.Err() != nil {
 			return a, err // the fault of the question, or of who asked
 		}
-		keep = e.TTL
-		if e.Class == ErrTemporary {
+		// A no without its zone's SOA has no age of its own. RFC 2308, section 5,
+		// would not have it cached, lest servers feed it to each other for ever;
+		// nobody asks this cache but us.
+		if keep = e.TTL; keep == 0 {
 			keep = failureAge
 		}
 	}
