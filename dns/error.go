@@ -22,7 +22,7 @@ type Error struct {
 	Class error  // ErrNoDomain, ErrNoData, ErrNullMX, ErrTemporary or ErrName
 	Cause error  // may be nil; for people
 
-	// TTL is how long a no may be kept (RFC 2308, section 5). Zero: do not.
+	// TTL is how long a no may be kept (RFC 2308, section 5). Zero: nobody said.
 	TTL time.Duration
 	// Authentic reports that the no was validated by DNSSEC.
 	Authentic bool

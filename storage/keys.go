@@ -161,7 +161,7 @@ func (s *Store) orgKey(ctx context.Context, org uuid.UUID) (seal.Key, error) {
 		return key, nil
 	}
 	var wrapped []byte
-	err := s.read(ctx, func(r *reads) error {
+	err := s.look(ctx, func(r *reads) error {
 		return found(r.row("SELECT wrapped_key FROM organization WHERE id = $1", org[:]).Scan(&wrapped))
 	})
 	if err != nil {

@@ -99,7 +99,7 @@ func find[R any, P interface {
 }](ctx context.Context, s *Store, table, where string, args ...any) (R, error) {
 	var rec R
 	var row sealedRow
-	err := s.read(ctx, func(r *reads) (err error) {
+	err := s.look(ctx, func(r *reads) (err error) {
 		row, err = scanHead(r.row("SELECT "+headColumns+" FROM "+table+" WHERE "+where, args...))
 		return err
 	})

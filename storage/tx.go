@@ -165,6 +165,18 @@ func (r *readers) close() (err error) {
 // read runs fn in one short read transaction: all that fn sees is of one
 // moment. fn never calls out, to the network or to a session.
 func (s *Store) read(ctx context.Context, fn func(r *reads) error) error {
+	return s.look(ctx, func(r *reads) error {
+		if err := r.exec("BEGIN"); err != nil {
+			return classify(err)
+		}
+		defer r.exec("ROLLBACK")
+		return fn(r)
+	})
+}
+
+// look is read for a single statement, which is a transaction by itself: two
+// statements less, at every login and every recipient.
+func (s *Store) look(ctx context.Context, fn func(r *reads) error) error {
 	var rd *reads
 	select {
 	case rd = <-s.readers.idle:
@@ -181,10 +193,6 @@ func (s *Store) read(ctx context.Context, fn func(r *reads) error) error {
 		}
 		rd.conn, rd.stmts = conn, statements{conn: conn}
 	}
-	if err := rd.exec("BEGIN"); err != nil {
-		return classify(err)
-	}
-	defer rd.exec("ROLLBACK")
 	return fn(rd)
 }
 
