@@ -13,6 +13,9 @@ func (s *session) Copy(set imap.NumSet, dest string) (*imap.CopyData, error) {
 	if err := s.may("COPY", storage.Read|storage.Append); err != nil {
 		return nil, err
 	}
+	if err := s.server.store.Room(); err != nil {
+		return nil, s.fault(err)
+	}
 	return s.transfer(set, dest, audit.MessageCopied, (*storage.Tx).CopyMessages)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
@@ -103,7 +104,13 @@ func (p *peer) send(to, message string) string {
 
 func (p *peer) finish(message string) string {
 	p.t.Helper()
-	return p.command(strings.TrimPrefix(strings.ReplaceAll("\r\n"+message, "\r\n.", "\r\n.."), "\r\n") + ".")
+	p.say(dotted(message))
+	return p.reply()
+}
+
+// dotted is a message as DATA wants it, with its end (RFC 5321, section 4.5.2).
+func dotted(message string) string {
+	return strings.TrimPrefix(strings.ReplaceAll("\r\n"+message, "\r\n.", "\r\n.."), "\r\n") + "."
 }
 
 // imap opens a session of IMAP and logs in.
@@ -115,6 +122,11 @@ func imap(t *testing.T, p *servertest.Postern, a *servertest.Agent) *peer {
 	return c
 }
 
+// plain is the answer of an agent to AUTH PLAIN.
+func plain(a *servertest.Agent) string {
+	return base64.StdEncoding.EncodeToString([]byte("\x00" + a.Address + "\x00" + a.Token))
+}
+
 var literal = regexp.MustCompile(`\{(\d+)\}$`)
 
 // ask says a command and returns the first word of its result, with a response
@@ -122,6 +134,11 @@ var literal = regexp.MustCompile(`\{(\d+)\}$`)
 func (p *peer) ask(command string) (result string, data []byte) {
 	p.t.Helper()
 	p.say("t " + command)
+	return p.answer()
+}
+
+func (p *peer) answer() (result string, data []byte) {
+	p.t.Helper()
 	var all bytes.Buffer
 	for {
 		text := p.line()
