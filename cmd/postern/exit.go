@@ -108,7 +108,7 @@ func advice(e *control.Error) string {
 	case control.Busy:
 		return "Ask again in a moment."
 	case control.Unavailable:
-		return "The server's log says more. Nothing was changed."
+		return "The server's log says more. Nothing was recorded; what revoke, suspend or freeze ended stays ended until the server stops."
 	case control.Interrupted:
 		return "What was printed is not complete."
 	}
