@@ -33,6 +33,7 @@ func lived(t *testing.T) (*testStore, Credential) {
 	for n := range 5 {
 		ts.deposit(t, in, box.ID, []byte("Subject: one\r\n\r\nHello.\r\n"), letter(n))
 	}
+	ts.hold(t, in, agent, cred)
 	if err := ts.Checkpoint(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -40,6 +41,22 @@ func lived(t *testing.T) (*testStore, Credential) {
 		ts.write(t, audit.ServerHeartbeat, func(*Tx, *audit.Event) error { return nil })
 	}
 	return ts, cred
+}
+
+// hold puts a message into the queue that waits for a person.
+func (ts *testStore) hold(t *testing.T, in *Inbox, agent Agent, cred Credential) {
+	t.Helper()
+	g := ts.stage(t, []byte("Subject: held\r\n\r\nHello.\r\n"))
+	defer g.Discard()
+	ts.write(t, audit.MessageSubmitted, func(tx *Tx, e *audit.Event) error {
+		body, err := tx.AddBody(g)
+		if err != nil {
+			return err
+		}
+		o := Outgoing{Head: Head{Org: in.Org()}, Inbox: in.ID(), Message: NewID(), Agent: agent.ID, Credential: cred.ID,
+			State: OutgoingHeld, From: in.Address(), To: "you@example.net", Expires: tx.Now().Add(time.Hour)}
+		return tx.CreateOutgoing(e, &o, body, "example.net")
+	})
 }
 
 func TestVerifyDataFindsNothing(t *testing.T) {
@@ -110,6 +127,9 @@ func TestInvariant11_EditsOfTheDatabase(t *testing.T) {
 		}},
 		{"a credential under another token", "token_hash", func() {
 			tamper(t, ts.cfg.Dir, "UPDATE credential SET token_hash = x'00' WHERE id = $1", cred.ID[:])
+		}},
+		{"a held message set to released", "column state", func() {
+			tamper(t, ts.cfg.Dir, "UPDATE outgoing SET state = 1 WHERE state = 2")
 		}},
 		{"a record edited", "credential " + cred.ID.String(), func() {
 			tamper(t, ts.cfg.Dir, "UPDATE credential SET sealed = sealed || x'00' WHERE id = $1", cred.ID[:])
