@@ -335,10 +335,11 @@ func astringEnd(b []byte) int {
 
 // announce decides about the message of an APPEND. The library is always told of a synchronising literal: its "+" says
 // that it stands where a message is expected, and without it no byte of the message is handed on.
+//
+// RFC 7888, section 5: a client of LITERAL- waits with a message over 4096 bytes. Some take it for LITERAL+; their
+// bytes are on the way, and storing them is no more work than throwing them away.
 func (x *lexer) announce(size int64, sync bool) {
 	switch {
-	case !sync && size > maxLiteral:
-		x.refuse(faultNonSync)
 	case size > x.largest:
 		x.refuse(faultMessage)
 	case size == 0:

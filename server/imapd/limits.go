@@ -58,8 +58,7 @@ const (
 	maxCommand = 48 << 10
 	// maxStrangerCommand is the same before authentication, when only a login is long.
 	maxStrangerCommand = 8 << 10
-	// maxLiteral is the longest literal that is not a message, and the longest non-synchronising one at all.
-	// RFC 7888, section 5: LITERAL- allows 4096 bytes.
+	// maxLiteral is the longest literal that is not a message.
 	maxLiteral = 4096
 	// maxLiterals is the number of literals in one command.
 	maxLiterals = 64
