@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -56,7 +57,7 @@ func (s *session) Append(name string, r imap.LiteralReader, o *imap.AppendOption
 	if err != nil {
 		return nil, s.fault(err)
 	}
-	d.deposit.Flags, d.deposit.Keywords, d.deposit.Received = flags.flags, flags.keywords, o.Time
+	d.deposit.Flags, d.deposit.Keywords, d.deposit.Received = flags.flags, flags.keywords, internalDate(o.Time)
 	var uid uint32
 	err = s.write(func(tx *storage.Tx) error {
 		uid, err = d.store(tx, s, stage, &box)
@@ -67,6 +68,21 @@ func (s *session) Append(name string, r imap.LiteralReader, o *imap.AppendOption
 	}
 	s.principal.Count.Add(1)
 	return &imap.AppendData{UID: imap.UID(uid), UIDValidity: box.UIDValidity}, nil
+}
+
+// internalDate is the date that a client gave a message, or the zero time if it gave none. RFC 9051, section 9, date-year:
+// four digits; clients give messages of unknown date the beginning of 1970, which the store has no number for.
+func internalDate(t time.Time) time.Time {
+	first, last := time.Unix(1, 0), time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)
+	switch {
+	case t.IsZero():
+		return t
+	case t.Before(first):
+		return first
+	case t.After(last):
+		return last
+	}
+	return t
 }
 
 // upstream tells an error of the client's stream from one of the store.

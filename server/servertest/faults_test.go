@@ -304,6 +304,7 @@ func TestInvariant4_DiskFull(t *testing.T) {
 	}
 	reader.want("OK", "FETCH 1 BODY.PEEK[]")
 	reader.want("NO [OVERQUOTA", "COPY 1 Archive")
+	reader.want("NO [OVERQUOTA", "APPEND Archive {5+}\r\nx: y\n")
 	revoke(t, p, "victim", victim, nil)
 
 	fill(t, dir, 0)
