@@ -48,6 +48,7 @@ var (
 	faultLiteral8  = &fault{kind: "BAD", text: "A binary literal is allowed as a message alone"}
 	faultString    = &fault{kind: "BAD", text: "A string may not contain NUL, CR or LF"}
 	faultDepth     = &fault{kind: "BAD", code: "LIMIT", text: "Parentheses are nested too deeply"}
+	faultOperators = &fault{kind: "NO", code: "LIMIT", text: "The command asks for too much at once"} // as errTooMuch, before the library has recursed
 	faultTooLong   = &fault{kind: "BAD", code: "TOOBIG", text: "The command is too long"}
 	faultLiterals  = &fault{kind: "BAD", code: "LIMIT", text: "Too many literals in one command"}
 	faultBigString = &fault{kind: "NO", code: "TOOBIG", text: "Literals are limited to 4096 bytes in this place"}

@@ -180,6 +180,9 @@ func (x *lexer) endLine() error {
 		return nil
 	}
 	x.identify(true)
+	if x.fault == nil && x.verb == verbSearch && operators(x.line[x.args:]) > maxQueryKeys {
+		x.refuse(faultOperators)
+	}
 	if x.fault == nil {
 		x.line = append(x.line, '\r', '\n')
 	}

@@ -55,6 +55,29 @@ func (s *session) parseQuery(args []byte, saved []imap.UIDRange) (*query, error)
 	return r.q, err
 }
 
+// operators counts the words NOT and OR in the argument of a SEARCH, outside of strings. The library recurses for each of
+// them before it asks anybody: eleven thousand in one command cost 32 MB of stack, for each connection.
+func operators(b []byte) (n int) {
+	for len(b) > 0 {
+		switch b[0] {
+		case ' ', '(', ')':
+			b = b[1:]
+		case '"':
+			b = b[quotedEnd(b):]
+		default:
+			end := bytes.IndexAny(b, ` ()"`)
+			if end < 0 {
+				end = len(b)
+			}
+			if word := b[:end]; bytes.EqualFold(word, []byte("NOT")) || bytes.EqualFold(word, []byte("OR")) {
+				n++
+			}
+			b = b[end:]
+		}
+	}
+	return n
+}
+
 // space passes over what stands between two things.
 func (r *queryReader) space() { r.b = bytes.TrimLeft(r.b, " ") }
 

@@ -13,6 +13,7 @@ const (
 	verbStartTLS
 	verbIdle
 	verbAppend
+	verbSearch
 	verbLogout
 )
 
@@ -52,14 +53,14 @@ var grants = map[string]grant{
 	"CLOSE":       {verb: verbOther},
 	"UNSELECT":    {verb: verbOther},
 	"EXPUNGE":     {verb: verbOther},
-	"SEARCH":      {verb: verbOther},
+	"SEARCH":      {verb: verbSearch},
 	"FETCH":       {verb: verbOther},
 	"STORE":       {verb: verbOther},
 	"COPY":        {verb: verbOther},
 	"MOVE":        {verb: verbOther},
 	"UID FETCH":   {verb: verbOther},
 	"UID STORE":   {verb: verbOther},
-	"UID SEARCH":  {verb: verbOther},
+	"UID SEARCH":  {verb: verbSearch},
 	"UID COPY":    {verb: verbOther},
 	"UID MOVE":    {verb: verbOther},
 	"UID EXPUNGE": {verb: verbOther},
