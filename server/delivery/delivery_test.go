@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -31,6 +33,7 @@ const hostname = "mail.example.com"
 // organization and c@ of another.
 type world struct {
 	t       testing.TB
+	home    string // has the data directory, data
 	store   *storage.Store
 	dir     *directory.Directory
 	in      *delivery.Inbound
@@ -60,7 +63,7 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	w := &world{t: t, home: home, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	w.store, err = storage.Open(t.Context(), storage.Config{Dir: filepath.Join(home, "data"), Root: root, Now: w.clock})
 	w.must(err)
 	t.Cleanup(func() { w.store.Close() })
@@ -349,6 +352,27 @@ func TestWhatCannotBeParsedIsStored(t *testing.T) {
 		if m := all[len(all)-1]; len(all) != before+1 || m.raw != text || int64(len(m.view)) != m.Size || m.structure.Size != m.Size {
 			t.Errorf("%s: stored %d bytes of %d, view %d, size %d", name, len(m.raw), len(text), len(m.view), m.Size)
 		}
+	}
+}
+
+// TestDiskFailsUnderTheParser: what could not be read back is not judged by the half
+// that could, but waits at its sender.
+func TestDiskFailsUnderTheParser(t *testing.T) {
+	w := newWorld(t)
+	noise := make([]byte, 300<<10) // nothing makes it small
+	rand.NewChaCha8([32]byte{}).Read(noise)
+	g := w.stage(plain + string(noise))
+	files, err := filepath.Glob(filepath.Join(w.home, "data", "bodies", "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%d files of bodies, %v", len(files), err)
+	}
+	w.must(os.Truncate(files[0], 4096))
+	var refused *delivery.RefusedError
+	if _, err := w.in.Deliver(t.Context(), w.received(g, w.a)); !errors.Is(err, storage.ErrUnavailable) || errors.As(err, &refused) {
+		t.Errorf("a message that cannot be read back: %v", err)
+	}
+	if all := w.mailbox(w.a, storage.RoleInbox); len(all) != 0 {
+		t.Errorf("%d messages are stored", len(all))
 	}
 }
 

@@ -450,6 +450,42 @@ func TestAC14_TestCredentialStaysInside(t *testing.T) {
 	}
 }
 
+// TestAC9_RevocationBeatsTheCommit: a credential that ends while its message waits for
+// the writer sends nothing.
+func TestAC9_RevocationBeatsTheCommit(t *testing.T) {
+	w := newWorld(t, true)
+	entered, release := make(chan struct{}), make(chan struct{})
+	var others sync.WaitGroup
+	others.Go(func() {
+		w.store.Write(context.Background(), storage.System, func(tx *storage.Tx) error {
+			close(entered)
+			<-release
+			tx.Record(audit.Event{Verb: audit.ServerHeartbeat})
+			return nil
+		})
+	})
+	<-entered
+	submitted := make(chan error, 1)
+	go func() {
+		_, err := w.submit(w.p, letter, "x@remote.test")
+		submitted <- err
+	}()
+	time.Sleep(100 * time.Millisecond) // until it waits; were it not there yet, it would be refused all the same
+	others.Go(func() {
+		w.dir.RevokeCredential(context.Background(), storage.System, w.org, w.p.Credential.ID, "test")
+	})
+	time.Sleep(100 * time.Millisecond) // it acts in memory before it waits itself
+	close(release)
+	var ended *directory.AuthError
+	if err := <-submitted; !errors.As(err, &ended) {
+		t.Errorf("a submission of a credential that was revoked meanwhile: %v", err)
+	}
+	others.Wait()
+	if n := len(w.rows()); n != 0 {
+		t.Errorf("%d rows in the queue", n)
+	}
+}
+
 // TestAC9_RevocationStopsASubmission revokes the credential while the message is
 // under way: what was read before counts for nothing.
 func TestAC9_RevocationStopsASubmission(t *testing.T) {
