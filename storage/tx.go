@@ -116,12 +116,17 @@ func found(err error) error {
 	return classify(err)
 }
 
-// readers is a pool of connections that only read.
+// readers is a pool of connections that only read. The one that was given back
+// last is taken first: it has its pages in memory, and an installation opens no
+// more connections than it needs at a time.
 type readers struct {
 	db     *sql.DB
-	idle   chan *reads
+	turns  chan struct{} // one for each read that may begin
 	closed chan struct{} // no read begins any more
 	once   sync.Once
+
+	mu   sync.Mutex
+	idle []*reads
 }
 
 // reads is one connection in the middle of a short read transaction.
@@ -139,11 +144,44 @@ func openReaders(ctx context.Context, path string) (*readers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("storage: %w", err)
 	}
-	r := &readers{db: db, idle: make(chan *reads, readerLimit), closed: make(chan struct{})}
+	r := &readers{db: db, turns: make(chan struct{}, readerLimit), closed: make(chan struct{})}
 	for range readerLimit {
-		r.idle <- &reads{} // opened at first use: most installations need few
+		r.turns <- struct{}{}
 	}
 	return r, nil
+}
+
+// take waits for a turn and returns a connection.
+func (r *readers) take(ctx context.Context) (*reads, error) {
+	select {
+	case <-r.turns:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-r.closed:
+		return nil, fmt.Errorf("%w: closed", ErrUnavailable)
+	}
+	r.mu.Lock()
+	if n := len(r.idle); n > 0 {
+		rd := r.idle[n-1]
+		r.idle = r.idle[:n-1]
+		r.mu.Unlock()
+		return rd, nil
+	}
+	r.mu.Unlock()
+	conn, err := r.db.Conn(context.Background())
+	if err != nil {
+		r.turns <- struct{}{}
+		return nil, classify(err)
+	}
+	return &reads{conn: conn, stmts: statements{conn: conn}}, nil
+}
+
+// give ends a turn.
+func (r *readers) give(rd *reads) {
+	r.mu.Lock()
+	r.idle = append(r.idle, rd)
+	r.mu.Unlock()
+	r.turns <- struct{}{}
 }
 
 // close waits for the reads that have begun. A second close does nothing.
@@ -151,11 +189,11 @@ func (r *readers) close() (err error) {
 	r.once.Do(func() {
 		close(r.closed)
 		for range readerLimit {
-			rd := <-r.idle
+			<-r.turns
+		}
+		for _, rd := range r.idle {
 			rd.stmts.close()
-			if rd.conn != nil {
-				rd.conn.Close()
-			}
+			rd.conn.Close()
 		}
 		err = r.db.Close()
 	})
@@ -177,22 +215,11 @@ func (s *Store) read(ctx context.Context, fn func(r *reads) error) error {
 // look is read for a single statement, which is a transaction by itself: two
 // statements less, at every login and every recipient.
 func (s *Store) look(ctx context.Context, fn func(r *reads) error) error {
-	var rd *reads
-	select {
-	case rd = <-s.readers.idle:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.readers.closed:
-		return fmt.Errorf("%w: closed", ErrUnavailable)
+	rd, err := s.readers.take(ctx)
+	if err != nil {
+		return err
 	}
-	defer func() { s.readers.idle <- rd }()
-	if rd.conn == nil {
-		conn, err := s.readers.db.Conn(context.Background())
-		if err != nil {
-			return classify(err)
-		}
-		rd.conn, rd.stmts = conn, statements{conn: conn}
-	}
+	defer s.readers.give(rd)
 	return fn(rd)
 }
 
