@@ -8,8 +8,8 @@ import (
 )
 
 // Upkeep changes operational columns without an event. Its methods are the
-// closed list: credential.last_used, outgoing's due, attempts and lease,
-// checkpoints, which say nothing that the events do not, and what vanished
+// closed list: credential.last_used, outgoing's due, attempts and lease, how often
+// an alert happened, checkpoints, which say nothing that the events do not, and what vanished
 // before any session that could ask.
 type Upkeep struct{ tx *Tx }
 

@@ -16,6 +16,8 @@ import (
 var operational = []string{
 	"DELETE vanished",
 	"INSERT checkpoint",
+	"UPDATE alert.count",
+	"UPDATE alert.last",
 	"UPDATE credential.last_used",
 	"UPDATE outgoing.attempts",
 	"UPDATE outgoing.due",

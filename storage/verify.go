@@ -351,6 +351,11 @@ var decisive = []struct {
 		err := s.openRecord(context.Background(), "outgoing", row, &o)
 		return string(column) == fmt.Sprint(int(o.State)), err
 	}},
+	{"alert", "state", func(s *Store, row sealedRow, column []byte) (bool, error) {
+		var a Alert
+		err := s.openRecord(context.Background(), "alert", row, &a)
+		return string(column) == string(a.State), err
+	}},
 	{"mailbox", "inbox", nil}, // opened with its inbox, by messages
 }
 

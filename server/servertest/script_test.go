@@ -12,8 +12,10 @@ import (
 // notYet are the verbs that nothing writes yet, or that no conversation can
 // bring about, and why.
 var notYet = map[audit.Verb]string{
-	audit.LogRollback:  "needs an operator who starts a server on older data: TestAcceptRollback in server",
-	audit.StorageSwept: "needs a crash between file and commit: the sweep's tests in storage",
+	audit.LogRollback:      "needs an operator who starts a server on older data: TestAcceptRollback in server",
+	audit.AlertRaise:       "is raised by rules: TestPI7_AlertsCountUp in storage",
+	audit.AlertAcknowledge: "needs an alert: TestPI7_AlertsCountUp in storage",
+	audit.StorageSwept:     "needs a crash between file and commit: the sweep's tests in storage",
 }
 
 // TestConversations plays the scripts, and holds that between them they leave an

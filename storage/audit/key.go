@@ -70,8 +70,9 @@ const (
 	KeyRootKeyID   Key = 55 // word: public id of the root key
 	KeyPurpose     Key = 56 // word: what a key is for
 	KeyCredential  Key = 57 // id: another credential than Event.Credential
-	KeyKind        Key = 58 // word: what a freeze is of: credential, agent, domain, organization, all
+	KeyKind        Key = 58 // word: what a freeze is of: credential, agent, domain, organization, all; the kind of an alert
 	KeyOpen        Key = 59 // int: sessions that were cut and had not ended when the event was written
+	KeyAbout       Key = 85 // id: what an alert is about beyond its agent, credential and inbox
 )
 
 // Personal keys.
@@ -140,6 +141,7 @@ var keys = [...]keyInfo{
 	KeyTrace: {"trace", kindWord}, KeyFormat: {"format", kindWord}, KeyCommand: {"command", kindWord},
 	KeyTruncated: {"truncated", kindBool}, KeyInbox: {"inbox", kindID}, KeyRootKeyID: {"root_key_id", kindWord},
 	KeyPurpose: {"purpose", kindWord}, KeyCredential: {"credential", kindID}, KeyKind: {"kind", kindWord}, KeyOpen: {"open", kindInt},
+	KeyAbout: {"about", kindID},
 
 	KeyFrom: {"from", kindText}, KeyTo: {"to", kindText}, KeySubject: {"subject", kindText},
 	KeyMessageID: {"message_id", kindText}, KeyInReplyTo: {"in_reply_to", kindText}, KeyAddress: {"address", kindText},

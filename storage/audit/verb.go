@@ -70,6 +70,9 @@ const (
 	FreezeSet        Verb = 52 // a credential, agent, domain, organization or everything was stopped
 	FreezeLift       Verb = 53 // a person lifted a freeze
 	InboxErased      Verb = 54 // the key of a removed inbox was destroyed, and its rows are gone
+
+	AlertRaise       Verb = 72 // something that somebody should look at happened, or happened twice as often as when it was last said
+	AlertAcknowledge Verb = 73 // a person has seen an alert
 )
 
 var verbNames = [...]string{
@@ -92,6 +95,7 @@ var verbNames = [...]string{
 	AuditExported: "audit.exported", AuditListed: "audit.listed",
 	CredentialRotate: "credential.rotate", FreezeSet: "freeze.set", FreezeLift: "freeze.lift",
 	InboxErased: "inbox.erased",
+	AlertRaise:  "alert.raise", AlertAcknowledge: "alert.acknowledge",
 }
 
 var verbsByName = func() map[string]Verb {

@@ -1,0 +1,18 @@
+-- What somebody should look at. kind, agent, credential, object and first say
+-- whether the same was seen within the hour; count and last go on by themselves.
+CREATE TABLE alert (
+    id         BLOB PRIMARY KEY,
+    org        BLOB NOT NULL,
+    version    BIGINT NOT NULL,
+    event      BLOB NOT NULL,
+    kind       TEXT NOT NULL,
+    agent      BLOB NOT NULL,
+    credential BLOB NOT NULL,
+    object     BLOB NOT NULL,
+    state      TEXT NOT NULL,
+    first      BIGINT NOT NULL,
+    last       BIGINT NOT NULL,
+    count      BIGINT NOT NULL,
+    sealed     BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX alert_recent ON alert (org, kind, agent, credential, object, first);
