@@ -37,6 +37,10 @@
 // RFC 5321 or nothing. An Address is what a header field shows to people:
 // ParseAddressList makes the best of anything.
 //
+// What an agent declares of its mail is in structured values (RFC 9651), which
+// ParseMembers reads by the RFC's grammar: as parameters, or as a Dictionary. What
+// is not of that grammar is an error there and no guess.
+//
 // Writing is for what a server adds: trace fields, what a submission lacks, and
 // delivery status notifications, which carry codes and our own words, never a
 // remote server's text. Whatever a value contains, it stays in its field.

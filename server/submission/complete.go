@@ -13,18 +13,11 @@ import (
 
 // edited is a submitted header made ready to leave.
 type edited struct {
-	header         []byte   // with the blank line that ends it
-	bcc            []byte   // the Bcc fields, whole
-	declared       []string // what the agent says of the message: "agent-run: 17"
+	header         []byte // with the blank line that ends it
+	bcc            []byte // the Bcc fields, whole
 	idempotencyKey string
 	utf8           bool // the header has octets over 127
 }
-
-// Bounds of what an agent declares.
-const (
-	maxDeclared      = 16
-	maxDeclaredBytes = 1024
-)
 
 // stripped are fields that leave with no message: the agent's word to its own
 // server, recipients that others must not see (RFC 5322, section 3.6.3), and
@@ -32,7 +25,7 @@ const (
 // authentication in the name of this one, hostname: the copy in Sent would show
 // them to other agents of the inbox (RFC 8601, section 5).
 func stripped(f message.Field, hostname string) bool {
-	return f.HasPrefix("agent-") || f.HasPrefix("postern-") || f.Is("idempotency-key") ||
+	return declares(f) || f.HasPrefix("postern-") ||
 		f.Is("bcc") || f.Is("resent-bcc") || f.Is("return-path") ||
 		f.Is("authentication-results") && msgauth.Claims(f.Value(), hostname)
 }
@@ -47,9 +40,6 @@ func edit(header, added []byte, hostname string) edited {
 		}
 		if f.Is("idempotency-key") && e.idempotencyKey == "" {
 			e.idempotencyKey = f.Value()[:min(len(f.Value()), maxDeclaredBytes)]
-		}
-		if f.HasPrefix("agent-") || f.Is("idempotency-key") {
-			e.declare(f)
 		}
 		if !stripped(f, hostname) {
 			e.header = appendLine(e.header, whole)
@@ -68,15 +58,6 @@ func appendLine(b, field []byte) []byte {
 		field = field[:n-1]
 	}
 	return append(append(b, field...), '\r', '\n')
-}
-
-// declare keeps what the agent says of its message, as it says it.
-func (e *edited) declare(f message.Field) {
-	if len(e.declared) == maxDeclared {
-		return
-	}
-	value := f.Value()
-	e.declared = append(e.declared, strings.ToLower(string(f.Name))+": "+value[:min(len(value), maxDeclaredBytes)])
 }
 
 // added is what a submission server puts in front: its trace field and what is

@@ -28,6 +28,9 @@ func (o *Outbound) Submit(ctx context.Context, s Submitted) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
+	if err := o.trace(ctx, m); err != nil {
+		return Receipt{}, err
+	}
 	facts, err := o.facts(ctx, m)
 	if err != nil {
 		return Receipt{}, err
@@ -61,6 +64,8 @@ type submission struct {
 	mailbox  uuid.UUID       // Sent
 	message  string          // Message-ID
 	receipt  Receipt
+
+	provenance provenance
 }
 
 func (m *submission) discard() {
@@ -259,8 +264,6 @@ func (m *submission) event(verb audit.Verb) audit.Event {
 			e.Personal = append(e.Personal, audit.Text(v.key, v.text))
 		}
 	}
-	for _, declared := range m.edited.declared {
-		e.Personal = append(e.Personal, audit.Text(audit.KeyText, declared))
-	}
+	m.provenance.addTo(&e)
 	return e
 }

@@ -73,6 +73,18 @@ const (
 	KeyKind        Key = 58 // word: what a freeze is of: credential, agent, domain, organization, all; the kind of an alert
 	KeyOpen        Key = 59 // int: sessions that were cut and had not ended when the event was written
 	KeyAbout       Key = 85 // id: what an alert is about beyond its agent, credential and inbox
+
+	// Of a submission: what the agent declares, and what the server knows.
+	KeyTrigger       Key = 75 // word: what caused a send: message, schedule, user, event, agent
+	KeyTriggerBy     Key = 76 // word: declared by the agent, or derived from what the message answers
+	KeyOrigin        Key = 77 // word: how the content came about, as declared: generated, templated, human, mixed
+	KeyRemark        Key = 78 // word, repeated: what is worth knowing of a declaration or of the content, and is no contradiction
+	KeyContradiction Key = 79 // word, repeated: a declaration that differs from what the server knows
+	KeyAnswers       Key = 80 // id: the stored message that a submission answers
+	KeyAnswersSHA256 Key = 81 // digest: of that message's bytes
+	KeyReads         Key = 82 // set: sequence numbers of the reads by the agent that came before, up to 2^32-1
+	KeyQuotes        Key = 83 // id, repeated: a stored message with which the content has text in common
+	KeyShare         Key = 84 // int, one for each KeyQuotes: how much of the content stands in it, in percent
 )
 
 // Personal keys.
@@ -98,6 +110,11 @@ const (
 	KeyBefore    Key = 146 // value before a change
 	KeyAfter     Key = 147 // value after a change
 	KeyPath      Key = 148 // file name
+
+	KeyTriggerRef Key = 157 // what caused a send, as declared: a Message-ID, a name of a schedule, a person, an event, an agent
+	KeyMadeWith   Key = 158 // model or template that the content was made with, as declared
+	KeyRun        Key = 159 // the agent's own name of its run, as declared
+	KeySource     Key = 160 // Message-ID of a message that went into the content, as declared; repeated
 )
 
 // kind is the type of a key's value, and with it its Go type, its encoding and its JSON.
@@ -141,7 +158,11 @@ var keys = [...]keyInfo{
 	KeyTrace: {"trace", kindWord}, KeyFormat: {"format", kindWord}, KeyCommand: {"command", kindWord},
 	KeyTruncated: {"truncated", kindBool}, KeyInbox: {"inbox", kindID}, KeyRootKeyID: {"root_key_id", kindWord},
 	KeyPurpose: {"purpose", kindWord}, KeyCredential: {"credential", kindID}, KeyKind: {"kind", kindWord}, KeyOpen: {"open", kindInt},
-	KeyAbout: {"about", kindID},
+	KeyAbout:   {"about", kindID},
+	KeyTrigger: {"trigger", kindWord}, KeyTriggerBy: {"trigger_by", kindWord}, KeyOrigin: {"origin", kindWord},
+	KeyRemark: {"remark", kindWord}, KeyContradiction: {"contradiction", kindWord}, KeyAnswers: {"answers", kindID},
+	KeyAnswersSHA256: {"answers_sha256", kindDigest}, KeyReads: {"reads", kindSet}, KeyQuotes: {"quotes", kindID},
+	KeyShare: {"share", kindInt},
 
 	KeyFrom: {"from", kindText}, KeyTo: {"to", kindText}, KeySubject: {"subject", kindText},
 	KeyMessageID: {"message_id", kindText}, KeyInReplyTo: {"in_reply_to", kindText}, KeyAddress: {"address", kindText},
@@ -150,6 +171,8 @@ var keys = [...]keyInfo{
 	KeyOwner: {"owner", kindText}, KeyNote: {"note", kindText}, KeyHELO: {"helo", kindText},
 	KeyKeywords: {"keywords", kindText}, KeyResponse: {"response", kindText}, KeyClient: {"client", kindText},
 	KeyBefore: {"before", kindText}, KeyAfter: {"after", kindText}, KeyPath: {"path", kindText},
+	KeyTriggerRef: {"trigger_ref", kindText}, KeyMadeWith: {"made_with", kindText}, KeyRun: {"run", kindText},
+	KeySource: {"source", kindText},
 }
 
 // String returns the key's name, as JSON shows it.
