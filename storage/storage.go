@@ -63,6 +63,7 @@ type Store struct {
 	keys     *keyStore
 	feed     *feed
 	bodies   *bodyFiles
+	policies policyCache
 	space    space
 	instance uuid.UUID
 	index    seal.Key // equality lookups before the organization is known

@@ -356,6 +356,11 @@ var decisive = []struct {
 		err := s.openRecord(context.Background(), "alert", row, &a)
 		return string(column) == string(a.State), err
 	}},
+	{"policy", "target", func(s *Store, row sealedRow, column []byte) (bool, error) {
+		var p Policy
+		err := s.openRecord(context.Background(), "policy", row, &p)
+		return bytes.Equal(column, p.Target[:]), err
+	}},
 	{"mailbox", "inbox", nil}, // opened with its inbox, by messages
 }
 

@@ -1,6 +1,11 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+
+	"postern/storage"
+)
 
 // Rule names what decided. The zero Rule says that nothing was in the way.
 type Rule uint8
@@ -24,7 +29,30 @@ const (
 	TooManyRecipients
 	DomainNotOwned
 	TestEnvironment
+	LimitMessages
+	LimitRecipients
+	LimitFirstTime
+	LimitSize
+	RecipientDenied
+	RecipientNotAllowed
+	RecipientNoReply
+	RecipientOutside
+	TriggerMissing
+	ContentMissing
+	TokenLeaked
+
+	// Those that let a message wait for a person.
+	HoldAlways
+	HoldTaint
+	HoldFirstTime
+	HoldNewDomain
+	HoldAttachment
+	HoldRecipients
+	HoldForward
+	HoldRate
 )
+
+const waits = "held for approval"
 
 // rules holds the word of each rule and the reply that its refusal gives: reply
 // code (RFC 5321, section 4.2), enhanced status code (RFC 3463) and public text.
@@ -51,6 +79,27 @@ var rules = [...]struct {
 	TooManyRecipients:   {"too-many-recipients", 452, "4.5.3", "too many recipients"}, // RFC 5321, section 4.5.3.1.10
 	DomainNotOwned:      {"domain-not-owned", 550, "5.7.1", "mail of this domain may not leave yet"},
 	TestEnvironment:     {"test-environment", 550, "5.7.1", "a test login sends to local addresses only"},
+
+	LimitMessages:       {"limit-messages", 451, "4.7.1", "too many messages"}, // RFC 3463, section 3.8: policy, and not for good
+	LimitRecipients:     {"limit-recipients", 452, "4.5.3", "too many recipients"},
+	LimitFirstTime:      {"limit-first-time", 452, "4.5.3", "too many new recipients"},
+	LimitSize:           {"limit-size", 552, "5.3.4", "message is too large"}, // RFC 1870, section 6.1
+	RecipientDenied:     {"recipient-denied", 550, "5.7.1", "this login may not send to this recipient"},
+	RecipientNotAllowed: {"recipient-not-allowed", 550, "5.7.1", "this login may not send to this recipient"},
+	RecipientNoReply:    {"recipient-no-reply", 550, "5.7.1", "this login may not send to this recipient"},
+	RecipientOutside:    {"recipient-outside", 550, "5.7.1", "this login may not send to this recipient"},
+	TriggerMissing:      {"trigger-missing", 550, "5.7.1", "message does not say what caused it: Agent-Trigger"},
+	ContentMissing:      {"content-missing", 550, "5.7.1", "message does not say how it came about: Agent-Content"},
+	TokenLeaked:         {"token-leaked", 550, "5.7.1", "message contains a secret"},
+
+	HoldAlways:     {"hold-always", 250, "2.0.0", waits},
+	HoldTaint:      {"hold-taint", 250, "2.0.0", waits},
+	HoldFirstTime:  {"hold-first-time", 250, "2.0.0", waits},
+	HoldNewDomain:  {"hold-new-domain", 250, "2.0.0", waits},
+	HoldAttachment: {"hold-attachment", 250, "2.0.0", waits},
+	HoldRecipients: {"hold-recipients", 250, "2.0.0", waits},
+	HoldForward:    {"hold-forward", 250, "2.0.0", waits},
+	HoldRate:       {"hold-rate", 250, "2.0.0", waits},
 }
 
 // String is the rule's word, as it stands in events.
@@ -65,6 +114,14 @@ func (r Rule) String() string {
 type Decision struct {
 	Allow bool
 	Rule  Rule
+	// Hold: allowed, but the message waits for a person, by these rules.
+	Hold []Rule
+	// Warn: allowed, and these rules would have liked it otherwise.
+	Warn []Rule
+	// Level is the level whose limit refused, and Retry how long it takes until it
+	// has room; zero: it never has for this message.
+	Level storage.PolicyLevel
+	Retry time.Duration
 }
 
 var allow = Decision{Allow: true}
@@ -76,8 +133,20 @@ func (d Decision) Err() error {
 	if d.Allow {
 		return nil
 	}
-	return Refusal(d.Rule)
+	return d.Refusal()
 }
+
+// Refusal is what the decision says to a peer, with the time to come back.
+func (d Decision) Refusal() *RefusedError {
+	e := Refusal(d.Rule)
+	if d.Retry > 0 {
+		e.Public += fmt.Sprintf(", try again in %d s", d.Seconds())
+	}
+	return e
+}
+
+// Seconds is Retry in whole seconds, rounded up.
+func (d Decision) Seconds() int { return int((d.Retry + time.Second - 1) / time.Second) }
 
 // RefusedError is a refusal for a peer, with two texts: Public is all that the
 // peer may be told, Error names the rule for the log.

@@ -1,0 +1,80 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+)
+
+// mayWrite holds every recipient to the recipient rules.
+func (f SubmitFacts) mayWrite() Decision {
+	for _, to := range f.To {
+		if d := f.Rules.mayWrite(to, false); !d.Allow {
+			return d
+		}
+	}
+	if len(f.To) == f.Recipients {
+		return allow
+	}
+	for _, l := range f.Rules.Levels {
+		if l.Recipients.any() { // a recipient that nothing is known of is none that is allowed
+			return Decision{Rule: RecipientNotAllowed, Level: l.Level}
+		}
+	}
+	return allow
+}
+
+// mayWrite decides by the recipient rules of all levels: every one must allow.
+// With unread, whether the recipient wrote before is not asked.
+func (r Rules) mayWrite(to Addressee, unread bool) Decision {
+	for _, l := range r.Levels {
+		rule := l.Recipients.refuses(to, unread)
+		if rule != None {
+			return Decision{Rule: rule, Level: l.Level}
+		}
+	}
+	return allow
+}
+
+// refuses is the rule that refuses a recipient; None when it may be written to.
+// Deny wins, whatever is allowed. An allow list that is there and empty is
+// nobody (invariant 6).
+func (r *Recipients) refuses(to Addressee, unread bool) Rule {
+	switch {
+	case listed(r.Deny, to.Address):
+		return RecipientDenied
+	case r.Inside && !to.Inside:
+		return RecipientOutside
+	case r.Allow != nil && !listed(r.Allow, to.Address):
+		return RecipientNotAllowed
+	case r.Replies && !unread && !to.Wrote:
+		return RecipientNoReply
+	}
+	return None
+}
+
+// listed reports whether a canonical address is in a list: itself, its domain, or
+// as one of the domains below another. example.com is that domain alone and
+// *.example.com every one below it and not itself; who means both lists both.
+func listed(list []string, address string) bool {
+	if len(list) == 0 {
+		return false
+	}
+	has := func(entry string) bool {
+		_, found := slices.BinarySearch(list, entry)
+		return found
+	}
+	domain := address[strings.LastIndexByte(address, '@')+1:]
+	if has(address) || has(domain) {
+		return true
+	}
+	for {
+		_, parent, more := strings.Cut(domain, ".")
+		if !more {
+			return false
+		}
+		if has("*." + parent) {
+			return true
+		}
+		domain = parent
+	}
+}

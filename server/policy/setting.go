@@ -1,0 +1,185 @@
+package policy
+
+import (
+	"time"
+
+	"postern/storage"
+)
+
+// Key names a setting of a policy. The vocabulary is closed: settings holds it.
+type Key string
+
+// The vocabulary.
+const (
+	KeyMessagesPerMinute   Key = "messages-per-minute"
+	KeyMessagesPerHour     Key = "messages-per-hour"
+	KeyMessagesPerDay      Key = "messages-per-day"
+	KeyRecipientsPerMinute Key = "recipients-per-minute"
+	KeyRecipientsPerHour   Key = "recipients-per-hour"
+	KeyRecipientsPerDay    Key = "recipients-per-day"
+	KeyFirstTimePerDay     Key = "first-time-per-day"
+	KeyMessageSize         Key = "message-size"
+
+	KeySessions       Key = "sessions"
+	KeySessionLength  Key = "session-length"
+	KeyCredentialAge  Key = "credential-age"
+	KeyCredentialWarn Key = "credential-warn"
+
+	KeyRecipientsAllow Key = "recipients-allow"
+	KeyRecipientsDeny  Key = "recipients-deny"
+	KeyRepliesOnly     Key = "replies-only"
+	KeyInsideOnly      Key = "inside-only"
+
+	KeyHoldAlways     Key = "hold-always"
+	KeyHoldFirstTime  Key = "hold-first-time"
+	KeyHoldNewDomain  Key = "hold-new-domain"
+	KeyHoldAttachment Key = "hold-attachment"
+	KeyHoldRecipients Key = "hold-recipients"
+	KeyHoldForward    Key = "hold-forward"
+	KeyHoldRate       Key = "hold-rate"
+	KeyHoldTaint      Key = "hold-taint"
+	KeyHoldExpiry     Key = "hold-expiry"
+	KeyHoldPersons    Key = "hold-persons"
+
+	KeyProvenanceTrigger Key = "provenance-trigger"
+	KeyProvenanceContent Key = "provenance-content"
+	KeyAlertMail         Key = "alert-mail"
+	KeyAlertFreeze       Key = "alert-freeze"
+)
+
+// Kind is what the values of a setting are.
+type Kind string
+
+// The kinds.
+const (
+	Count    Kind = "count"
+	Duration Kind = "duration"
+	Size     Kind = "size"
+	YesNo    Kind = "yes or no"
+	Places   Kind = "addresses and domains" // a list
+	Mails    Kind = "addresses"             // a list
+	Words    Kind = "words"                 // a list
+	Choice   Kind = "choice"
+)
+
+// Join says how what several levels set comes together.
+type Join string
+
+// The ways.
+const (
+	Each  Join = "each"  // every level's own counts for itself
+	Least Join = "least" // the smallest of all
+	Most  Join = "most"  // the largest of all; of words, the last in order; yes before no
+)
+
+// Setting is one key of the vocabulary.
+type Setting struct {
+	Key      Key
+	Kind     Kind
+	Join     Join
+	Min, Max int64    // of counts, bytes and nanoseconds
+	Words    []string // that a choice or a list of words is made of; the strictest last
+	Levels   []storage.PolicyLevel
+	Default  string // in canonical text; empty: nothing is set
+	// DefaultLevel is the level whose own value replaces the default.
+	DefaultLevel storage.PolicyLevel
+	Help         string
+}
+
+const (
+	day = 24 * time.Hour
+	// most of anything that is counted.
+	countMax = 1_000_000_000
+)
+
+var (
+	sending = []storage.PolicyLevel{storage.LevelOrganization, storage.LevelDomain, storage.LevelAgent, storage.LevelCredential, storage.LevelInbox}
+	acting  = sending[:4]
+	ruling  = sending[:3]
+)
+
+// provenances are what policy may do about a declaration that is missing.
+var provenances = []string{"allow", "warn", "refuse"}
+
+// AlertKinds are the alerts that may freeze their agent at once.
+var AlertKinds = []string{
+	"token-leaked", "false-declaration", "credential-expiring", "token-after-rotation", "two-networks", "new-network",
+	"odd-hours", "spike-sends", "spike-forwards", "spike-first-time", "hold-waiting", "limit-reached",
+}
+
+// settings is the vocabulary, in the order in which it is shown.
+var settings = []Setting{
+	limit(KeyMessagesPerMinute, "", "messages within any minute"),
+	limit(KeyMessagesPerHour, "60", "messages within any hour"),
+	limit(KeyMessagesPerDay, "500", "messages within any 24 hours"),
+	limit(KeyRecipientsPerMinute, "", "recipients of messages within any minute"),
+	limit(KeyRecipientsPerHour, "", "recipients of messages within any hour"),
+	limit(KeyRecipientsPerDay, "", "recipients of messages within any 24 hours"),
+	limit(KeyFirstTimePerDay, "50", "recipients within any 24 hours that the inbox had never sent to"),
+	{Key: KeyMessageSize, Kind: Size, Join: Each, Min: 1 << 10, Max: MaxSize, Levels: sending, Help: "size of a message"},
+
+	{Key: KeySessions, Kind: Count, Join: Least, Min: 1, Max: 10_000, Levels: acting,
+		Default: "50", DefaultLevel: storage.LevelOrganization, Help: "sessions that a credential may have open at a time"},
+	{Key: KeySessionLength, Kind: Duration, Join: Least, Min: int64(time.Minute), Max: int64(30 * day), Levels: acting,
+		Default: "1d", DefaultLevel: storage.LevelOrganization, Help: "how long a session may last"},
+	{Key: KeyCredentialAge, Kind: Duration, Join: Least, Min: int64(time.Hour), Max: int64(3650 * day), Levels: ruling,
+		Default: "90d", DefaultLevel: storage.LevelOrganization, Help: "the longest life of a credential"},
+	{Key: KeyCredentialWarn, Kind: Duration, Join: Most, Min: int64(time.Hour), Max: int64(365 * day), Levels: ruling,
+		Default: "14d", DefaultLevel: storage.LevelOrganization, Help: "how long before its end a credential is warned of"},
+
+	{Key: KeyRecipientsAllow, Kind: Places, Join: Each, Levels: acting, Help: "only to these; an empty list (none) is nobody"},
+	{Key: KeyRecipientsDeny, Kind: Places, Join: Each, Levels: acting, Help: "never to these, whatever is allowed"},
+	{Key: KeyRepliesOnly, Kind: YesNo, Join: Most, Levels: acting, Help: "only to who wrote authenticated, clean mail to the inbox"},
+	{Key: KeyInsideOnly, Kind: YesNo, Join: Most, Levels: acting, Help: "only to addresses of this server"},
+
+	{Key: KeyHoldAlways, Kind: YesNo, Join: Most, Levels: acting, Help: "every message waits for a person"},
+	{Key: KeyHoldFirstTime, Kind: YesNo, Join: Most, Levels: acting, Help: "waits: to an address that the inbox never sent to"},
+	{Key: KeyHoldNewDomain, Kind: YesNo, Join: Most, Levels: acting, Help: "waits: to a domain that the inbox never sent to"},
+	{Key: KeyHoldAttachment, Kind: YesNo, Join: Most, Levels: acting, Help: "waits: with an attachment"},
+	{Key: KeyHoldRecipients, Kind: Count, Join: Least, Min: 1, Max: MaxRecipients, Levels: acting, Help: "waits: to more recipients than this"},
+	{Key: KeyHoldForward, Kind: YesNo, Join: Most, Levels: acting, Help: "waits: with content of stored mail"},
+	{Key: KeyHoldRate, Kind: Count, Join: Least, Min: 1, Max: countMax, Levels: ruling, Help: "waits: beyond this many messages of the agent in an hour"},
+	{Key: KeyHoldTaint, Kind: Duration, Join: Most, Min: 0, Max: int64(day), Levels: ruling,
+		Default: "1h", DefaultLevel: storage.LevelOrganization, Help: "waits: for this long after the agent read suspicious mail; 0 is never"},
+	{Key: KeyHoldExpiry, Kind: Duration, Join: Least, Min: int64(time.Minute), Max: int64(30 * day), Levels: ruling,
+		Default: "3d", DefaultLevel: storage.LevelOrganization, Help: "how long a message waits before it is rejected"},
+	{Key: KeyHoldPersons, Kind: Count, Join: Most, Min: 1, Max: 2, Levels: ruling,
+		Default: "1", DefaultLevel: storage.LevelOrganization, Help: "people that it takes to release a message or to weaken a policy"},
+
+	{Key: KeyProvenanceTrigger, Kind: Choice, Join: Most, Words: provenances, Levels: acting, Default: "allow",
+		DefaultLevel: storage.LevelOrganization, Help: "when a message does not declare what caused it: allow, warn or refuse"},
+	{Key: KeyProvenanceContent, Kind: Choice, Join: Most, Words: provenances, Levels: acting, Default: "allow",
+		DefaultLevel: storage.LevelOrganization, Help: "when a message does not declare how it came about: allow, warn or refuse"},
+	{Key: KeyAlertMail, Kind: Mails, Join: Each, Levels: ruling, Help: "who is told of alerts"},
+	{Key: KeyAlertFreeze, Kind: Words, Join: Each, Words: AlertKinds, Levels: ruling, Help: "alerts that freeze the agent at once"},
+}
+
+// limit is a setting that bounds how much may be sent. What stands for agents
+// that nothing was set for is low: who needs more says so.
+func limit(key Key, fallback, help string) Setting {
+	s := Setting{Key: key, Kind: Count, Join: Each, Max: countMax, Levels: sending, Default: fallback, Help: help}
+	if fallback != "" {
+		s.DefaultLevel = storage.LevelAgent
+	}
+	return s
+}
+
+// Settings is the vocabulary, in the order in which it is shown.
+func Settings() []Setting { return settings }
+
+var byKey = func() map[Key]*Setting {
+	m := map[Key]*Setting{}
+	for i := range settings {
+		m[settings[i].Key] = &settings[i]
+	}
+	return m
+}()
+
+// Lookup finds a setting by its key.
+func Lookup(key string) (Setting, bool) {
+	s, ok := byKey[Key(key)]
+	if !ok {
+		return Setting{}, false
+	}
+	return *s, true
+}

@@ -1,0 +1,217 @@
+package storage
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Window is a length of time over which sending is counted.
+type Window uint8
+
+// The windows.
+const (
+	PerMinute Window = iota
+	PerHour
+	PerDay
+)
+
+// windows holds how each is counted: the width of a bucket, and how many of them
+// reach back over the whole window from any moment in the newest.
+var windows = [...]struct {
+	width   time.Duration
+	buckets int
+}{
+	PerMinute: {5 * time.Second, 12 + 1},
+	PerHour:   {5 * time.Minute, 12 + 1},
+	PerDay:    {time.Hour, 24 + 1},
+}
+
+// Tally is a number of messages and of what went with them.
+type Tally struct {
+	Messages   int64
+	Recipients int64
+	FirstTime  int64 // recipients that the inbox had never sent to
+}
+
+func (t *Tally) add(u Tally) {
+	t.Messages += u.Messages
+	t.Recipients += u.Recipients
+	t.FirstTime += u.FirstTime
+}
+
+// Usage is what one subject of limits sent in the last minute, hour and day: a
+// ring of buckets for each. Its size and the cost of counting do not depend on
+// how much was sent. // AV-1
+//
+// A window is the bucket that runs and as many whole ones before it as the window
+// is long, so what is counted covers the window from wherever it is looked at:
+// no window of that length ever holds more than a limit, and room comes back up
+// to one bucket late (5 s, 5 min, 1 h).
+//
+// The rings go by a clock of their own. It moves with the wall clock and stands
+// still while that steps back, so a step back brings no room early, and a clock
+// that had been years ahead delays nothing for longer than a window.
+type Usage struct {
+	Subject uuid.UUID
+
+	wall  int64                 // microseconds: when clock was read
+	clock int64                 // microseconds of the rings' own clock, never less than before
+	rings [len(windows)][]Tally // newest first
+}
+
+// newUsage is the usage of a subject that sent nothing.
+func newUsage(subject uuid.UUID, now time.Time) Usage {
+	u := Usage{Subject: subject, wall: micros(now), clock: micros(now)}
+	for w := range windows {
+		u.rings[w] = make([]Tally, windows[w].buckets)
+	}
+	return u
+}
+
+// Sum is what is counted in a window.
+func (u *Usage) Sum(w Window) Tally {
+	var sum Tally
+	for _, t := range u.rings[w] {
+		sum.add(t)
+	}
+	return sum
+}
+
+// Free is how long it takes until of counts at most most in a window, if nothing
+// more is sent. Zero: it does now. of picks a number of a Tally.
+func (u *Usage) Free(w Window, most int64, of func(Tally) int64) time.Duration {
+	ring := u.rings[w]
+	sum, last := of(u.Sum(w)), len(ring)
+	for sum > most && last > 0 {
+		last--
+		sum -= of(ring[last])
+	}
+	if last == len(ring) {
+		return 0
+	}
+	width := windows[w].width.Microseconds()
+	leaves := (u.clock/width + int64(len(ring)-last)) * width
+	return time.Duration(leaves-u.clock) * time.Microsecond
+}
+
+// advance moves the rings' clock to now.
+func (u *Usage) advance(now time.Time) {
+	before := u.clock
+	if passed := micros(now) - u.wall; passed > 0 {
+		u.clock += passed
+	}
+	u.wall = micros(now)
+	for w, ring := range u.rings {
+		width := windows[w].width.Microseconds()
+		shift := min(u.clock/width-before/width, int64(len(ring)))
+		copy(ring[shift:], ring)
+		clear(ring[:shift])
+	}
+}
+
+// add counts at the rings' time.
+func (u *Usage) add(t Tally) {
+	for _, ring := range u.rings {
+		ring[0].add(t)
+	}
+}
+
+// encode writes the rings one after the other: how many buckets, without the
+// empty ones at the old end, and three numbers for each.
+func (u *Usage) encode() []byte {
+	b := make([]byte, 0, 64)
+	for _, ring := range u.rings {
+		used := len(ring)
+		for used > 0 && ring[used-1] == (Tally{}) {
+			used--
+		}
+		b = append(b, byte(used))
+		for _, t := range ring[:used] {
+			b = binary.AppendUvarint(b, uint64(t.Messages))
+			b = binary.AppendUvarint(b, uint64(t.Recipients))
+			b = binary.AppendUvarint(b, uint64(t.FirstTime))
+		}
+	}
+	return b
+}
+
+// decode reads what encode wrote.
+func (u *Usage) decode(b []byte) error {
+	for _, ring := range u.rings {
+		if len(b) == 0 || int(b[0]) > len(ring) {
+			return u.corrupt()
+		}
+		used := int(b[0])
+		b = b[1:]
+		for i := range ring[:used] {
+			for _, n := range []*int64{&ring[i].Messages, &ring[i].Recipients, &ring[i].FirstTime} {
+				v, size := binary.Uvarint(b)
+				if size <= 0 || v > 1<<62 {
+					return u.corrupt()
+				}
+				*n, b = int64(v), b[size:]
+			}
+		}
+	}
+	if len(b) > 0 {
+		return u.corrupt()
+	}
+	return nil
+}
+
+func (u *Usage) corrupt() error { return fmt.Errorf("%w: usage of %s", ErrCorrupt, u.Subject) }
+
+// Usage is what the subjects sent, as of now and with what this transaction and
+// those before it counted; in the order of subjects, of which none is named twice.
+func (tx *Tx) Usage(subjects ...uuid.UUID) ([]Usage, error) { return usage(tx, tx.now, subjects) }
+
+// Usage is what the subjects sent, as of now.
+func (s *Store) Usage(ctx context.Context, subjects ...uuid.UUID) (all []Usage, err error) {
+	err = s.look(ctx, func(r *reads) error {
+		all, err = usage(r, s.now(), subjects)
+		return err
+	})
+	return all, err
+}
+
+func usage(db asker, now time.Time, subjects []uuid.UUID) ([]Usage, error) {
+	all := make([]Usage, len(subjects))
+	for i, subject := range subjects {
+		all[i] = newUsage(subject, now)
+		var counts []byte
+		row := db.row("SELECT wall, clock, counts FROM usage WHERE subject = $1", subject[:])
+		err := found(row.Scan(&all[i].wall, &all[i].clock, &counts))
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := all[i].decode(counts); err != nil {
+			return nil, err
+		}
+		all[i].advance(now)
+	}
+	return all, nil
+}
+
+// CountUsage adds to what Usage read in this transaction. It stands beside the
+// change that it counts, in the same commit.
+func (tx *Tx) CountUsage(t Tally, all ...Usage) error {
+	for i := range all {
+		u := &all[i]
+		u.add(t)
+		err := tx.exec(`INSERT INTO usage (subject, wall, clock, counts) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (subject) DO UPDATE SET wall = excluded.wall, clock = excluded.clock, counts = excluded.counts`,
+			u.Subject[:], u.wall, u.clock, u.encode())
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
