@@ -55,7 +55,20 @@ type Credential struct {
 	// replaces it.
 	Predecessor uuid.UUID `json:"predecessor,omitzero"`
 	Successor   uuid.UUID `json:"successor,omitzero"`
-	LastUsed    time.Time `json:"-"` // operational, in clear
+	// Waiver is why it may be older than policy allows; nil: it may not.
+	Waiver *Waiver `json:"waiver,omitempty"`
+	// Warned is when somebody was told that its end is near.
+	Warned   time.Time `json:"warned,omitzero"`
+	LastUsed time.Time `json:"-"` // operational, in clear
+}
+
+// Waiver is a person's word that a credential may live longer than policy
+// allows. // AC-7
+type Waiver struct {
+	Person uuid.UUID `json:"person,omitzero"`
+	Name   string    `json:"name"` // of the person, as it was then
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
 }
 
 // May reports whether the credential's scopes allow all the verbs on an inbox. // AC-4

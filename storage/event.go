@@ -210,6 +210,17 @@ func (s *Store) selectEvents(ctx context.Context, q EventQuery, mids [][]byte) (
 
 // eventWhere writes the condition, order and limit of a query.
 func eventWhere(q EventQuery, mids [][]byte) (where string, args []any) {
+	where, args = eventConditions(q, mids)
+	order := " ORDER BY seq"
+	if q.Newest {
+		order += " DESC"
+	}
+	args = append(args, q.Limit)
+	return fmt.Sprintf("%s%s LIMIT $%d", where, order, len(args)), args
+}
+
+// eventConditions writes the condition of a query.
+func eventConditions(q EventQuery, mids [][]byte) (where string, args []any) {
 	var conds []string
 	arg := func(v any) string {
 		args = append(args, v)
@@ -247,11 +258,7 @@ func eventWhere(q EventQuery, mids [][]byte) (where string, args []any) {
 		}
 		conds = append(conds, "mid IN ("+strings.Join(places, ", ")+")")
 	}
-	order := " ORDER BY seq"
-	if q.Newest {
-		order += " DESC"
-	}
-	return strings.Join(conds, " AND ") + order + " LIMIT " + arg(q.Limit), args
+	return strings.Join(conds, " AND "), args
 }
 
 // messageIDHashes are the hashes of one Message-ID under the key of every inbox

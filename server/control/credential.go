@@ -11,6 +11,7 @@ import (
 
 	"postern/server/directory"
 	"postern/storage"
+	"postern/storage/audit"
 )
 
 // Credential is what lets an agent in, without its secret.
@@ -22,15 +23,58 @@ type Credential struct {
 	Scopes   []Scope             `json:"scopes"`
 	Networks []netip.Prefix      `json:"networks,omitempty"`
 	Env      storage.Environment `json:"env"`
-	State    string              `json:"state"` // active, expired, revoked
+	State    string              `json:"state"` // active, rotated (its overlap is over), expired, revoked
 	Created  time.Time           `json:"created_at"`
 	Expires  time.Time           `json:"expires_at"`
 	Revoked  time.Time           `json:"revoked_at,omitzero"`
 	Reason   string              `json:"reason,omitempty"` // of the revocation
+	Ends     time.Time           `json:"ends_at,omitzero"` // where policy ends it before Expires
 	LastUsed time.Time           `json:"last_used_at,omitzero"`
+	Open     int                 `json:"sessions_open"`
+	Waiver   *Waiver             `json:"waiver,omitempty"`
 
 	Predecessor uuid.UUID `json:"predecessor,omitzero"` // that it replaces
 	Successor   uuid.UUID `json:"successor,omitzero"`   // that replaces it
+
+	// Of credential.show alone: the other of a rotating pair, and the newest login.
+	PredecessorUse *Use   `json:"predecessor_use,omitempty"`
+	SuccessorUse   *Use   `json:"successor_use,omitempty"`
+	Login          *Login `json:"last_login,omitempty"`
+}
+
+// End is when the credential stops to let anybody in, if nobody revokes it.
+func (c *Credential) End() time.Time {
+	if !c.Ends.IsZero() {
+		return c.Ends
+	}
+	return c.Expires
+}
+
+// Waiver is who let a credential live longer than policy allows, and why. // AC-7
+type Waiver struct {
+	Person string    `json:"person"`
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
+}
+
+// Use is how far the other credential of a rotating pair is in use: who moves an
+// agent over looks whether the predecessor still is. // AC-8
+type Use struct {
+	ID       uuid.UUID `json:"id"`
+	PublicID string    `json:"public_id"`
+	State    string    `json:"state"`
+	Expires  time.Time `json:"expires_at"`
+	LastUsed time.Time `json:"last_used_at,omitzero"`
+	Open     int       `json:"sessions_open"`
+}
+
+// Login is a login as the log has it. The network is personal: it is nowhere but
+// in the sealed half of the event, and ends with the inbox's key.
+type Login struct {
+	At      time.Time  `json:"at"`
+	Door    string     `json:"door"`
+	TLS     string     `json:"tls,omitempty"`
+	Network netip.Addr `json:"network,omitzero"`
 }
 
 // Scope is what a credential may do on one inbox.
@@ -52,6 +96,7 @@ type CredentialCreate struct {
 	Networks []netip.Prefix      `json:"networks,omitempty"`
 	Env      storage.Environment `json:"env,omitempty"`     // empty: live
 	Seconds  int64               `json:"seconds,omitempty"` // how long it lives; zero: as long as policy allows
+	Waiver   string              `json:"waiver,omitempty"`  // why it may live longer than policy allows: needs a person
 }
 
 // maxSeconds keeps an age within what a time can hold; policy allows much less.
@@ -71,7 +116,24 @@ type CredentialRevoke struct {
 // CredentialRotate asks for a successor of a credential.
 type CredentialRotate struct {
 	Credential string `json:"credential"`
-	Overlap    int64  `json:"overlap"` // seconds for which both work
+	Overlap    int64  `json:"overlap"`           // seconds for which both work
+	Seconds    int64  `json:"seconds,omitempty"` // how long the successor lives; zero: as long as its predecessor
+	Waiver     string `json:"waiver,omitempty"`  // why that may be longer than policy allows: needs a person
+}
+
+// CredentialRotateDue asks for successors of all credentials that end soon.
+type CredentialRotateDue struct {
+	Within  int64 `json:"within"`  // seconds: those that end in this time
+	Overlap int64 `json:"overlap"` // seconds for which both work
+}
+
+// RotatedDue is one rotation of many: a successor with its secret, or why there
+// is none.
+type RotatedDue struct {
+	Issued
+	Predecessor string    `json:"predecessor_public_id"`
+	Overlap     time.Time `json:"overlap_until,omitzero"` // when the predecessor ends
+	Error       *Error    `json:"error,omitempty"`
 }
 
 // CredentialQuery selects credentials: of one agent, or of all.
@@ -84,6 +146,7 @@ func (s *Server) credentialCommands() {
 	lines(s, "credential.list", s.credentialList)
 	answer(s, "credential.show", s.credentialShow)
 	answer(s, "credential.rotate", s.credentialRotate)
+	urgentLines(s, "credential.rotate-due", s.credentialRotateDue)
 	answer(s, "credential.revoke", s.credentialRevoke)
 }
 
@@ -97,9 +160,9 @@ func (s *Server) credentialCreate(ctx context.Context, by caller, q CredentialCr
 	if err != nil {
 		return Issued{}, err
 	}
-	spec := directory.CredentialSpec{Agent: a.ID, Networks: q.Networks, Env: q.Env}
-	if q.Seconds < 0 || q.Seconds > maxSeconds {
-		return Issued{}, invalid("a credential cannot live for %d seconds", q.Seconds)
+	spec := directory.CredentialSpec{Agent: a.ID, Networks: q.Networks, Env: q.Env, Waiver: q.Waiver}
+	if err := mayLive(by, q.Seconds, q.Waiver); err != nil {
+		return Issued{}, err
 	}
 	if q.Seconds > 0 {
 		spec.Expires = s.Now().Add(time.Duration(q.Seconds) * time.Second)
@@ -121,6 +184,14 @@ func (s *Server) credentialCreate(ctx context.Context, by caller, q CredentialCr
 	}
 	view, err := s.credentialView(ctx, by, &cred, a.Name)
 	return Issued{Secret: secret, Credential: view}, err
+}
+
+// mayLive holds what is asked for a credential's life to what can be asked for.
+func mayLive(by caller, seconds int64, waiver string) error {
+	if seconds < 0 || seconds > maxSeconds {
+		return invalid("a credential cannot live for %d seconds", seconds)
+	}
+	return nil
 }
 
 // Credentials lists the credentials of an agent, or with none named of all.
@@ -173,12 +244,39 @@ func (s *Server) credentialShow(ctx context.Context, by caller, q CredentialRef)
 	if err != nil {
 		return Credential{}, err
 	}
+	var views [3]Credential // itself, the one that it replaces, the one that replaces it
 	for i := range all {
-		if all[i].ID == cred.ID {
-			cred = all[i]
+		for at, id := range [...]uuid.UUID{cred.ID, cred.Predecessor, cred.Successor} {
+			if all[i].ID != id {
+				continue
+			}
+			if views[at], err = s.credentialView(ctx, by, &all[i], a.Name); err != nil {
+				return Credential{}, err
+			}
 		}
 	}
-	return s.credentialView(ctx, by, &cred, a.Name)
+	v := views[0]
+	v.PredecessorUse, v.SuccessorUse = views[1].use(), views[2].use()
+	v.Login, err = s.lastLogin(ctx, &cred)
+	return v, err
+}
+
+// use is what a pair's other credential shows of itself; nil when there is none.
+func (c *Credential) use() *Use {
+	if c.ID == uuid.Nil {
+		return nil
+	}
+	return &Use{c.ID, c.PublicID, c.State, c.Expires, c.LastUsed, c.Open}
+}
+
+// lastLogin is the newest login with a credential; nil when there was none.
+func (s *Server) lastLogin(ctx context.Context, c *storage.Credential) (*Login, error) {
+	events, err := s.Store.Events(ctx, storage.EventQuery{Org: c.Org, Credential: c.ID, Verbs: []audit.Verb{audit.SessionLogin}, Newest: true, Limit: 1})
+	if err != nil || len(events) == 0 {
+		return nil, err
+	}
+	e := &events[0]
+	return &Login{At: e.Time, Door: e.Fields.Text(audit.KeyDoor), TLS: e.Fields.Text(audit.KeyTLS), Network: e.Actor.Network}, nil
 }
 
 // RotateCredential issues a successor of a credential, which ends when the
@@ -191,11 +289,15 @@ func (s *Server) credentialRotate(ctx context.Context, by caller, q CredentialRo
 	if q.Overlap < 0 || q.Overlap > maxSeconds {
 		return Issued{}, invalid("an overlap cannot last %d seconds", q.Overlap)
 	}
+	if err := mayLive(by, q.Seconds, q.Waiver); err != nil {
+		return Issued{}, err
+	}
 	cred, err := s.credential(ctx, by, q.Credential)
 	if err != nil {
 		return Issued{}, err
 	}
-	r, err := s.Directory.RotateCredential(ctx, by.Actor, by.org, cred.ID, time.Duration(q.Overlap)*time.Second)
+	r, err := s.Directory.RotateCredential(ctx, by.Actor, by.org, cred.ID, directory.Rotation{
+		Overlap: time.Duration(q.Overlap) * time.Second, Life: time.Duration(q.Seconds) * time.Second, Waiver: q.Waiver})
 	if err != nil {
 		return Issued{}, err
 	}
@@ -205,6 +307,47 @@ func (s *Server) credentialRotate(ctx context.Context, by caller, q CredentialRo
 	}
 	view, err := s.credentialView(ctx, by, &r.Successor, a.Name)
 	return Issued{Secret: r.Secret, Credential: view}, err
+}
+
+// RotateDue issues a successor of every credential that ends within a time and
+// has none. Each secret comes as soon as it is made; a rotation that fails is a
+// row with an error, and does not keep the others from theirs. // AC-3, AC-8
+func (c *Client) RotateDue(ctx context.Context, q CredentialRotateDue) iter.Seq2[RotatedDue, error] {
+	return rows[CredentialRotateDue, RotatedDue](ctx, c, "credential.rotate-due", q)
+}
+
+func (s *Server) credentialRotateDue(ctx context.Context, by caller, q CredentialRotateDue, emit func(RotatedDue) error) error {
+	if q.Overlap < 0 || q.Overlap > maxSeconds || q.Within < 0 || q.Within > maxSeconds {
+		return invalid("an overlap of %d seconds, for what ends within %d, cannot be", q.Overlap, q.Within)
+	}
+	how := directory.Rotation{Overlap: time.Duration(q.Overlap) * time.Second}
+	return s.eachAgent(ctx, by, func(a *storage.Agent) error {
+		due, err := s.Directory.DueCredentials(ctx, a, time.Duration(q.Within)*time.Second)
+		if err != nil {
+			return err
+		}
+		for i := range due {
+			if err := emit(s.rotateDue(ctx, by, a, &due[i], how)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// rotateDue rotates one credential of many.
+func (s *Server) rotateDue(ctx context.Context, by caller, a *storage.Agent, c *storage.Credential, how directory.Rotation) RotatedDue {
+	row := RotatedDue{Predecessor: c.PublicID}
+	r, err := s.Directory.RotateCredential(ctx, by.Actor, by.org, c.ID, how)
+	if err == nil {
+		row.Secret, row.Overlap = r.Secret, r.Predecessor.Expires
+		row.Credential, err = s.credentialView(ctx, by, &r.Successor, a.Name)
+	}
+	if err != nil {
+		row.Agent, row.AgentID = a.Name, a.ID
+		row.Error = s.note("credential.rotate-due", err)
+	}
+	return row
 }
 
 // RevokeCredential ends a credential and its live sessions. // AC-9
@@ -233,15 +376,20 @@ func (s *Server) credential(ctx context.Context, by caller, ref string) (storage
 func (s *Server) credentialView(ctx context.Context, by caller, c *storage.Credential, agent string) (Credential, error) {
 	v := Credential{
 		ID: c.ID, PublicID: c.PublicID, Agent: agent, AgentID: c.Agent, Networks: c.Networks, Env: c.Env,
-		State: "active", Created: c.Created, Expires: c.Expires, Revoked: c.Revoked, Reason: c.Reason, LastUsed: c.LastUsed,
-		Predecessor: c.Predecessor, Successor: c.Successor,
+		Created: c.Created, Expires: c.Expires, Revoked: c.Revoked, Reason: c.Reason, LastUsed: c.LastUsed,
+		Open: s.Directory.SessionsOf(c.ID), Predecessor: c.Predecessor, Successor: c.Successor,
 	}
-	switch {
-	case !c.Revoked.IsZero():
-		v.State = "revoked"
-	case !s.Now().Before(c.Expires):
-		v.State = "expired"
+	if w := c.Waiver; w != nil {
+		v.Waiver = &Waiver{Person: w.Name, Reason: w.Reason, At: w.At}
 	}
+	terms, err := s.Directory.Terms(ctx, c)
+	if err != nil {
+		return v, err
+	}
+	if end := terms.End(c); end.Before(c.Expires) {
+		v.Ends = end
+	}
+	v.State = state(c, terms, s.Now())
 	for _, scope := range c.Scopes {
 		name := scope.Inbox.String()
 		in, err := s.Store.InboxRecord(ctx, by.org, scope.Inbox)
@@ -254,4 +402,17 @@ func (s *Server) credentialView(ctx context.Context, by caller, c *storage.Crede
 		v.Scopes = append(v.Scopes, Scope{Inbox: name, Verbs: directory.FormatVerbs(scope.Verbs)})
 	}
 	return v, nil
+}
+
+// state is where a credential stands in its life.
+func state(c *storage.Credential, terms directory.Terms, now time.Time) string {
+	switch {
+	case !c.Revoked.IsZero():
+		return "revoked"
+	case now.Before(terms.End(c)):
+		return "active"
+	case c.Successor != uuid.Nil:
+		return "rotated"
+	}
+	return "expired"
 }

@@ -141,6 +141,16 @@ func lines[Q, R any](s *Server, name string, fn func(ctx context.Context, by cal
 	})
 }
 
+// urgentLines is lines for rows that nobody can ask for again: each is sent before
+// the next is made.
+func urgentLines[Q, R any](s *Server, name string, fn func(ctx context.Context, by caller, q Q, emit func(R) error) error) {
+	stream(s, name, func(ctx context.Context, by caller, q Q, w io.Writer) error {
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		return fn(ctx, by, q, func(row R) error { return errors.Join(enc.Encode(row), w.(*answerWriter).push()) })
+	})
+}
+
 // stream registers a command whose answer is written as it is made. An error
 // before the first byte is an answer like any other; a later one stands in the
 // trailer.
@@ -152,7 +162,7 @@ func stream[Q any](s *Server, name string, fn func(ctx context.Context, by calle
 			return
 		}
 		out := &started{w: w}
-		buffered := bufio.NewWriterSize(out, streamBuffer)
+		buffered := &answerWriter{bufio.NewWriterSize(out, streamBuffer), out}
 		err = fn(r.Context(), by, q, buffered)
 		switch {
 		case err == nil:
@@ -180,6 +190,20 @@ func (o *started) Write(p []byte) (int, error) {
 		o.w.Header().Set("Content-Type", "application/jsonl")
 	}
 	return o.w.Write(p)
+}
+
+// answerWriter is an answer that goes out when its buffer is full, or pushed.
+type answerWriter struct {
+	*bufio.Writer
+	out *started
+}
+
+// push sends what was written so far.
+func (a *answerWriter) push() error {
+	if err := a.Flush(); err != nil {
+		return err
+	}
+	return http.NewResponseController(a.out.w).Flush()
 }
 
 // request reads who asks and for what.

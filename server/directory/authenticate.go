@@ -87,14 +87,19 @@ func (d *Directory) admit(ctx context.Context, a Attempt, cred storage.Credentia
 	if err != nil {
 		return nil, err
 	}
+	terms, err := d.termsOn(ctx, cred.Org, inbox.Domain(), agent.ID, cred.ID)
+	if err != nil {
+		return nil, err
+	}
 	now := d.now()
-	if !now.Before(cred.Expires) { // AC-7
-		return nil, &AuthError{Class: ErrExpired, Rule: "expired"}
+	if over := terms.lapse(&cred, now); over != "" { // AC-7, AC-8
+		return nil, &AuthError{Class: ErrExpired, Rule: over}
 	}
 	p := &Principal{
 		Session: storage.NewID(), Agent: agent, Credential: cred, Inbox: inbox,
 		Remote: a.Remote, Door: a.Door, Since: now,
 	}
+	p.terms.Store(&terms)
 	if no := d.registry.enter(p, now); no != nil {
 		return nil, no
 	}

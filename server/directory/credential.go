@@ -13,9 +13,9 @@ import (
 	"postern/storage/audit"
 )
 
-// MaxCredentialAge is how long a credential may live, and how long it does when
-// nobody says otherwise. // AC-7
-const MaxCredentialAge = 90 * 24 * time.Hour
+// maxWaivedAge is how long a credential may live when a person has waived what
+// policy says: it has an end all the same. // AC-7
+const maxWaivedAge = 5 * 366 * 24 * time.Hour
 
 // Bounds of one credential: a login goes through its scopes.
 const (
@@ -29,7 +29,10 @@ type CredentialSpec struct {
 	Scopes   []storage.Scope
 	Networks []netip.Prefix      // empty: from anywhere
 	Env      storage.Environment // empty: live
-	Expires  time.Time           // zero: in MaxCredentialAge
+	Expires  time.Time           // zero: as late as policy allows
+	// Waiver is why it is to live longer than policy allows, in the words of the
+	// person who asks for it. It is recorded only where it is needed.
+	Waiver string
 }
 
 // CreateCredential makes a credential for one agent and returns its secret,
@@ -39,16 +42,22 @@ func (d *Directory) CreateCredential(ctx context.Context, actor audit.Actor, org
 	if err != nil {
 		return storage.Credential{}, "", err
 	}
-	if spec, err = d.completeSpec(ctx, org, spec); err != nil {
+	spec, waived, err := d.completeSpec(ctx, actor, org, spec)
+	if err != nil {
 		return storage.Credential{}, "", err
 	}
 	token := NewToken(spec.Env)
 	var c storage.Credential
 	err = d.store.Write(ctx, actor, func(tx *storage.Tx) error {
 		c = d.newCredential(org, agent.ID, token, spec)
+		c.Waiver = waived
 		e := tx.Record(audit.Event{Verb: audit.CredentialCreate, Outcome: audit.OK, Fields: specFields(c), Personal: audit.Fields{
 			audit.Text(audit.KeyName, agent.Name), audit.Text(audit.KeyAfter, describe(c))}})
-		return tx.CreateCredential(e, &c)
+		if err := tx.CreateCredential(e, &c); err != nil {
+			return err
+		}
+		recordWaiver(tx, &c)
+		return nil
 	})
 	if err != nil {
 		return storage.Credential{}, "", taken(err, "credential")
@@ -69,35 +78,75 @@ func (d *Directory) newCredential(org, agent uuid.UUID, token Token, spec Creden
 // completeSpec fills in defaults, merges scopes of one inbox, and holds the
 // credential to the rules: it ends, in time, it opens something, and what it
 // opens is of its own environment.
-func (d *Directory) completeSpec(ctx context.Context, org uuid.UUID, spec CredentialSpec) (CredentialSpec, error) {
-	now := d.now()
+// The waiver is nil where none is needed.
+func (d *Directory) completeSpec(ctx context.Context, actor audit.Actor, org uuid.UUID, spec CredentialSpec) (CredentialSpec, *storage.Waiver, error) {
 	if spec.Env == "" {
 		spec.Env = storage.Live
 	}
-	if spec.Expires.IsZero() {
-		spec.Expires = now.Add(MaxCredentialAge)
-	}
 	spec.Scopes = mergeScopes(spec.Scopes)
-	switch {
-	case !spec.Expires.After(now):
-		return spec, fmt.Errorf("%w: the credential would have ended already", ErrInvalid)
-	case spec.Expires.Sub(now) > MaxCredentialAge:
-		return spec, fmt.Errorf("%w: a credential lives %d days at the most", ErrRefused, MaxCredentialAge/(24*time.Hour)) // AC-7
-	case len(spec.Scopes) == 0 || len(spec.Scopes) > maxScopes || len(spec.Networks) > maxPrefixes:
-		return spec, fmt.Errorf("%w: a credential has 1 to %d scopes and up to %d networks", ErrInvalid, maxScopes, maxPrefixes)
+	if len(spec.Scopes) == 0 || len(spec.Scopes) > maxScopes || len(spec.Networks) > maxPrefixes {
+		return spec, nil, fmt.Errorf("%w: a credential has 1 to %d scopes and up to %d networks", ErrInvalid, maxScopes, maxPrefixes)
 	}
 	for _, s := range spec.Scopes {
 		in, err := d.store.InboxRecord(ctx, org, s.Inbox)
 		switch {
 		case err != nil:
-			return spec, err
+			return spec, nil, err
 		case s.Verbs == 0:
-			return spec, fmt.Errorf("%w: a scope without verbs", ErrInvalid)
+			return spec, nil, fmt.Errorf("%w: a scope without verbs", ErrInvalid)
 		case in.Env != spec.Env:
-			return spec, fmt.Errorf("%w: a %s credential opens no %s inbox", ErrRefused, spec.Env, in.Env) // AC-14
+			return spec, nil, fmt.Errorf("%w: a %s credential opens no %s inbox", ErrRefused, spec.Env, in.Env) // AC-14
 		}
 	}
-	return spec, nil
+	terms, err := d.Terms(ctx, &storage.Credential{Head: storage.Head{Org: org}, Agent: spec.Agent, Scopes: spec.Scopes})
+	if err != nil {
+		return spec, nil, err
+	}
+	now := d.now()
+	if spec.Expires.IsZero() {
+		spec.Expires = now.Add(terms.MaxAge)
+	}
+	waived, err := d.judgeAge(actor, spec.Waiver, spec.Expires.Sub(now), terms.MaxAge)
+	return spec, waived, err
+}
+
+// judgeAge holds how long a credential is to live to what policy allows. A person
+// may waive that, with a reason. // AC-7
+func (d *Directory) judgeAge(actor audit.Actor, reason string, age, most time.Duration) (*storage.Waiver, error) {
+	switch {
+	case age <= 0:
+		return nil, fmt.Errorf("%w: the credential would have ended already", ErrInvalid)
+	case age <= most:
+		return nil, nil
+	case reason == "":
+		return nil, fmt.Errorf("%w: a credential lives %s at the most: ask for less, or have a person waive that with a reason", ErrRefused, days(most))
+	case actor.Kind != audit.Person:
+		return nil, fmt.Errorf("%w: only a person waives that a credential lives %s at the most: postern login", ErrRefused, days(most))
+	case age > maxWaivedAge:
+		return nil, fmt.Errorf("%w: with a waiver too, a credential lives %s at the most", ErrRefused, days(maxWaivedAge))
+	}
+	return &storage.Waiver{Person: actor.ID, Name: actor.Name, Reason: reason, At: d.now().UTC().Truncate(time.Microsecond)}, nil
+}
+
+// days is a length of time as people count it.
+func days(d time.Duration) string {
+	if n := d / (24 * time.Hour); n > 0 && d%(24*time.Hour) == 0 {
+		return fmt.Sprintf("%d days", n)
+	}
+	return d.String()
+}
+
+// recordWaiver records, in the transaction that makes a credential, who let it
+// live longer than policy allows, and why. // AC-7
+func recordWaiver(tx *storage.Tx, c *storage.Credential) {
+	if c.Waiver == nil {
+		return
+	}
+	tx.Record(audit.Event{
+		Verb: audit.CredentialWaive, Outcome: audit.OK, Org: c.Org, Agent: c.Agent, Credential: c.ID, Object: c.ID,
+		Fields:   audit.Fields{audit.Word(audit.KeyKeyID, c.PublicID), audit.Time(audit.KeyExpires, c.Expires)},
+		Personal: audit.Fields{audit.Text(audit.KeyName, c.Waiver.Name), audit.Text(audit.KeyNote, c.Waiver.Reason)},
+	})
 }
 
 func mergeScopes(scopes []storage.Scope) []storage.Scope {
@@ -210,6 +259,9 @@ func describe(c storage.Credential) string {
 	}
 	for _, n := range c.Networks {
 		fmt.Fprintf(&b, " network=%s", n)
+	}
+	if c.Waiver != nil {
+		b.WriteString(" waived")
 	}
 	if !c.Revoked.IsZero() {
 		fmt.Fprintf(&b, " revoked=%s", instant(c.Revoked))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,10 +17,14 @@ type Options struct {
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: nothing is logged
 
-	// Sessions is how many one credential may have at a time, and SessionLength
-	// how long one may last; zero: DefaultSessions, DefaultSessionLength. // AC-11
-	Sessions      int
-	SessionLength time.Duration
+	// Terms asks policy what holds for a credential on the inboxes of a domain; nil,
+	// and zero fields: the defaults. Domain and credential may be zero, for one that
+	// is yet to be made. It is asked at each login and, for those that are connected,
+	// whenever PolicyEpoch gives another number.
+	Terms func(ctx context.Context, org, domain, agent, credential uuid.UUID) (Terms, error)
+	// PolicyEpoch changes with every change of policy; nil: Terms is asked each time
+	// that Expire looks.
+	PolicyEpoch func() uint64
 }
 
 // Directory answers who is who. It is safe for concurrent use.
@@ -31,6 +36,9 @@ type Directory struct {
 	registry *registry
 	pending  *pending
 	freezes  freezes
+	policy   func(ctx context.Context, org, domain, agent, credential uuid.UUID) (Terms, error)
+	epoch    func() uint64
+	known    atomic.Uint64 // epoch of the terms that live sessions have
 
 	defaultMu sync.Mutex
 	defaultID uuid.UUID
@@ -44,15 +52,9 @@ func New(store *storage.Store, o Options) *Directory {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.Sessions == 0 {
-		o.Sessions = DefaultSessions
-	}
-	if o.SessionLength == 0 {
-		o.SessionLength = DefaultSessionLength
-	}
 	return &Directory{
 		store: store, now: o.Now, log: o.Log,
-		throttle: newThrottle(), registry: newRegistry(o.Sessions, o.SessionLength), pending: newPending(),
+		throttle: newThrottle(), registry: newRegistry(), pending: newPending(), policy: o.Terms, epoch: o.PolicyEpoch,
 	}
 }
 
@@ -83,8 +85,16 @@ func (d *Directory) Run(ctx context.Context) {
 }
 
 // Expire ends the live sessions whose time is over, that of their credential or
-// their own, and says how many.
-func (d *Directory) Expire() int { return d.registry.expire(d.now()) }
+// their own, by the policy of now, and those that are more than it allows. It
+// says how many. // AC-7, AC-11
+func (d *Directory) Expire() int {
+	if d.epoch == nil {
+		d.renewTerms(context.Background())
+	} else if now := d.epoch(); d.known.Swap(now) != now {
+		d.renewTerms(context.Background())
+	}
+	return d.registry.expire(d.now())
+}
 
 // Check says whether a session may still act: an *AuthError of class
 // ErrCredentials or ErrExpired when its credential, its agent or its own time

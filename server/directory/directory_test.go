@@ -206,7 +206,7 @@ func TestSeveralInboxesAreNamedByAddress(t *testing.T) {
 
 func TestAC7_CredentialsEnd(t *testing.T) {
 	w, _, _, c, secret := one(t)
-	if left := c.Expires.Sub(w.clock()); left > directory.MaxCredentialAge || left < directory.MaxCredentialAge-time.Hour {
+	if left := c.Expires.Sub(w.clock()); left > directory.DefaultMaxAge || left < directory.DefaultMaxAge-time.Hour {
 		t.Errorf("a credential ends after %v by default, want 90 days", left)
 	}
 	w.advance(c.Expires.Sub(w.clock()) - time.Hour)
@@ -234,7 +234,7 @@ func TestAC7_CredentialsEnd(t *testing.T) {
 		t.Errorf("login to another inbox with an expired credential: %v", err)
 	}
 	if _, _, err := w.dir.CreateCredential(t.Context(), admin, w.org, directory.CredentialSpec{
-		Agent: p.Agent.ID, Scopes: c.Scopes, Expires: w.clock().Add(directory.MaxCredentialAge + time.Hour)}); !errors.Is(err, directory.ErrRefused) {
+		Agent: p.Agent.ID, Scopes: c.Scopes, Expires: w.clock().Add(directory.DefaultMaxAge + time.Hour)}); !errors.Is(err, directory.ErrRefused) {
 		t.Errorf("a credential beyond the maximum age: %v", err)
 	}
 	if _, _, err := w.dir.CreateCredential(t.Context(), admin, w.org, directory.CredentialSpec{

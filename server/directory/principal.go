@@ -23,6 +23,8 @@ type Principal struct {
 	Door       string
 	Since      time.Time
 
+	terms atomic.Pointer[Terms] // of now; nil: the defaults
+
 	// Count is how many messages the session read or sent; its door counts, and
 	// the event of its end says it.
 	Count atomic.Int64
@@ -31,6 +33,14 @@ type Principal struct {
 // Actor is the principal as events name it.
 func (p *Principal) Actor() audit.Actor {
 	return audit.Actor{Kind: audit.Agent, ID: p.Agent.ID, Credential: p.Credential.ID, Session: p.Session, Network: p.Remote}
+}
+
+// rules are the terms that hold for the session.
+func (p *Principal) rules() Terms {
+	if t := p.terms.Load(); t != nil {
+		return *t
+	}
+	return defaultTerms
 }
 
 // May reports whether the credential allows all the verbs on the session's

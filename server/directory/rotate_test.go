@@ -17,11 +17,11 @@ const overlap = 7 * 24 * time.Hour
 func TestAC8_RotationWithOverlap(t *testing.T) {
 	w, in, _, old, oldSecret := one(t)
 	w.advance(10 * 24 * time.Hour)
-	r, err := w.dir.RotateCredential(t.Context(), admin, w.org, old.ID, overlap)
+	r, err := w.dir.RotateCredential(t.Context(), admin, w.org, old.ID, directory.Rotation{Overlap: overlap})
 	w.must(err)
 	next := r.Successor
 	if next.Predecessor != old.ID || r.Predecessor.Successor != next.ID || next.Env != old.Env || !next.May(in.ID, storage.Read|storage.Send) ||
-		next.May(in.ID, storage.Delete) || next.Expires.Sub(next.Created).Round(time.Hour) != directory.MaxCredentialAge {
+		next.May(in.ID, storage.Delete) || next.Expires.Sub(next.Created).Round(time.Hour) != directory.DefaultMaxAge {
 		t.Errorf("successor %+v of %+v", next, r.Predecessor)
 	}
 	if left := r.Predecessor.Expires.Sub(w.clock()).Round(time.Hour); left != overlap {
@@ -63,21 +63,21 @@ func TestAC8_RotationBounds(t *testing.T) {
 	w.advance(old.Expires.Sub(w.clock()) - 24*time.Hour)
 	p, err := w.login("scout", secret, home)
 	w.must(err)
-	r, err := w.dir.RotateCredential(ctx, admin, w.org, old.ID, overlap)
+	r, err := w.dir.RotateCredential(ctx, admin, w.org, old.ID, directory.Rotation{Overlap: overlap})
 	w.must(err)
 	if !r.Predecessor.Expires.Equal(old.Expires) {
 		t.Errorf("an overlap moved an end from %v to %v", old.Expires, r.Predecessor.Expires)
 	}
-	if _, err := w.dir.RotateCredential(ctx, admin, w.org, old.ID, overlap); !errors.Is(err, directory.ErrState) {
+	if _, err := w.dir.RotateCredential(ctx, admin, w.org, old.ID, directory.Rotation{Overlap: overlap}); !errors.Is(err, directory.ErrState) {
 		t.Errorf("a second successor: %v", err)
 	}
-	if _, err := w.dir.RotateCredential(ctx, admin, w.org, r.Successor.ID, -1); !errors.Is(err, directory.ErrInvalid) {
+	if _, err := w.dir.RotateCredential(ctx, admin, w.org, r.Successor.ID, directory.Rotation{Overlap: -1}); !errors.Is(err, directory.ErrInvalid) {
 		t.Errorf("an overlap of less than nothing: %v", err)
 	}
-	if _, err := w.dir.RotateCredential(ctx, admin, storage.NewID(), r.Successor.ID, 0); !errors.Is(err, storage.ErrNotFound) {
+	if _, err := w.dir.RotateCredential(ctx, admin, storage.NewID(), r.Successor.ID, directory.Rotation{Overlap: 0}); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("AC-19: a credential of another organization: %v", err)
 	}
-	third, err := w.dir.RotateCredential(ctx, admin, w.org, r.Successor.ID, 0)
+	third, err := w.dir.RotateCredential(ctx, admin, w.org, r.Successor.ID, directory.Rotation{Overlap: 0})
 	w.must(err)
 	if _, err := w.login("scout", r.Secret, home); !errors.Is(err, directory.ErrExpired) {
 		t.Errorf("a predecessor without overlap: %v", err)
@@ -85,12 +85,12 @@ func TestAC8_RotationBounds(t *testing.T) {
 	w.must(w.dir.Check(p)) // the first has its day still
 	_, err = w.dir.RevokeCredential(ctx, admin, w.org, third.Successor.ID, "leaked")
 	w.must(err)
-	if _, err := w.dir.RotateCredential(ctx, admin, w.org, third.Successor.ID, 0); !errors.Is(err, directory.ErrState) {
+	if _, err := w.dir.RotateCredential(ctx, admin, w.org, third.Successor.ID, directory.Rotation{Overlap: 0}); !errors.Is(err, directory.ErrState) {
 		t.Errorf("a successor of a revoked credential: %v", err)
 	}
 	_, err = w.dir.DecommissionAgent(ctx, admin, w.org, a.ID, "done")
 	w.must(err)
-	if _, err := w.dir.RotateCredential(ctx, admin, w.org, old.ID, 0); !errors.Is(err, directory.ErrState) {
+	if _, err := w.dir.RotateCredential(ctx, admin, w.org, old.ID, directory.Rotation{Overlap: 0}); !errors.Is(err, directory.ErrState) {
 		t.Errorf("a successor for a decommissioned agent: %v", err)
 	}
 }
@@ -103,7 +103,7 @@ func TestAC7_AYearOfRotations(t *testing.T) {
 	for day := range 365 {
 		w.advance(24 * time.Hour)
 		if day%80 == 79 {
-			r, err := w.dir.RotateCredential(t.Context(), admin, w.org, current.ID, overlap)
+			r, err := w.dir.RotateCredential(t.Context(), admin, w.org, current.ID, directory.Rotation{Overlap: overlap})
 			w.must(err)
 			past, current, secret = append(past, secret), r.Successor, r.Secret
 		}

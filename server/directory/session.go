@@ -10,12 +10,6 @@ import (
 	"github.com/google/uuid"
 )
 
-// Limits of the sessions of one credential where nobody says otherwise. // AC-11
-const (
-	DefaultSessions      = 50
-	DefaultSessionLength = 24 * time.Hour
-)
-
 // SessionInfo is one live session as listings show it.
 type SessionInfo struct {
 	Session, Org, Agent, Credential, Inbox uuid.UUID
@@ -27,9 +21,6 @@ type SessionInfo struct {
 // registry knows the live sessions, and what was ended or frozen while they
 // began.
 type registry struct {
-	limit  int           // sessions of one credential at a time
-	length time.Duration // of one session
-
 	mu       sync.Mutex
 	sessions map[uuid.UUID]*session
 	leaving  map[uuid.UUID]*session // cut, and not over yet
@@ -49,9 +40,8 @@ type session struct {
 	over      chan struct{}       // closed when the door has let go
 }
 
-func newRegistry(limit int, length time.Duration) *registry {
+func newRegistry() *registry {
 	return &registry{
-		limit: limit, length: length,
 		sessions: map[uuid.UUID]*session{}, leaving: map[uuid.UUID]*session{}, counts: map[uuid.UUID]int{},
 		dead: map[uuid.UUID]string{}, ends: map[uuid.UUID]time.Time{}, frozen: map[uuid.UUID]struct{}{},
 	}
@@ -65,7 +55,7 @@ func (r *registry) enter(p *Principal, now time.Time) *AuthError {
 	if no := r.verdict(p, now); no != nil {
 		return no
 	}
-	if r.counts[p.Credential.ID] >= r.limit {
+	if r.counts[p.Credential.ID] >= p.rules().Sessions {
 		return &AuthError{Class: ErrTooManySessions, Rule: "sessions"} // AC-11
 	}
 	r.counts[p.Credential.ID]++
@@ -90,14 +80,14 @@ func (r *registry) verdict(p *Principal, now time.Time) *AuthError {
 	if r.isFrozen(p.Credential.ID, p.Agent.ID, p.Inbox.Domain(), p.Credential.Org) {
 		return &AuthError{Class: ErrCredentials, Rule: "frozen"}
 	}
-	end, rotated := r.ends[p.Credential.ID]
-	rotated = rotated && !now.Before(end)
-	switch {
-	case rotated || p.Credential.Successor != zeroID && !now.Before(p.Credential.Expires): // AC-8
+	if end, rotated := r.ends[p.Credential.ID]; rotated && !now.Before(end) { // AC-8
 		return &AuthError{Class: ErrExpired, Rule: "rotated"}
-	case !now.Before(p.Credential.Expires): // AC-7
-		return &AuthError{Class: ErrExpired, Rule: "expired"}
-	case now.Sub(p.Since) >= r.length: // AC-11
+	}
+	terms := p.rules()
+	if over := terms.lapse(&p.Credential, now); over != "" {
+		return &AuthError{Class: ErrExpired, Rule: over}
+	}
+	if now.Sub(p.Since) >= terms.SessionLength { // AC-11
 		return &AuthError{Class: ErrExpired, Rule: "session-length"}
 	}
 	return nil
@@ -152,17 +142,62 @@ func (r *registry) thaw(target uuid.UUID) {
 	delete(r.frozen, target)
 }
 
-// expire ends the sessions whose time is over: their credential's or their own.
+// expire ends the sessions whose time is over, their credential's or their own,
+// and those that are too many.
 func (r *registry) expire(now time.Time) int {
 	r.mu.Lock()
-	victims := r.collect(func(p *Principal) string {
+	over := r.collect(func(p *Principal) string {
 		if no := r.verdict(p, now); no != nil {
 			return no.Rule
 		}
 		return ""
 	})
+	surplus := r.surplus()
+	more := r.collect(func(p *Principal) string {
+		if surplus[p.Session] {
+			return "sessions"
+		}
+		return ""
+	})
 	r.mu.Unlock()
-	return victims.end().Sessions
+	return over.end().Sessions + more.end().Sessions
+}
+
+// surplus are the sessions that policy, since it got tighter, does not allow any
+// more: of each credential the youngest, which a login now would not get. The
+// lock is held. // AC-11
+func (r *registry) surplus() map[uuid.UUID]bool {
+	var crowds map[uuid.UUID][]*Principal
+	for _, s := range r.sessions {
+		p := s.principal
+		if r.counts[p.Credential.ID] > p.rules().Sessions {
+			if crowds == nil {
+				crowds = map[uuid.UUID][]*Principal{}
+			}
+			crowds[p.Credential.ID] = append(crowds[p.Credential.ID], p)
+		}
+	}
+	surplus := map[uuid.UUID]bool{}
+	for _, crowd := range crowds {
+		slices.SortFunc(crowd, func(a, b *Principal) int { return a.Since.Compare(b.Since) })
+		for i, p := range crowd {
+			if i >= p.rules().Sessions {
+				surplus[p.Session] = true
+			}
+		}
+	}
+	return surplus
+}
+
+// principals are those of all live sessions.
+func (r *registry) principals() []*Principal {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]*Principal, 0, len(r.sessions))
+	for _, s := range r.sessions {
+		all = append(all, s.principal)
+	}
+	return all
 }
 
 // collect takes the sessions out for which why has a reason. The lock is held;
@@ -276,6 +311,14 @@ func (r *registry) leave(id uuid.UUID) {
 		delete(r.counts, credential)
 	}
 	close(s.over)
+}
+
+// SessionsOf counts the sessions of a credential that are not over.
+func (d *Directory) SessionsOf(credential uuid.UUID) int {
+	r := d.registry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts[credential]
 }
 
 // Sessions lists the live sessions by the time they began.

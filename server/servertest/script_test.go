@@ -16,6 +16,7 @@ var notYet = map[audit.Verb]string{
 	audit.AlertRaise:       "is raised by rules: TestPI7_AlertsCountUp in storage",
 	audit.AlertAcknowledge: "needs an alert: TestPI7_AlertsCountUp in storage",
 	audit.StorageSwept:     "needs a crash between file and commit: the sweep's tests in storage",
+	audit.CredentialWaive:  "needs a person's session: TestAC7_Waiver in directory",
 }
 
 // TestConversations plays the scripts, and holds that between them they leave an

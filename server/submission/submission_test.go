@@ -78,7 +78,9 @@ func newWorld(t testing.TB, owned bool) *world {
 	w.store, err = storage.Open(t.Context(), w.cfg)
 	w.must(err)
 	t.Cleanup(func() { w.store.Abandon() })
-	w.dir = directory.New(w.store, directory.Options{Now: w.clock, SessionLength: 48 * time.Hour})
+	w.dir = directory.New(w.store, directory.Options{Now: w.clock, Terms: func(context.Context, uuid.UUID, uuid.UUID, uuid.UUID, uuid.UUID) (directory.Terms, error) {
+		return directory.Terms{SessionLength: 48 * time.Hour}, nil
+	}})
 	org, err := w.dir.Organization(t.Context())
 	w.must(err)
 	w.org = org.ID

@@ -73,6 +73,7 @@ const (
 
 	AlertRaise       Verb = 72 // something that somebody should look at happened, or happened twice as often as when it was last said
 	AlertAcknowledge Verb = 73 // a person has seen an alert
+	CredentialWaive  Verb = 80 // a person let a credential live longer than policy allows
 )
 
 var verbNames = [...]string{
@@ -94,8 +95,8 @@ var verbNames = [...]string{
 	NoticeDelivered: "notice.delivered", StrangersRefused: "strangers.refused", StorageSwept: "storage.swept",
 	AuditExported: "audit.exported", AuditListed: "audit.listed",
 	CredentialRotate: "credential.rotate", FreezeSet: "freeze.set", FreezeLift: "freeze.lift",
-	InboxErased: "inbox.erased",
-	AlertRaise:  "alert.raise", AlertAcknowledge: "alert.acknowledge",
+	InboxErased: "inbox.erased", AlertRaise: "alert.raise", AlertAcknowledge: "alert.acknowledge",
+	CredentialWaive: "credential.waive",
 }
 
 var verbsByName = func() map[string]Verb {

@@ -1,0 +1,141 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"postern/storage"
+)
+
+// What holds for a credential where policy says nothing else. // AC-7, AC-11
+const (
+	DefaultMaxAge        = 90 * 24 * time.Hour
+	DefaultWarning       = 14 * 24 * time.Hour
+	DefaultSessions      = 50
+	DefaultSessionLength = 24 * time.Hour
+)
+
+// Terms are what policy says of a credential on one of its inboxes. A field that
+// is zero stands for its default.
+type Terms struct {
+	MaxAge        time.Duration // from its creation to its last login; a waiver goes beyond // AC-7
+	Warning       time.Duration // how long before its end somebody is told
+	Sessions      int           // at a time // AC-11
+	SessionLength time.Duration // AC-11
+}
+
+var defaultTerms = Terms{DefaultMaxAge, DefaultWarning, DefaultSessions, DefaultSessionLength}
+
+// orDefaults fills in what is zero.
+func (t Terms) orDefaults() Terms {
+	if t.MaxAge <= 0 {
+		t.MaxAge = DefaultMaxAge
+	}
+	if t.Warning <= 0 {
+		t.Warning = DefaultWarning
+	}
+	if t.Sessions <= 0 {
+		t.Sessions = DefaultSessions
+	}
+	if t.SessionLength <= 0 {
+		t.SessionLength = DefaultSessionLength
+	}
+	return t
+}
+
+// strictest is what holds when both do.
+func (t Terms) strictest(o Terms) Terms {
+	return Terms{min(t.MaxAge, o.MaxAge), max(t.Warning, o.Warning), min(t.Sessions, o.Sessions), min(t.SessionLength, o.SessionLength)}
+}
+
+// End is when a credential stops to let anybody in, if nobody revokes it: at its
+// own end, or when it is older than policy allows and nobody waived that. // AC-7
+func (t Terms) End(c *storage.Credential) time.Time {
+	if oldest := c.Created.Add(t.MaxAge); c.Waiver == nil && oldest.Before(c.Expires) {
+		return oldest
+	}
+	return c.Expires
+}
+
+// lapse names why the time of a credential is over; empty while it is not. The
+// event tells a predecessor after its overlap from a credential that nobody
+// replaced; the peer hears of one class. // AC-7, AC-8
+func (t Terms) lapse(c *storage.Credential, now time.Time) string {
+	switch {
+	case !now.Before(c.Expires) && c.Successor != zeroID:
+		return "rotated"
+	case !now.Before(c.Expires):
+		return "expired"
+	case !now.Before(t.End(c)):
+		return "over-age"
+	}
+	return ""
+}
+
+// termsOn asks policy about a credential on the inboxes of one domain.
+func (d *Directory) termsOn(ctx context.Context, org, domain, agent, credential uuid.UUID) (Terms, error) {
+	if d.policy == nil {
+		return defaultTerms, nil
+	}
+	t, err := d.policy(ctx, org, domain, agent, credential)
+	return t.orDefaults(), err
+}
+
+// Terms are what holds for a credential whichever of its inboxes it opens: the
+// strictest of all.
+func (d *Directory) Terms(ctx context.Context, c *storage.Credential) (Terms, error) {
+	var domains []uuid.UUID
+	for _, s := range c.Scopes {
+		in, err := d.store.InboxRecord(ctx, c.Org, s.Inbox)
+		switch {
+		case errors.Is(err, storage.ErrNotFound): // removed
+		case err != nil:
+			return Terms{}, err
+		case !slices.Contains(domains, in.Domain):
+			domains = append(domains, in.Domain)
+		}
+	}
+	if len(domains) == 0 {
+		return d.termsOn(ctx, c.Org, zeroID, c.Agent, c.ID)
+	}
+	all, err := d.termsOn(ctx, c.Org, domains[0], c.Agent, c.ID)
+	for _, domain := range domains[1:] {
+		if err != nil {
+			break
+		}
+		var t Terms
+		t, err = d.termsOn(ctx, c.Org, domain, c.Agent, c.ID)
+		all = all.strictest(t)
+	}
+	return all, err
+}
+
+// renewTerms gives every live session the terms of now. What cannot be read keeps
+// the terms that it had: a disk that stutters must not cut everybody.
+func (d *Directory) renewTerms(ctx context.Context) {
+	if d.policy == nil {
+		return
+	}
+	type subject struct{ domain, credential uuid.UUID }
+	asked := map[subject]*Terms{}
+	for _, p := range d.registry.principals() {
+		key := subject{p.Inbox.Domain(), p.Credential.ID}
+		t, ok := asked[key]
+		if !ok {
+			now, err := d.termsOn(ctx, p.Credential.Org, key.domain, p.Agent.ID, key.credential)
+			if err != nil {
+				d.log.Error("the policy of a live session cannot be read; it keeps what it had", "credential", key.credential, "error", err)
+			} else {
+				t = &now
+			}
+			asked[key] = t
+		}
+		if t != nil {
+			p.terms.Store(t)
+		}
+	}
+}
