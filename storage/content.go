@@ -22,6 +22,11 @@ const (
 	Partial // scored in part, because of its size or its defects
 )
 
+// Taints reports whether an agent that reads such a message is tainted: it may
+// have been written to steer the agent. Unscored is what every message is until
+// there is a scorer, and says nothing against it. // PI-5
+func (v Verdict) Taints() bool { return v == Suspicious || v == Quarantine || v == Partial }
+
 // Origin is the door through which a message came.
 type Origin uint8
 
@@ -47,6 +52,7 @@ type Content struct {
 	SHA256    [32]byte // of the body's bytes
 	MessageID string
 	Origin    Origin
+	Senders   [][]byte // of a message that taints: keyed hashes of who wrote it; for Deposit: see Deposit.Senders
 
 	wrapped []byte // the body's key under the inbox's
 	sealed  []byte // the body, if it was read along
@@ -58,6 +64,7 @@ type Content struct {
 //	1 origin verdict score(4) flags id(16) received size
 //	body: no id(16) size wrapped key(60) SHA-256(32)
 //	message id, model, auth, overlay, structure: each behind its length
+//	senders, if there are any: their number, 16 bytes each
 //
 // Numbers without a size are varints.
 type sealedContent struct {
@@ -104,6 +111,12 @@ func (c *sealedContent) append(b []byte) []byte {
 		b = binary.AppendUvarint(b, uint64(len(part)))
 		b = append(b, part...)
 	}
+	if len(c.Senders) > 0 {
+		b = binary.AppendUvarint(b, uint64(len(c.Senders)))
+		for _, hash := range c.Senders {
+			b = append(b, hash...)
+		}
+	}
 	return b
 }
 
@@ -134,6 +147,12 @@ func (c *sealedContent) decode(b []byte) error {
 		c.Model = string(model)
 	}
 	c.Auth, c.Overlay, c.Structure = d.prefixed(), d.prefixed(), d.prefixed()
+	c.Senders = nil
+	if len(d.b) > 0 {
+		for n := min(d.uvarint(), maxSenders+1); n > 0; n-- {
+			c.Senders = append(c.Senders, d.take(correspondentSize))
+		}
+	}
 	if d.failed || len(d.b) != 0 {
 		return errContent
 	}

@@ -117,7 +117,10 @@ func (s *Store) eraseStep(ctx context.Context, inbox uuid.UUID) (more bool, err 
 	}
 	forgotten := int64(0)
 	err = s.Upkeep(ctx, func(u *Upkeep) (err error) {
-		forgotten, err = u.forgetVanishedOf(inbox)
+		if forgotten, err = u.forgetVanishedOf(inbox); err != nil || forgotten > 0 {
+			return err
+		}
+		forgotten, err = u.forgetCorrespondentsOf(inbox)
 		return err
 	})
 	if err != nil || forgotten > 0 {
@@ -137,9 +140,10 @@ func (s *Store) eraseStep(ctx context.Context, inbox uuid.UUID) (more bool, err 
 // mailbox without messages, and when nothing is left, the note that there was
 // something.
 func (tx *Tx) eraseRows(org, inbox uuid.UUID) (more bool, err error) {
-	n, err := tx.eraseQueued(org, inbox)
-	if err != nil || n > 0 {
-		return true, err
+	for _, erase := range []func(org, inbox uuid.UUID) (int, error){tx.eraseQueued, tx.eraseApprovals} {
+		if n, err := erase(org, inbox); err != nil || n > 0 {
+			return true, err
+		}
 	}
 	var mailbox uuid.UUID
 	var box, version int64
@@ -151,7 +155,7 @@ func (tx *Tx) eraseRows(org, inbox uuid.UUID) (more bool, err error) {
 		return false, err
 	}
 	e := audit.Event{Verb: audit.MessageExpunged, Org: org, Inbox: inbox, Mailbox: mailbox, Fields: audit.Fields{audit.Word(audit.KeyRule, removedRule)}}
-	n, err = tx.eraseMessages(e, box)
+	n, err := tx.eraseMessages(e, box)
 	if err != nil || n > 0 {
 		return true, err
 	}

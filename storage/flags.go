@@ -13,8 +13,8 @@ import (
 
 // Flags is the set of flags of one message, one bit each. Bits 0 to 4 are
 // IMAP's system flags, 8 to 10 the server's own keywords, 11 to 16 keywords of
-// the IANA registry, and 20 to 63 the keywords of the mailbox: bit
-// 20+i is Mailbox.Keywords[i].
+// the IANA registry, 17 a mark that has no name, and 20 to 63 the keywords of
+// the mailbox: bit 20+i is Mailbox.Keywords[i].
 type Flags uint64
 
 // The flags that mean the same in every mailbox.
@@ -35,10 +35,15 @@ const (
 	NotJunk   Flags = 1 << 14
 	Phishing  Flags = 1 << 15
 	Important Flags = 1 << 16
+
+	// Tainting marks a message whose reading taints the agent (Verdict.Taints).
+	// Deposit sets it, copies carry it along, and as it has no name no client
+	// sees, finds or changes it. // PI-5
+	Tainting Flags = 1 << 17
 )
 
 // ServerFlags are set by the server alone: SetFlags leaves them as they are.
-const ServerFlags = InjectionSuspected | SenderVerified | Held
+const ServerFlags = InjectionSuspected | SenderVerified | Held | Tainting
 
 // FirstKeyword is the bit of Mailbox.Keywords[0], and MaxKeywords the number of
 // keywords that one mailbox can name.

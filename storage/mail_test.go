@@ -149,7 +149,7 @@ func TestDepositRoundTrip(t *testing.T) {
 	}
 	all := scanAll(t, in, inbox)
 	got, c := all[0], all[0].Content
-	want := Seen | InjectionSuspected | Junk | 1<<FirstKeyword
+	want := Seen | InjectionSuspected | Tainting | Junk | 1<<FirstKeyword
 	if got.UID != 1 || got.ID != d.ID || got.Size != d.Size || !got.Received.Equal(d.Received) || got.Flags != want || got.Mailbox != inbox {
 		t.Errorf("got %+v", got)
 	}
@@ -455,7 +455,7 @@ func TestRenameInbox(t *testing.T) {
 // behind what finds no room.
 func TestKeywordsFull(t *testing.T) {
 	ts, in, inbox := newMailStore(t)
-	uid := ts.deposit(t, in, inbox, []byte("x"), letter(1))
+	uid := ts.deposit(t, in, inbox, []byte("x"), harmless(1))
 	set := func(op FlagOp, keywords ...string) (changed []MessageFlags, err error) {
 		err = ts.Write(t.Context(), System, func(tx *Tx) error {
 			changed, err = tx.SetFlags(tx.Record(audit.Event{Verb: audit.MessageFlagged}), in, inbox, []UIDRange{{First: uid, Last: uid}}, op, 0, keywords)

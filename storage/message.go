@@ -30,6 +30,10 @@ type Deposit struct {
 	Flags    Flags     // the fixed ones, ServerFlags included
 	Keywords []string  // the others, by name; those that find no room in the mailbox's table are left out
 	Size     int64     // bytes of the view that IMAP shows
+	// Senders are the canonical addresses of who wrote a message that taints:
+	// From, Reply-To, return path. Only their keyed hashes are kept, of the first
+	// 16; mail to them is no reply to an old correspondent. // PI-5
+	Senders []string
 	Content
 }
 
@@ -47,6 +51,12 @@ func (tx *Tx) Deposit(e *audit.Event, in *Inbox, mailbox uuid.UUID, d Deposit) (
 	}
 	if d.Received.IsZero() {
 		d.Received = tx.now
+	}
+	d.Flags &^= Tainting
+	d.Content.Senders = nil
+	if d.Verdict.Taints() {
+		d.Flags |= Tainting
+		d.Content.Senders = in.sendersOf(d.Senders)
 	}
 	r := messageRow{flags: d.Flags&fixedFlags | bits, body: d.Body.No, size: d.Size, id: d.ID, received: micros(d.Received)}
 	var delta tally

@@ -42,9 +42,10 @@ type Outgoing struct {
 	Agent      uuid.UUID     `json:"agent"`      // that sent it
 	Credential uuid.UUID     `json:"credential"` // that it sent it with
 	State      OutgoingState `json:"state"`
-	Local      bool          `json:"local"` // the recipient's domain was ours when it was submitted
-	From       string        `json:"from"`  // envelope sender
-	To         string        `json:"to"`    // envelope recipient
+	Approval   bool          `json:"approval,omitempty"` // held by a rule: the Approval of its Message decides, and nobody else
+	Local      bool          `json:"local"`              // the recipient's domain was ours when it was submitted
+	From       string        `json:"from"`               // envelope sender
+	To         string        `json:"to"`                 // envelope recipient
 	MessageID  string        `json:"message_id"`
 	EightBit   bool          `json:"eight_bit,omitempty"` // the body has octets over 127
 	UTF8       bool          `json:"utf8,omitempty"`      // the header has

@@ -18,10 +18,12 @@ const readBlock = 4096
 // RecordRead notes that a credential reads messages of a mailbox: in the event,
 // and merged into the history of this credential and mailbox (invariant 3).
 // uids are those that are there and are to be shown; what lies beyond the
-// mailbox's last UID is left out. ErrNotFound when the mailbox is not one of in.
+// mailbox's last UID is left out. When one of them taints, the agent is tainted
+// in the same transaction. ErrNotFound when the mailbox is not one of in.
 func (tx *Tx) RecordRead(e *audit.Event, in *Inbox, credential, mailbox uuid.UUID, uids []UIDRange) error {
 	var next uint32
-	err := found(tx.row("SELECT uidnext FROM mailbox WHERE inbox = $1 AND id = $2", in.record.ID[:], mailbox[:]).Scan(&next))
+	var box int64
+	err := found(tx.row("SELECT uidnext, no FROM mailbox WHERE inbox = $1 AND id = $2", in.record.ID[:], mailbox[:]).Scan(&next, &box))
 	if err != nil {
 		return err
 	}
@@ -30,6 +32,9 @@ func (tx *Tx) RecordRead(e *audit.Event, in *Inbox, credential, mailbox uuid.UUI
 	}
 	set := uidSet(uids)
 	set.Remove(next, math.MaxUint32)
+	if err := tx.taint(e, in, box, mailbox, set); err != nil {
+		return err
+	}
 	for rest := set; len(rest) > 0; {
 		block := rest[0].First / readBlock
 		end := block*readBlock + readBlock - 1

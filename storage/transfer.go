@@ -12,7 +12,7 @@ import (
 // verdicts come along (RFC 9051, section 6.4.7; invariant 5). src and dst pair
 // the UIDs in both mailboxes. UIDs that are not there are left out.
 func (tx *Tx) CopyMessages(e *audit.Event, in *Inbox, from uuid.UUID, uids []UIDRange, to uuid.UUID) (src, dst []uint32, err error) {
-	rows, dst, err := tx.transfer(e, in, from, uids, to, tx.HoldBody)
+	rows, dst, err := tx.transfer(e, in, from, uids, to, 0, tx.HoldBody)
 	if err != nil || len(rows) == 0 {
 		return nil, nil, err
 	}
@@ -21,8 +21,14 @@ func (tx *Tx) CopyMessages(e *audit.Event, in *Inbox, from uuid.UUID, uids []UID
 
 // MoveMessages is CopyMessages and Expunge in one (RFC 9051, section 6.4.8).
 func (tx *Tx) MoveMessages(e *audit.Event, in *Inbox, from uuid.UUID, uids []UIDRange, to uuid.UUID) (src, dst []uint32, err error) {
+	return tx.move(e, in, from, uids, to, 0)
+}
+
+// move moves messages, and takes off those of the server's flags that are in
+// lift.
+func (tx *Tx) move(e *audit.Event, in *Inbox, from uuid.UUID, uids []UIDRange, to uuid.UUID, lift Flags) (src, dst []uint32, err error) {
 	stays := func(int64) error { return nil } // the body has as many rows as before
-	rows, dst, err := tx.transfer(e, in, from, uids, to, stays)
+	rows, dst, err := tx.transfer(e, in, from, uids, to, lift, stays)
 	if err != nil || len(rows) == 0 {
 		return nil, nil, err
 	}
@@ -41,7 +47,7 @@ func rowUIDs(rows []messageRow) []uint32 {
 }
 
 // transfer writes messages of one mailbox into another and says so in the event.
-func (tx *Tx) transfer(e *audit.Event, in *Inbox, from uuid.UUID, uids []UIDRange, to uuid.UUID, hold func(body int64) error) (rows []messageRow, dst []uint32, err error) {
+func (tx *Tx) transfer(e *audit.Event, in *Inbox, from uuid.UUID, uids []UIDRange, to uuid.UUID, lift Flags, hold func(body int64) error) (rows []messageRow, dst []uint32, err error) {
 	source, err := in.box(tx, from)
 	if err != nil {
 		return nil, nil, err
@@ -62,6 +68,7 @@ func (tx *Tx) transfer(e *audit.Event, in *Inbox, from uuid.UUID, uids []UIDRang
 	}
 	var delta tally
 	for i, r := range rows {
+		flags[i] &^= lift
 		delta.add(flags[i], r.size, 1)
 	}
 	c, err := tx.count(in, to, int64(len(rows)), delta)
@@ -71,7 +78,7 @@ func (tx *Tx) transfer(e *audit.Event, in *Inbox, from uuid.UUID, uids []UIDRang
 	dst = make([]uint32, len(rows))
 	for i, r := range rows {
 		dst[i] = c.first + uint32(i)
-		content, err := tx.reseal(in, from, source, r.uid, to, dst[i])
+		content, err := tx.reseal(in, from, source, r.uid, to, dst[i], lift)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -88,17 +95,35 @@ func (tx *Tx) transfer(e *audit.Event, in *Inbox, from uuid.UUID, uids []UIDRang
 	return rows, dst, nil
 }
 
-// reseal opens a content in its old place and seals it for the new one.
-func (tx *Tx) reseal(in *Inbox, from uuid.UUID, box int64, src uint32, to uuid.UUID, dst uint32) ([]byte, error) {
+// reseal opens a content in its old place and seals it for the new one, without
+// the server's flags in lift.
+func (tx *Tx) reseal(in *Inbox, from uuid.UUID, box int64, src uint32, to uuid.UUID, dst uint32, lift Flags) ([]byte, error) {
+	plain, err := tx.reveal(in, from, box, src)
+	if err != nil {
+		return nil, err
+	}
+	if lift != 0 {
+		var c sealedContent
+		if err := c.decode(plain); err != nil {
+			return nil, fmt.Errorf("%w: message %d of mailbox %s: %v", ErrCorrupt, src, from, err)
+		}
+		c.server &^= lift
+		plain = c.append(make([]byte, 0, len(plain)))
+	}
+	return in.sealContent(plain, to, dst), nil
+}
+
+// reveal opens a content inside a transaction.
+func (tx *Tx) reveal(in *Inbox, mailbox uuid.UUID, box int64, uid uint32) ([]byte, error) {
 	var sealed []byte
-	err := found(tx.row("SELECT sealed FROM content WHERE place = $1", place(box, src)).Scan(&sealed))
+	err := found(tx.row("SELECT sealed FROM content WHERE place = $1", place(box, uid)).Scan(&sealed))
 	if err == nil {
-		sealed, err = in.keys.metadata.Open(sealed, in.contentIdentity(contentID(from, src)))
+		sealed, err = in.keys.metadata.Open(sealed, in.contentIdentity(contentID(mailbox, uid)))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: message %d of mailbox %s: %v", ErrCorrupt, src, from, err)
+		return nil, fmt.Errorf("%w: message %d of mailbox %s: %v", ErrCorrupt, uid, mailbox, err)
 	}
-	return in.sealContent(sealed, to, dst), nil
+	return sealed, nil
 }
 
 // translate gives the flags of messages in the other mailbox: the same ones,

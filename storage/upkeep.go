@@ -9,8 +9,9 @@ import (
 
 // Upkeep changes operational columns without an event. Its methods are the
 // closed list: credential.last_used, outgoing's due, attempts and lease, how often
-// an alert happened, checkpoints, which say nothing that the events do not, and what vanished
-// before any session that could ask.
+// an alert happened, checkpoints, which say nothing that the events do not, what
+// vanished before any session that could ask, and correspondents of an inbox whose
+// key is destroyed.
 type Upkeep struct{ tx *Tx }
 
 // Upkeep runs fn in a transaction that needs no event.

@@ -14,6 +14,7 @@ import (
 
 // operational is the closed list of what may change without an event.
 var operational = []string{
+	"DELETE correspondent",
 	"DELETE vanished",
 	"INSERT checkpoint",
 	"UPDATE alert.count",

@@ -361,6 +361,8 @@ var decisive = []struct {
 		err := s.openRecord(context.Background(), "policy", row, &p)
 		return bytes.Equal(column, p.Target[:]), err
 	}},
+	{"approval", "inbox", approvalHint},
+	{"taint", "id", nil},
 	{"mailbox", "inbox", nil}, // opened with its inbox, by messages
 }
 

@@ -74,6 +74,12 @@ const (
 	AlertRaise       Verb = 72 // something that somebody should look at happened, or happened twice as often as when it was last said
 	AlertAcknowledge Verb = 73 // a person has seen an alert
 	CredentialWaive  Verb = 80 // a person let a credential live longer than policy allows
+	MessageHeld      Verb = 64 // a rule made a submitted message wait for a person
+	ApprovalRelease  Verb = 65 // people let a held message go
+	ApprovalReject   Verb = 66 // a person refused a held message
+	ApprovalExpire   Verb = 67 // nobody decided in time, which is a rejection
+	ApprovalViewed   Verb = 68 // a person was shown the content of a held message
+	AgentTainted     Verb = 69 // an agent read what may have been written to steer it
 )
 
 var verbNames = [...]string{
@@ -97,6 +103,10 @@ var verbNames = [...]string{
 	CredentialRotate: "credential.rotate", FreezeSet: "freeze.set", FreezeLift: "freeze.lift",
 	InboxErased: "inbox.erased", AlertRaise: "alert.raise", AlertAcknowledge: "alert.acknowledge",
 	CredentialWaive: "credential.waive",
+	InboxErased:     "inbox.erased",
+	AlertRaise:      "alert.raise", AlertAcknowledge: "alert.acknowledge",
+	MessageHeld: "message.held", ApprovalRelease: "approval.release", ApprovalReject: "approval.reject",
+	ApprovalExpire: "approval.expire", ApprovalViewed: "approval.viewed", AgentTainted: "agent.tainted",
 }
 
 var verbsByName = func() map[string]Verb {
