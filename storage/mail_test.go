@@ -484,7 +484,7 @@ func TestKeywordsFull(t *testing.T) {
 	if changed, err := set(ReplaceFlags, "K3", "$Held", "$Important"); err != nil || changed[0].Flags != 1<<(FirstKeyword+3)|Important {
 		t.Errorf("%v, %v", changed, err)
 	}
-	d := letter(2)
+	d := harmless(2)
 	d.Keywords = []string{"no-room", "k0"}
 	ts.deposit(t, in, inbox, []byte("y"), d)
 	if all := scanAll(t, in, inbox); all[1].Flags != 1<<FirstKeyword {

@@ -103,9 +103,7 @@ var verbNames = [...]string{
 	CredentialRotate: "credential.rotate", FreezeSet: "freeze.set", FreezeLift: "freeze.lift",
 	InboxErased: "inbox.erased", AlertRaise: "alert.raise", AlertAcknowledge: "alert.acknowledge",
 	CredentialWaive: "credential.waive",
-	InboxErased:     "inbox.erased",
-	AlertRaise:      "alert.raise", AlertAcknowledge: "alert.acknowledge",
-	MessageHeld: "message.held", ApprovalRelease: "approval.release", ApprovalReject: "approval.reject",
+	MessageHeld:     "message.held", ApprovalRelease: "approval.release", ApprovalReject: "approval.reject",
 	ApprovalExpire: "approval.expire", ApprovalViewed: "approval.viewed", AgentTainted: "agent.tainted",
 }
 
