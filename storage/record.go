@@ -115,24 +115,48 @@ func list[R any, P interface {
 	record
 }](ctx context.Context, s *Store, table, where string, args ...any) ([]R, error) {
 	var sealed []sealedRow
-	err := s.read(ctx, func(r *reads) error {
-		rows, err := r.rows("SELECT "+headColumns+" FROM "+table+" WHERE "+where, args...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			row, err := scanHead(rows)
-			if err != nil {
-				return err
-			}
-			sealed = append(sealed, row)
-		}
-		return classify(rows.Err())
+	err := s.read(ctx, func(r *reads) (err error) {
+		sealed, err = sealedRows(r, table, where, args...)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	return openRows[R, P](ctx, s, table, sealed)
+}
+
+// listIn is list as a write transaction sees it.
+func listIn[R any, P interface {
+	*R
+	record
+}](tx *Tx, table, where string, args ...any) ([]R, error) {
+	sealed, err := sealedRows(tx, table, where, args...)
+	if err != nil {
+		return nil, err
+	}
+	return openRows[R, P](context.Background(), tx.store(), table, sealed)
+}
+
+func sealedRows(a asker, table, where string, args ...any) (sealed []sealedRow, err error) {
+	rows, err := a.rows("SELECT "+headColumns+" FROM "+table+" WHERE "+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		row, err := scanHead(rows)
+		if err != nil {
+			return nil, err
+		}
+		sealed = append(sealed, row)
+	}
+	return sealed, classify(rows.Err())
+}
+
+func openRows[R any, P interface {
+	*R
+	record
+}](ctx context.Context, s *Store, table string, sealed []sealedRow) ([]R, error) {
 	recs := make([]R, len(sealed))
 	for i, row := range sealed {
 		if err := s.openRecord(ctx, table, row, P(&recs[i])); err != nil {

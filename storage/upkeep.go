@@ -8,10 +8,10 @@ import (
 )
 
 // Upkeep changes operational columns without an event. Its methods are the
-// closed list: credential.last_used, outgoing's due, attempts and lease, how often
-// an alert happened, checkpoints, which say nothing that the events do not, what
-// vanished before any session that could ask, and correspondents of an inbox whose
-// key is destroyed.
+// closed list: last_used of credentials and people's sessions, outgoing's due,
+// attempts and lease, how often an alert happened, checkpoints, which say nothing
+// that the events do not, what vanished before any session that could ask, and
+// correspondents of an inbox whose key is destroyed.
 type Upkeep struct{ tx *Tx }
 
 // Upkeep runs fn in a transaction that needs no event.

@@ -23,6 +23,7 @@ var operational = []string{
 	"UPDATE outgoing.attempts",
 	"UPDATE outgoing.due",
 	"UPDATE outgoing.lease_owner",
+	"UPDATE person_session.last_used",
 }
 
 var (

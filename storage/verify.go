@@ -351,6 +351,24 @@ var decisive = []struct {
 		err := s.openRecord(context.Background(), "outgoing", row, &o)
 		return string(column) == fmt.Sprint(int(o.State)), err
 	}},
+	{"person", "address_hash", func(s *Store, row sealedRow, column []byte) (bool, error) {
+		var p Person
+		err := s.openRecord(context.Background(), "person", row, &p)
+		return bytes.Equal(column, s.hashName("person", p.Address)), err
+	}},
+	{"person_session", "token_hash", func(s *Store, row sealedRow, column []byte) (bool, error) {
+		var ps PersonSession
+		err := s.openRecord(context.Background(), "person_session", row, &ps)
+		return bytes.Equal(column, ps.TokenHash), err
+	}},
+	{"consent", "act_hash", func(s *Store, row sealedRow, column []byte) (bool, error) {
+		var c Consent
+		if err := s.openRecord(context.Background(), "consent", row, &c); err != nil {
+			return false, err
+		}
+		hash, err := s.hashAct(context.Background(), c.Org, c.Act)
+		return bytes.Equal(column, hash), err
+	}},
 	{"alert", "state", func(s *Store, row sealedRow, column []byte) (bool, error) {
 		var a Alert
 		err := s.openRecord(context.Background(), "alert", row, &a)

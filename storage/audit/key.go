@@ -72,6 +72,11 @@ const (
 	KeyCredential  Key = 57 // id: another credential than Event.Credential
 	KeyKind        Key = 58 // word: what a freeze is of: credential, agent, domain, organization, all; the kind of an alert
 	KeyOpen        Key = 59 // int: sessions that were cut and had not ended when the event was written
+	KeyRole        Key = 65 // word, repeated: a role that a person has after the change
+	KeyFactor      Key = 66 // word: the second factor that was shown: totp, recovery, none
+	KeyNeed        Key = 67 // int: how many people an act needs
+	KeySession     Key = 68 // id: another session than the actor's
+	KeyAct         Key = 69 // word: an act reserved for people
 	KeyAbout       Key = 85 // id: what an alert is about beyond its agent, credential and inbox
 
 	// Of a submission: what the agent declares, and what the server knows.
@@ -119,6 +124,7 @@ const (
 	KeyMadeWith   Key = 158 // model or template that the content was made with, as declared
 	KeyRun        Key = 159 // the agent's own name of its run, as declared
 	KeySource     Key = 160 // Message-ID of a message that went into the content, as declared; repeated
+	KeyPerson     Key = 151 // mail address of a person who has an account
 )
 
 // kind is the type of a key's value, and with it its Go type, its encoding and its JSON.
@@ -168,6 +174,7 @@ var keys = [...]keyInfo{
 	KeyAnswersSHA256: {"answers_sha256", kindDigest}, KeyReads: {"reads", kindSet}, KeyQuotes: {"quotes", kindID},
 	KeyShare:    {"share", kindInt},
 	KeyHoldRule: {"hold_rule", kindWord}, KeyPersons: {"persons", kindInt}, KeySince: {"since", kindTime},
+	KeyRole: {"role", kindWord}, KeyFactor: {"factor", kindWord}, KeyNeed: {"need", kindInt}, KeySession: {"session", kindID}, KeyAct: {"act", kindWord},
 
 	KeyFrom: {"from", kindText}, KeyTo: {"to", kindText}, KeySubject: {"subject", kindText},
 	KeyMessageID: {"message_id", kindText}, KeyInReplyTo: {"in_reply_to", kindText}, KeyAddress: {"address", kindText},
@@ -178,6 +185,7 @@ var keys = [...]keyInfo{
 	KeyBefore: {"before", kindText}, KeyAfter: {"after", kindText}, KeyPath: {"path", kindText},
 	KeyTriggerRef: {"trigger_ref", kindText}, KeyMadeWith: {"made_with", kindText}, KeyRun: {"run", kindText},
 	KeySource: {"source", kindText},
+	KeyPerson: {"person", kindText},
 }
 
 // String returns the key's name, as JSON shows it.

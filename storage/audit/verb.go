@@ -71,6 +71,12 @@ const (
 	FreezeLift       Verb = 53 // a person lifted a freeze
 	InboxErased      Verb = 54 // the key of a removed inbox was destroyed, and its rows are gone
 
+	PersonCreate     Verb = 58 // a person got an account
+	PersonChange     Verb = 59 // a person's roles, state, password or second factor changed
+	PersonLogin      Verb = 60 // a person's session began
+	PersonRefused    Verb = 61 // a known person was not let in, or an act reserved for people was refused
+	PersonLogout     Verb = 62 // a person's session ended: logout, revoked, expired
+	ConsentGive      Verb = 63 // a person agreed to an act that needs several
 	AlertRaise       Verb = 72 // something that somebody should look at happened, or happened twice as often as when it was last said
 	AlertAcknowledge Verb = 73 // a person has seen an alert
 	CredentialWaive  Verb = 80 // a person let a credential live longer than policy allows
@@ -105,6 +111,8 @@ var verbNames = [...]string{
 	CredentialWaive: "credential.waive",
 	MessageHeld:     "message.held", ApprovalRelease: "approval.release", ApprovalReject: "approval.reject",
 	ApprovalExpire: "approval.expire", ApprovalViewed: "approval.viewed", AgentTainted: "agent.tainted",
+	PersonCreate: "person.create", PersonChange: "person.change", PersonLogin: "person.login",
+	PersonRefused: "person.refused", PersonLogout: "person.logout", ConsentGive: "consent.give",
 }
 
 var verbsByName = func() map[string]Verb {
