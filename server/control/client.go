@@ -17,8 +17,9 @@ import (
 // Client speaks with the server at a control socket. It is safe for concurrent
 // use. Errors are *Error.
 type Client struct {
-	path string
-	http *http.Client
+	path    string
+	session string // token of a person's session, or empty
+	http    *http.Client
 }
 
 // maxRow bounds a line of a list: an event with all its recipients.
@@ -46,6 +47,9 @@ func (c *Client) post(ctx context.Context, name string, q any) (*http.Response, 
 		return nil, &Error{Code: Failed, Message: err.Error(), cause: err}
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if c.session != "" {
+		req.Header.Set(SessionHeader, c.session)
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, c.unreachable(ctx, err)

@@ -90,7 +90,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // caller is who asks, and for which organization.
 type caller struct {
 	audit.Actor
-	org uuid.UUID
+	org    uuid.UUID
+	person *directory.PersonSession // nil: the Unix user alone
 }
 
 type actorKey struct{}
@@ -112,7 +113,10 @@ func (s *Server) caller(r *http.Request) (caller, error) {
 		return caller{}, &Error{Code: Failed, Message: "the kernel did not say who you are"}
 	}
 	org, err := s.Directory.Organization(r.Context())
-	return caller{Actor: actor, org: org.ID}, err
+	if err != nil {
+		return caller{}, err
+	}
+	return s.person(r, caller{Actor: actor, org: org.ID})
 }
 
 // answer registers a command with one answer.
@@ -125,7 +129,7 @@ func answer[Q, A any](s *Server, name string, fn func(ctx context.Context, by ca
 		}
 		a, err := fn(r.Context(), by, q)
 		if err != nil {
-			s.fail(w, name, err)
+			s.fail(w, name, s.recordReserved(r.Context(), by, name, err))
 			return
 		}
 		reply(w, http.StatusOK, a)
@@ -163,7 +167,7 @@ func stream[Q any](s *Server, name string, fn func(ctx context.Context, by calle
 		}
 		out := &started{w: w}
 		buffered := &answerWriter{bufio.NewWriterSize(out, streamBuffer), out}
-		err = fn(r.Context(), by, q, buffered)
+		err = s.recordReserved(r.Context(), by, name, fn(r.Context(), by, q, buffered))
 		switch {
 		case err == nil:
 			buffered.Flush()

@@ -29,16 +29,17 @@ type Options struct {
 
 // Directory answers who is who. It is safe for concurrent use.
 type Directory struct {
-	store    *storage.Store
-	now      func() time.Time
-	log      *slog.Logger
-	throttle *throttle
-	registry *registry
-	pending  *pending
-	freezes  freezes
-	policy   func(ctx context.Context, org, domain, agent, credential uuid.UUID) (Terms, error)
-	epoch    func() uint64
-	known    atomic.Uint64 // epoch of the terms that live sessions have
+	store     *storage.Store
+	now       func() time.Time
+	log       *slog.Logger
+	throttle  *throttle
+	registry  *registry
+	pending   *pending
+	freezes   freezes
+	policy    func(ctx context.Context, org, domain, agent, credential uuid.UUID) (Terms, error)
+	epoch     func() uint64
+	known     atomic.Uint64 // epoch of the terms that live sessions have
+	personUse personUse
 
 	defaultMu sync.Mutex
 	defaultID uuid.UUID

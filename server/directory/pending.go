@@ -90,6 +90,9 @@ func (d *Directory) flush(ctx context.Context, now time.Time) error {
 	if err := d.pending.refusals.Flush(now, func(events []audit.Event) error { return d.record(ctx, events) }); err != nil {
 		return err
 	}
+	if err := d.personUse.flush(ctx, d.store); err != nil {
+		return err
+	}
 	return d.flushUsed(ctx)
 }
 

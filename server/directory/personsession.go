@@ -1,0 +1,251 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"postern/storage"
+	"postern/storage/audit"
+)
+
+// How long a person's session lasts, and how long it may lie unused.
+const (
+	PersonSessionLength = 12 * time.Hour
+	PersonSessionIdle   = 2 * time.Hour
+)
+
+// maxPersonSessions is how many sessions one person has at a time; a new one
+// ends the oldest.
+const maxPersonSessions = 20
+
+// sessionPrefix marks the token of a person's session, as others of ours are
+// marked, for those who search files for secrets.
+const sessionPrefix = "pst_session_"
+
+// ErrSession: the token is of no session that lives.
+var ErrSession = errors.New("directory: no such session")
+
+// SessionSpec says what a person's session is to be.
+type SessionSpec struct {
+	Door   string        // "control", "panel"
+	Factor bool          // a second factor was shown
+	Length time.Duration // zero: PersonSessionLength
+	Idle   time.Duration // zero: PersonSessionIdle; negative: it may lie unused
+}
+
+// PersonSession is a person in a session that lives.
+type PersonSession struct {
+	Person  storage.Person
+	Session storage.PersonSession
+}
+
+// Actor is the person as events name them. unix is the Unix user who stands
+// beside them, if there is one, and network where they connected from, if known.
+func (ps *PersonSession) Actor(unix string, network netip.Addr) audit.Actor {
+	name := ps.Person.Address
+	if unix != "" {
+		name += " as " + unix
+	}
+	return audit.Actor{Kind: audit.Person, ID: ps.Person.ID, Session: ps.Session.ID, Network: network, Name: name}
+}
+
+// StartSession begins a session of a person and returns its token, which is
+// shown this once. It is for who has made sure of the person: Login does, and a
+// laboratory or a test makes its own.
+func (d *Directory) StartSession(ctx context.Context, actor audit.Actor, p storage.Person, spec SessionSpec) (ps storage.PersonSession, token string, err error) {
+	err = d.store.Write(ctx, actor, func(tx *storage.Tx) error {
+		e := tx.Record(audit.Event{Verb: audit.PersonLogin, Outcome: audit.OK, Org: p.Org, Object: p.ID,
+			Fields:   audit.Fields{audit.Word(audit.KeyDoor, spec.Door), audit.Word(audit.KeyRule, "started")},
+			Personal: audit.Fields{audit.Text(audit.KeyPerson, p.Address)}})
+		ps, token, err = d.startSession(tx, e, &p, spec)
+		return err
+	})
+	return ps, token, err
+}
+
+// startSession adds a session to a transaction, and takes away what is over.
+func (d *Directory) startSession(tx *storage.Tx, e *audit.Event, p *storage.Person, spec SessionSpec) (storage.PersonSession, string, error) {
+	if spec.Length == 0 {
+		spec.Length = PersonSessionLength
+	}
+	if spec.Idle == 0 {
+		spec.Idle = PersonSessionIdle
+	}
+	others, err := tx.PersonSessions(p.ID)
+	if err != nil {
+		return storage.PersonSession{}, "", err
+	}
+	for i := range others {
+		if !tx.Now().Before(others[i].Expires) || len(others)-i >= maxPersonSessions {
+			if err := tx.DeletePersonSession(e, &others[i]); err != nil {
+				return storage.PersonSession{}, "", err
+			}
+		}
+	}
+	token := newSessionToken()
+	ps := storage.PersonSession{Head: storage.Head{Org: p.Org}, Person: p.ID, TokenHash: d.store.HashSession(token),
+		Door: spec.Door, Factor: spec.Factor, Expires: tx.Now().Add(spec.Length), Idle: max(spec.Idle, 0)}
+	if err := tx.CreatePersonSession(e, &ps); err != nil {
+		return ps, "", err
+	}
+	e.Fields = append(e.Fields, audit.ID(audit.KeySession, ps.ID), audit.Time(audit.KeyExpires, ps.Expires))
+	return ps, token, nil
+}
+
+func newSessionToken() string {
+	text := sessionPrefix + randomBase62(randomLength)
+	return text + checksum(text)
+}
+
+// isSessionToken tells a typing error from a guess before anything is looked up.
+func isSessionToken(text string) bool {
+	random, ok := strings.CutPrefix(text, sessionPrefix)
+	if !ok || len(random) != randomLength+sumLength || strings.Trim(random, base62) != "" {
+		return false
+	}
+	body := text[:len(text)-sumLength]
+	return checksum(body) == text[len(body):]
+}
+
+// PersonSession finds who acts by a session's token: ErrSession when it is
+// wrong, has ended, or its person is disabled. What was revoked or disabled a
+// moment ago is so now: nothing is remembered between two questions. // AC-9
+func (d *Directory) PersonSession(ctx context.Context, token string) (*PersonSession, error) {
+	if !isSessionToken(token) {
+		return nil, fmt.Errorf("%w: this is not the token of a session", ErrSession)
+	}
+	ps, err := d.store.PersonSessionByHash(ctx, d.store.HashSession(token))
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, fmt.Errorf("%w: this server does not know it, or it was ended", ErrSession)
+	}
+	if err != nil {
+		return nil, err
+	}
+	now := d.now()
+	if at := d.personUse.of(ps.ID); at.After(ps.LastUsed) {
+		ps.LastUsed = at
+	}
+	switch ps.Ended(now) {
+	case "idle":
+		return nil, fmt.Errorf("%w: it was not used for %s", ErrSession, ps.Idle)
+	case "expired":
+		return nil, fmt.Errorf("%w: its time was over at %s", ErrSession, instant(ps.Expires))
+	}
+	p, err := d.store.Person(ctx, ps.Org, ps.Person)
+	switch {
+	case err != nil:
+		return nil, err
+	case !p.Disabled.IsZero():
+		return nil, fmt.Errorf("%w: the account is disabled", ErrSession)
+	}
+	d.personUse.touch(ps.ID, now)
+	return &PersonSession{Person: p, Session: ps}, nil
+}
+
+// PersonSessions lists the sessions of a person that live.
+func (d *Directory) PersonSessions(ctx context.Context, org, person uuid.UUID) ([]storage.PersonSession, error) {
+	all, err := d.store.PersonSessions(ctx, org, person)
+	var live []storage.PersonSession
+	for _, ps := range all {
+		if at := d.personUse.of(ps.ID); at.After(ps.LastUsed) {
+			ps.LastUsed = at
+		}
+		if ps.Ended(d.now()) == "" {
+			live = append(live, ps)
+		}
+	}
+	return live, err
+}
+
+// EndPersonSession ends a session of a person; cause is a word such as "logout"
+// or "revoked". storage.ErrNotFound when it has ended already.
+func (d *Directory) EndPersonSession(ctx context.Context, actor audit.Actor, p storage.Person, session uuid.UUID, cause string) error {
+	return d.store.Write(ctx, actor, func(tx *storage.Tx) error {
+		e := tx.Record(audit.Event{Verb: audit.PersonLogout, Outcome: audit.OK, Org: p.Org, Object: p.ID,
+			Fields:   audit.Fields{audit.Word(audit.KeyRule, cause), audit.ID(audit.KeySession, session)},
+			Personal: audit.Fields{audit.Text(audit.KeyPerson, p.Address)}})
+		all, err := tx.PersonSessions(p.ID)
+		if err != nil {
+			return err
+		}
+		for i := range all {
+			if all[i].ID == session {
+				return tx.DeletePersonSession(e, &all[i])
+			}
+		}
+		return storage.ErrNotFound
+	})
+}
+
+// endSessions ends a person's sessions but one, in a transaction, and says how
+// many that were.
+func endSessions(tx *storage.Tx, e *audit.Event, person, but uuid.UUID) (n int, err error) {
+	all, err := tx.PersonSessions(person)
+	for i := range all {
+		if err == nil && all[i].ID != but {
+			err = tx.DeletePersonSession(e, &all[i])
+			n++
+		}
+	}
+	return n, err
+}
+
+// personUse is when people's sessions were used since that was last written.
+type personUse struct {
+	mu sync.Mutex
+	at map[uuid.UUID]time.Time
+}
+
+func (u *personUse) of(session uuid.UUID) time.Time {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.at[session]
+}
+
+func (u *personUse) touch(session uuid.UUID, at time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.at == nil {
+		u.at = map[uuid.UUID]time.Time{}
+	}
+	u.at[session] = at
+}
+
+// flush writes what was used, and keeps it until that is written.
+func (u *personUse) flush(ctx context.Context, store *storage.Store) error {
+	u.mu.Lock()
+	used := make(map[uuid.UUID]time.Time, len(u.at))
+	for id, at := range u.at {
+		used[id] = at
+	}
+	u.mu.Unlock()
+	if len(used) == 0 {
+		return nil
+	}
+	err := store.Upkeep(ctx, func(up *storage.Upkeep) error {
+		for id, at := range used {
+			if err := up.SessionUsed(id, at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for id, at := range used {
+		if u.at[id].Equal(at) {
+			delete(u.at, id)
+		}
+	}
+	return nil
+}
