@@ -27,7 +27,15 @@ type peer struct {
 
 func dial(t *testing.T, p *servertest.Postern, door string) *peer {
 	t.Helper()
-	conn, err := net.Dial("tcp", p.Addr(door).String())
+	return dialFrom(t, p, door, net.IPv4(127, 0, 0, 1))
+}
+
+// dialFrom connects from an address in 127/8: what is counted by network is
+// counted for that one.
+func dialFrom(t *testing.T, p *servertest.Postern, door string, from net.IP) *peer {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from}}
+	conn, err := d.Dial("tcp", p.Addr(door).String())
 	if err != nil {
 		t.Fatal(err)
 	}
