@@ -44,7 +44,7 @@ func smtpRows() (rows []smtpRow) {
 		add("DATA", "MAIL FROM:<SELF> | RCPT TO:<known@OWN> | DATA | "+head+"\r\n\r\nx\r\n.")
 	}
 	add("DATA", "DATA", "MAIL FROM:<SELF> | DATA")
-	add("BDAT", "BDAT 2 LAST\r\nxx", "MAIL FROM:<SELF> | RCPT TO:<known@OWN> | BDAT 17\r\nSubject: x\r\nFrom: | BDAT 3 LAST\r\n\r\nx")
+	add("BDAT", "BDAT 4 LAST\r\nxx", "MAIL FROM:<SELF> | RCPT TO:<known@OWN> | BDAT 12\r\nSubject: x | BDAT 5 LAST\r\n\r\nx") // each chunk ends with its line
 	add("RSET", "RSET", "MAIL FROM:<SELF> | RSET | RCPT TO:<known@OWN>")
 	add("VRFY", "VRFY SELF", "VRFY known@OWN", "VRFY nobody@OWN", "VRFY known@OTHER")
 	add("EXPN", "EXPN known@OWN", "EXPN nobody@OWN")
