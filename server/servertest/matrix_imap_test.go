@@ -31,9 +31,9 @@ func imapRows() (rows []imapRow) {
 	add("", "CAPABILITY", "NOOP", "CHECK", "STARTTLS", `ID ("name" "probe")`, "NAMESPACE", "UNAUTHENTICATE", "COMPRESS DEFLATE", "XYZZY", "LOGIN SELF TOKEN",
 		`LIST "" ""`, `LIST "" *`, `LIST "" * RETURN (STATUS (MESSAGES UNSEEN))`, `LIST (SUBSCRIBED) "" *`, `LSUB "" *`,
 		"SELECT INBOX", "SELECT Outbox", "SELECT Quarantine", "SELECT nowhere", "SELECT known@OWN", "SELECT known@OTHER",
-		"EXAMINE INBOX", "EXAMINE Quarantine", "STATUS FOLDER (MESSAGES UIDNEXT UNSEEN DELETED SIZE)", "STATUS Quarantine (MESSAGES)", "STATUS nowhere (MESSAGES)",
-		"CREATE new", "CREATE new", "DELETE FOLDER", "DELETE INBOX", "DELETE Quarantine", "RENAME FOLDER renamed", "RENAME Outbox other", "RENAME Quarantine other",
-		"SUBSCRIBE FOLDER", "UNSUBSCRIBE Sent", "SUBSCRIBE nowhere",
+		"EXAMINE INBOX", "EXAMINE Quarantine", "EXAMINE nowhere", "STATUS FOLDER (MESSAGES UIDNEXT UNSEEN DELETED SIZE)", "STATUS Quarantine (MESSAGES)", "STATUS nowhere (MESSAGES)", "STATUS known@OTHER (MESSAGES)",
+		"CREATE new", "CREATE new", "DELETE FOLDER", "DELETE INBOX", "DELETE Quarantine", "DELETE nowhere", "RENAME FOLDER renamed", "RENAME Outbox other", "RENAME Quarantine other", "RENAME nowhere other",
+		"SUBSCRIBE FOLDER", "UNSUBSCRIBE Sent", "SUBSCRIBE nowhere", "SUBSCRIBE Quarantine", "SUBSCRIBE known@OWN",
 		"APPEND FOLDER {14+}\r\nSubject: x\r\n\r\n", "APPEND Outbox {14+}\r\nSubject: x\r\n\r\n", "APPEND Quarantine {14+}\r\nSubject: x\r\n\r\n",
 		"APPEND nowhere {14+}\r\nSubject: x\r\n\r\n", "APPEND FOLDER (\\Seen $Held $SenderVerified) {14+}\r\nSubject: x\r\n\r\n")
 	add("FOLDER", "SEARCH ALL", "SEARCH UNSEEN", "UID SEARCH UID 1:*", "SEARCH RETURN (COUNT) LARGER 1", "SEARCH SUBJECT order", "SEARCH FROM ada", "SEARCH TEXT order",
@@ -45,7 +45,7 @@ func imapRows() (rows []imapRow) {
 	}
 	add("FOLDER", "FETCH 1 BODY[]", "FETCH 1 RFC822", "FETCH 1 RFC822.TEXT", "FETCH 1 BINARY[2]", "UID FETCH 1 BODY[TEXT]",
 		`STORE 1 +FLAGS (\Flagged)`, `STORE 1 +FLAGS ($Held)`, `STORE 1 -FLAGS ($InjectionSuspected)`, `UID STORE 1:2 FLAGS (\Seen $SenderVerified)`,
-		"COPY 1 FOLDER", "UID COPY 1 FOLDER", "COPY 1 Outbox", "COPY 1 Quarantine", "COPY 1 known@OWN", "MOVE 1 Archive", "UID MOVE 1 Archive", "MOVE 1 Outbox",
+		"COPY 1 FOLDER", "UID COPY 1 FOLDER", "COPY 1 Outbox", "COPY 1 Quarantine", "COPY 1 known@OWN", "COPY 1 nowhere", "MOVE 1 Quarantine", "MOVE 1 nowhere", "MOVE 1 Archive", "UID MOVE 1 Archive", "MOVE 1 Outbox",
 		"EXPUNGE", "UID EXPUNGE 2", "CLOSE", "UNSELECT")
 	add("", "CREATE Quarantine", "STATUS Quarantine (MESSAGES)", "DELETE Quarantine") // its name is free, like any other
 	rows = append(rows, imapRow{verb: "IDLE", say: "IDLE", then: []string{"DONE"}, in: "FOLDER"},
@@ -75,13 +75,17 @@ func saslCases() [][]string {
 		{"PLAIN", "nobody@OWN\x00SELF\x00TOKEN"},
 		{"PLAIN", "SELF\x00known@OWN\x00TOKEN"},
 		{"PLAIN", "\x00known@OTHER\x00TOKEN"},
+		{"PLAIN", "\x00nobody@OTHER\x00TOKEN"},
+		{"PLAIN", "\x00nobody@elsewhere.test\x00TOKEN"},
 		{"LOGIN", "SELF", "TOKEN"},
 		{"LOGIN", "known@OWN", "TOKEN"},
+		{"LOGIN", "nobody@OWN", "TOKEN"},
 		{"OAUTHBEARER", "n,a=SELF,\x01auth=Bearer TOKEN\x01\x01"},
 		{"OAUTHBEARER", "n,a=known@OWN,\x01auth=Bearer TOKEN\x01\x01"},
 		{"OAUTHBEARER", "n,a=nobody@OTHER,\x01auth=Bearer TOKEN\x01\x01"},
 		{"XOAUTH2", "user=SELF\x01auth=Bearer TOKEN\x01\x01"},
 		{"XOAUTH2", "user=known@OTHER\x01auth=Bearer TOKEN\x01\x01"},
+		{"XOAUTH2", "user=nobody@OTHER\x01auth=Bearer TOKEN\x01\x01"},
 		{"CRAM-MD5"},
 	}
 }
@@ -122,6 +126,7 @@ func TestAC4_EveryVerbOfIMAP(t *testing.T) {
 			s.play(i, &rows[i])
 		}
 	})
+	m.indistinct(t)
 	m.golden(t, "imap.golden", "Every command of IMAP, for every set of rights.")
 }
 
@@ -166,6 +171,7 @@ func (s *imapPlay) play(i int, r *imapRow) {
 		c.conn.Close()
 		return
 	}
+	c.ask("UNSELECT")
 	c.ask("NOOP") // fifty mistakes in a row would end the connection
 }
 

@@ -74,6 +74,7 @@ func TestAC4_EveryVerbOfSubmission(t *testing.T) {
 			s.play(&rows[i])
 		}
 	})
+	m.indistinct(t)
 	m.golden(t, "submission.golden", "Every command of SMTP on the port for submissions, for every set of rights.")
 }
 

@@ -314,6 +314,45 @@ func (m *matrix) golden(t *testing.T, name, head string) {
 	}
 }
 
+// strangeNames are what a player names that is not its own: inboxes that exist, of its
+// organization and of the other, live and test, and what nobody has.
+var strangeNames = regexp.MustCompile(`(known|trial|nobody)@(OWN|OTHER|elsewhere.test)|Quarantine|nowhere`)
+
+// indistinct insists that rows which differ in such a name alone are answered with the
+// same bytes. // AC-5
+func (m *matrix) indistinct(t *testing.T) {
+	t.Helper()
+	first := map[string]string{}
+	for _, row := range m.order {
+		family := strangeNames.ReplaceAllString(row, "NAME")
+		if strings.Contains(row, "CREATE") || strings.Contains(row, "(again)") {
+			continue
+		}
+		if first[family] == "" {
+			first[family] = row
+		}
+		for at, text := range m.results[row] {
+			if at.verbs == 0 {
+				continue // some of the names are its own
+			}
+			if want := answers(m.results[first[family]][at]); answers(text) != want {
+				t.Errorf("%s: %q:\n%s%q:\n%s", at, row, answers(text), first[family], want)
+			}
+		}
+	}
+}
+
+// answers are the lines of a result that a client hears.
+func answers(result string) string {
+	var b strings.Builder
+	for line := range strings.Lines(strangeNames.ReplaceAllString(result, "NAME")) {
+		if !strings.HasPrefix(line, "\t\t!") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
 const legend = `#
 # Each row is what a client says. Under it stands who gets which answer, and behind "!" the events that this leaves. Who:
 # the organization (1 or 2), the environment of inbox and credential (live or test), and the rights on the inbox (read,
