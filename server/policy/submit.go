@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+
 	"github.com/google/uuid"
 
 	"postern/storage"
@@ -118,6 +120,7 @@ type SubmitFacts struct {
 	From         []string // canonical addresses in them
 	SenderFields int      // Sender fields in the header
 	Sender       []string // canonical addresses in them
+	Resent       []string // those in Resent-From and Resent-Sender, each of which may stand several times
 
 	HeaderMalformed bool  // a line of the header is no field
 	HeaderBytes     int64 // of the top header
@@ -199,6 +202,8 @@ func fromBelongs(f SubmitFacts) Decision {
 	case !only(f.From, f.Address):
 		return refuse(FromNotInbox)
 	case f.SenderFields > 1, f.SenderFields == 1 && !only(f.Sender, f.Address):
+		return refuse(SenderFieldNotInbox)
+	case slices.ContainsFunc(f.Resent, func(a string) bool { return a != f.Address }): // RFC 5322, section 3.6.6
 		return refuse(SenderFieldNotInbox)
 	}
 	return allow

@@ -117,8 +117,11 @@ func (o *Outbound) facts(ctx context.Context, m *submission) (policy.SubmitFacts
 	for field := range message.Fields(m.header) {
 		f.HeaderFields++
 		f.HeaderMalformed = f.HeaderMalformed || malformed(m.header, field) || ambiguous(field)
-		if field.Is("sender") {
+		switch {
+		case field.Is("sender"):
 			f.SenderFields++
+		case resent(field):
+			f.Resent = append(f.Resent, addresses(message.ParseAddressList(field.Value()))...)
 		}
 	}
 	if f.SenderFields > 0 {
@@ -143,6 +146,9 @@ func malformed(header []byte, f message.Field) bool {
 	return len(f.Name) == 0
 }
 
+// resent reports whether a field says who sent a message once more.
+func resent(f message.Field) bool { return f.Is("resent-from") || f.Is("resent-sender") }
+
 // maxAuthor bounds the fields that name an author: the rest of a longer one would
 // not be looked at (message.MaxValueBytes).
 const maxAuthor = 4 << 10
@@ -151,7 +157,7 @@ const maxAuthor = 4 << 10
 // to the programs that will show it: "<a@here> b@here" is one address to some
 // and the other to others. A second parser, which is strict, has to agree.
 func ambiguous(f message.Field) bool {
-	if !f.Is("from") && !f.Is("sender") {
+	if !f.Is("from") && !f.Is("sender") && !resent(f) {
 		return false
 	}
 	if len(f.Body) > maxAuthor {
