@@ -87,12 +87,12 @@ func submitter(t *testing.T, p *servertest.Postern, agent string) *peer {
 	return c
 }
 
-// submit sends a message from an agent's address and returns the last reply.
+// submit sends a message from an agent's address, hangs up and returns the last reply.
 func (p *peer) submit(from, to, message string) string {
 	p.t.Helper()
+	defer p.conn.Close()
 	for _, command := range []string{"MAIL FROM:<" + from + ">", "RCPT TO:<" + to + ">", "DATA"} {
 		if r := p.command(command); r[0] != '2' && r[0] != '3' {
-			p.command("RSET")
 			return r
 		}
 	}
