@@ -3,6 +3,7 @@ package queue
 import (
 	"bytes"
 	"context"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -10,41 +11,48 @@ import (
 	"postern/storage"
 )
 
-// lookAhead is how many due rows are looked at for each free worker, and
-// maxWalk how many inboxes one look at a backlog visits.
+// lookAhead is how many due rows are looked at for each free worker, lookInto how
+// many of one inbox in a backlog, the first of which may all be for a destination
+// that has no place; and maxWalk how many inboxes one look at a backlog visits.
 const (
 	lookAhead = 8
+	lookInto  = 64
 	maxWalk   = 64
 )
 
 // choose picks which messages are tried next, no more than there are free
 // workers. As long as all that is due fits into one look, inboxes take turns
 // among it; in a backlog the lane walks from inbox to inbox, so that one with a
-// hundred thousand rows costs the others nothing.
+// hundred thousand rows costs the others nothing. It goes on walking until a walk
+// finds less than there is room for.
 func (l *lane) choose(ctx context.Context) ([]storage.DueOutgoing, error) {
 	l.mu.Lock()
-	turn := newTurn(l.free, max(1, l.q.o.Workers/2), l.busy)
+	turn := newTurn(l.free, l.shares, l.busy)
 	l.mu.Unlock()
 	if turn.free == 0 {
 		return nil, nil
 	}
 	now := l.q.o.Now()
-	limit := turn.free * lookAhead
-	due, err := l.q.store.DueOutgoing(ctx, l.local, now, limit)
-	if err != nil {
-		return nil, err
+	if !l.backlog {
+		limit := turn.free * lookAhead
+		due, err := l.q.store.DueOutgoing(ctx, l.local, now, limit)
+		if err != nil {
+			return nil, err
+		}
+		if len(due) < limit {
+			turn.take(due)
+			return turn.chosen, nil
+		}
 	}
-	if len(due) < limit {
-		turn.take(due)
-		return turn.chosen, nil
-	}
-	return turn.chosen, l.walk(ctx, turn, now)
+	err := l.walk(ctx, turn, now)
+	return turn.chosen, err
 }
 
 // walk gives one inbox after the other its turn, from where the last walk
 // stopped, until no worker is free, all had a turn, or maxWalk is reached.
 func (l *lane) walk(ctx context.Context, t *turn, now time.Time) error {
 	start, wrapped := l.cursor, false
+	l.backlog = false
 	for range maxWalk {
 		inbox, ok, err := l.q.store.NextSender(ctx, l.local, l.cursor)
 		if err != nil {
@@ -58,26 +66,82 @@ func (l *lane) walk(ctx context.Context, t *turn, now time.Time) error {
 			wrapped = true
 			continue
 		}
-		if t.busy[inbox] >= t.share {
+		if !t.busy.room(inbox, "", t.shares) {
+			l.backlog = true
 			continue
 		}
-		due, err := l.q.store.DueOutgoingOf(ctx, l.local, inbox, now, max(lookAhead, t.free))
+		due, err := l.q.store.DueOutgoingOf(ctx, l.local, inbox, now, max(lookInto, t.free))
 		if err != nil {
 			return err
 		}
-		if t.take(due); t.free == 0 {
+		t.take(due)
+		l.backlog = l.backlog || len(due) > lookAhead
+		if t.free == 0 {
 			return nil
 		}
 	}
 	return nil
 }
 
+// shares bound what one inbox may have of what is scarce: the workers of the lane,
+// and the places at one destination, of which zero is no bound. It may have half of
+// what the others leave. So one that floods never has all: whoever comes next finds
+// as much as it holds, and it shrinks as others come. // AV-2
+type shares struct{ workers, places int }
+
+// half is what one may have of n when the others have some.
+func half(n, others int) int { return max(1, (n-others)/2) }
+
+// load counts attempts under way: of each inbox, to each destination, and of each to
+// each.
+type load struct {
+	all   int
+	inbox map[uuid.UUID]int
+	to    map[string]int
+	pair  map[pair]int
+}
+
+type pair struct {
+	inbox       uuid.UUID
+	destination string
+}
+
+func newLoad() load {
+	return load{inbox: map[uuid.UUID]int{}, to: map[string]int{}, pair: map[pair]int{}}
+}
+
+func (l *load) clone() load {
+	return load{l.all, maps.Clone(l.inbox), maps.Clone(l.to), maps.Clone(l.pair)}
+}
+
+// add counts n attempts more, or fewer.
+func (l *load) add(inbox uuid.UUID, destination string, n int) {
+	l.all += n
+	count(l.inbox, inbox, n)
+	count(l.to, destination, n)
+	count(l.pair, pair{inbox, destination}, n)
+}
+
+func count[K comparable](m map[K]int, key K, n int) {
+	if m[key] += n; m[key] == 0 {
+		delete(m, key)
+	}
+}
+
+// room reports whether an inbox may have one attempt more, to a destination if one is
+// named.
+func (l *load) room(inbox uuid.UUID, destination string, s shares) bool {
+	n, to := l.inbox[inbox], l.pair[pair{inbox, destination}]
+	return n < half(s.workers, l.all-n) && (s.places == 0 || to < half(s.places, l.to[destination]-to))
+}
+
 // turn chooses among rows that are due.
 type turn struct {
-	free, share int
-	busy        map[uuid.UUID]int
-	seen        map[group]bool
-	chosen      []storage.DueOutgoing
+	free   int
+	shares shares
+	busy   load
+	seen   map[group]bool
+	chosen []storage.DueOutgoing
 }
 
 // group is what goes in one transaction.
@@ -86,12 +150,8 @@ type group struct {
 	destination string
 }
 
-func newTurn(free, share int, busy map[uuid.UUID]int) *turn {
-	t := &turn{free: free, share: share, busy: make(map[uuid.UUID]int, len(busy)), seen: map[group]bool{}}
-	for inbox, n := range busy {
-		t.busy[inbox] = n
-	}
-	return t
+func newTurn(free int, s shares, busy load) *turn {
+	return &turn{free: free, shares: s, busy: busy.clone(), seen: map[group]bool{}}
 }
 
 // take chooses from due, one group of each inbox after the other, until no
@@ -105,14 +165,14 @@ func (t *turn) take(due []storage.DueOutgoing) {
 			switch {
 			case t.free == 0:
 				return
-			case t.seen[g] || t.busy[d.Inbox] >= t.share:
+			case t.seen[g] || !t.busy.room(d.Inbox, d.Destination, t.shares):
 				continue
 			case had[d.Inbox]:
 				again = true
 				continue
 			}
 			had[d.Inbox], t.seen[g] = true, true
-			t.busy[d.Inbox]++
+			t.busy.add(d.Inbox, d.Destination, 1)
 			t.free--
 			t.chosen = append(t.chosen, d)
 		}

@@ -14,23 +14,48 @@ func TestTurn(t *testing.T) {
 		return storage.DueOutgoing{ID: uuid.New(), Inbox: inbox, Message: uuid.New(), Destination: "d"}
 	}
 	due := []storage.DueOutgoing{row(a), row(a), row(a), row(a), row(a), row(b), row(b), row(c)}
-	turn := newTurn(5, 3, map[uuid.UUID]int{b: 2})
+	busy := newLoad()
+	busy.add(b, "d", 2)
+	turn := newTurn(6, shares{workers: 8}, busy)
 	turn.take(due)
 	got := map[uuid.UUID]int{}
 	for _, d := range turn.chosen {
 		got[d.Inbox]++
 	}
-	// a has its share of three; b has one worker more to get, after its two; c its one.
-	if got[a] != 3 || got[b] != 1 || got[c] != 1 || turn.free != 0 {
+	// Each first gets one, b beside the two that it has. Then a may have half of the four that the others leave.
+	if got[a] != 2 || got[b] != 1 || got[c] != 1 || turn.free != 2 {
 		t.Errorf("chosen %v, %d free", got, turn.free)
 	}
 	// Recipients that share a transaction are chosen once.
 	same := due[0]
 	same.ID = uuid.New()
-	turn = newTurn(5, 5, nil)
+	turn = newTurn(5, shares{workers: 10}, newLoad())
 	turn.take([]storage.DueOutgoing{due[0], same})
 	if len(turn.chosen) != 1 {
 		t.Errorf("%d chosen of one transaction", len(turn.chosen))
+	}
+}
+
+// TestAV2_Shares: one that is alone has half of the workers and half of the places at a
+// destination; when others come it has half of what they leave, and never nothing.
+func TestAV2_Shares(t *testing.T) {
+	flood, other := uuid.New(), uuid.New()
+	s := shares{workers: 32, places: 10}
+	for _, c := range []struct{ others, elsewhere, want int }{{0, 0, 5}, {2, 0, 4}, {6, 0, 2}, {10, 0, 1}, {30, 0, 1}, {0, 14, 2}, {0, 18, 1}} {
+		l := newLoad()
+		l.add(other, "d", c.others)
+		l.add(flood, "e", c.elsewhere)
+		got := 0
+		for l.room(flood, "d", s) {
+			l.add(flood, "d", 1)
+			got++
+		}
+		if c.elsewhere >= 16 {
+			c.want = 0 // it has its half already
+		}
+		if got != c.want {
+			t.Errorf("beside %d of others, with %d elsewhere, it gets %d places, want %d", c.others, c.elsewhere, got, c.want)
+		}
 	}
 }
 

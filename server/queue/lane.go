@@ -20,17 +20,26 @@ type lane struct {
 	q         *Queue
 	local     bool
 	transport Transport
+	shares    shares
 	kicked    chan struct{}
 
-	mu     sync.Mutex
-	free   int               // workers
-	busy   map[uuid.UUID]int // workers by inbox
-	cursor uuid.UUID         // the inbox that had the last turn in a backlog
-	work   sync.WaitGroup
+	mu   sync.Mutex
+	free int // workers
+	busy load
+	work sync.WaitGroup
+
+	// Of the goroutine that chooses:
+	cursor  uuid.UUID // the inbox that had the last turn in a backlog
+	backlog bool      // more is due than one look shows
 }
 
 func newLane(q *Queue, local bool, t Transport) *lane {
-	return &lane{q: q, local: local, transport: t, kicked: make(chan struct{}, 1), free: q.o.Workers, busy: map[uuid.UUID]int{}}
+	s := shares{workers: q.o.Workers, places: q.o.Places}
+	if local {
+		// They all wait for the one disk, which is faster for fewer, and destinations are not told apart.
+		s = shares{workers: max(1, q.o.Workers/4)}
+	}
+	return &lane{q: q, local: local, transport: t, shares: s, kicked: make(chan struct{}, 1), free: q.o.Workers, busy: newLoad()}
 }
 
 func (l *lane) wake() {
@@ -77,8 +86,9 @@ const minSleep = time.Second
 
 // batch is rows of one group that are leased for an attempt.
 type batch struct {
-	org, inbox uuid.UUID
-	ids        []uuid.UUID
+	org, inbox  uuid.UUID
+	destination string
+	ids         []uuid.UUID
 }
 
 // begin takes what is due, as much as there are workers for, and starts them.
@@ -95,22 +105,20 @@ func (l *lane) begin(ctx, attempts context.Context) (int, error) {
 	for _, b := range batches {
 		l.mu.Lock()
 		l.free--
-		l.busy[b.inbox]++
+		l.busy.add(b.inbox, b.destination, 1)
 		l.mu.Unlock()
 		l.work.Go(func() {
-			defer l.done(b.inbox)
+			defer l.done(b)
 			l.try(attempts, b)
 		})
 	}
 	return len(batches), nil
 }
 
-func (l *lane) done(inbox uuid.UUID) {
+func (l *lane) done(b batch) {
 	l.mu.Lock()
 	l.free++
-	if l.busy[inbox]--; l.busy[inbox] == 0 {
-		delete(l.busy, inbox)
-	}
+	l.busy.add(b.inbox, b.destination, -1)
 	l.mu.Unlock()
 	l.wake()
 }
@@ -125,7 +133,7 @@ func (l *lane) lease(ctx context.Context, groups []storage.DueOutgoing) (taken [
 		if err != nil {
 			return nil, err
 		}
-		b := batch{org: g.Org, inbox: g.Inbox}
+		b := batch{org: g.Org, inbox: g.Inbox, destination: g.Destination}
 		for i := range together {
 			b.ids = append(b.ids, together[i].ID)
 		}
@@ -140,7 +148,7 @@ func (l *lane) lease(ctx context.Context, groups []storage.DueOutgoing) (taken [
 				return err
 			}
 			if len(ids) > 0 {
-				taken = append(taken, batch{b.org, b.inbox, ids})
+				taken = append(taken, batch{b.org, b.inbox, b.destination, ids})
 			}
 		}
 		return nil

@@ -40,6 +40,7 @@ type Options struct {
 	Frozen func(context.Context, *storage.Outgoing) bool
 
 	Workers  int             // attempts at a time in each lane; zero: 32
+	Places   int             // of them, how many a remote destination takes at a time; zero: 10
 	Schedule []time.Duration // nil: Schedule
 	Lease    time.Duration   // longer than any attempt; zero: one hour
 	Grace    time.Duration   // how long attempts may go on after Run is told to stop; zero: 20 s
@@ -60,6 +61,9 @@ type Queue struct {
 func New(store *storage.Store, o Options) *Queue {
 	if o.Workers == 0 {
 		o.Workers = 32
+	}
+	if o.Places == 0 {
+		o.Places = 10
 	}
 	if o.Schedule == nil {
 		o.Schedule = Schedule
