@@ -76,7 +76,7 @@ var honest = []string{
 }
 
 // submitter opens a session of an agent on the port for submissions.
-func submitter(t *testing.T, p *servertest.Postern, agent string) *peer {
+func submitter(t testing.TB, p *servertest.Postern, agent string) *peer {
 	t.Helper()
 	c := dial(t, p, "submissions")
 	c.reply()

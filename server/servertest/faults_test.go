@@ -422,7 +422,7 @@ func events(t *testing.T, p *servertest.Postern, verb audit.Verb) []audit.Event 
 }
 
 // eventually waits for what happens beside the test.
-func eventually(t *testing.T, ok func() bool) {
+func eventually(t testing.TB, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {

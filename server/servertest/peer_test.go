@@ -3,6 +3,7 @@ package servertest_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"fmt"
@@ -14,25 +15,28 @@ import (
 	"testing"
 	"time"
 
+	"postern/server/policy"
 	"postern/server/servertest"
+	"postern/storage"
+	"postern/storage/audit"
 )
 
 // A peer is the other end of a connection, for tests that a script cannot tell:
 // with generated messages, or with several connections at once.
 type peer struct {
-	t    *testing.T
+	t    testing.TB
 	conn net.Conn
 	in   *bufio.Reader
 }
 
-func dial(t *testing.T, p *servertest.Postern, door string) *peer {
+func dial(t testing.TB, p *servertest.Postern, door string) *peer {
 	t.Helper()
 	return dialFrom(t, p, door, net.IPv4(127, 0, 0, 1))
 }
 
 // dialFrom connects from an address in 127/8: what is counted by network is
 // counted for that one.
-func dialFrom(t *testing.T, p *servertest.Postern, door string, from net.IP) *peer {
+func dialFrom(t testing.TB, p *servertest.Postern, door string, from net.IP) *peer {
 	t.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from}}
 	conn, err := d.Dial("tcp", p.Addr(door).String())
@@ -175,4 +179,15 @@ func (p *peer) want(result, command string) []byte {
 		p.t.Errorf("%.100s: %s, want %s", command, got, result)
 	}
 	return data
+}
+
+// unlimited lifts the limits of an agent, which are low by default, for tests that
+// send much. // AV-1
+func unlimited(t testing.TB, p *servertest.Postern, a *servertest.Agent) {
+	t.Helper()
+	fatal(t, p.Server().Store().Write(context.Background(), storage.System, func(tx *storage.Tx) error {
+		e := tx.Record(audit.Event{Verb: audit.AgentResume, Outcome: audit.OK})
+		return tx.PutPolicy(e, &storage.Policy{Head: storage.Head{Org: p.Org.ID}, Level: storage.LevelAgent, Target: a.Agent.ID, Values: map[string]string{
+			string(policy.KeyMessagesPerHour): "1000000", string(policy.KeyMessagesPerDay): "1000000", string(policy.KeyFirstTimePerDay): "1000000"}})
+	}))
 }
