@@ -17,6 +17,7 @@ import (
 // Attempt is a login as a door got it.
 type Attempt struct {
 	Login, Secret string
+	Identity      string // that the client wants to act as; empty: the login
 	Remote        netip.Addr
 	Door          string // "submission", "submissions", "imap"
 	TLS           string // version, as in "TLS1.3"
@@ -86,6 +87,9 @@ func (d *Directory) admit(ctx context.Context, a Attempt, cred storage.Credentia
 	inbox, err := d.pick(ctx, a, cred, agent)
 	if err != nil {
 		return nil, err
+	}
+	if a.Identity != "" && a.Identity != a.Login { // RFC 4616, section 2: a session acts as whom it logs in as
+		return nil, &AuthError{Class: ErrIdentity, Rule: "identity"}
 	}
 	terms, err := d.termsOn(ctx, cred.Org, inbox.Domain(), agent.ID, cred.ID)
 	if err != nil {

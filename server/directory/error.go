@@ -15,6 +15,9 @@ var (
 	// ErrExpired: the secret is right and its time, or the session's, is over. IMAP
 	// [EXPIRED].
 	ErrExpired = errors.New("credential expired")
+	// ErrIdentity: the secret is right, and its client wants to act as somebody else
+	// than it logs in as. IMAP [AUTHORIZATIONFAILED], SMTP 535 5.7.8.
+	ErrIdentity = errors.New("acting for another identity is not allowed")
 	// ErrTooManyFailures: the peer's network has failed too often lately. IMAP
 	// [UNAVAILABLE], SMTP 454 4.7.0. // AC-12
 	ErrTooManyFailures = errors.New("too many failed logins from this network, try later")

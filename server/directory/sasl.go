@@ -23,8 +23,6 @@ var Mechanisms = []string{sasl.Plain, sasl.Login, sasl.OAuthBearer, XOAuth2}
 var (
 	// ErrSASLForm: a response is not what its mechanism wants.
 	ErrSASLForm = errors.New("directory: malformed SASL response")
-	// ErrSASLIdentity: the client wants to act as somebody else than it logs in as.
-	ErrSASLIdentity = errors.New("directory: acting for another identity")
 	// ErrSASLOver: a response after the exchange was over.
 	ErrSASLOver = errors.New("directory: the SASL exchange is over")
 )
@@ -34,15 +32,21 @@ var (
 // function alone. It is a [sasl.Server].
 type Exchange struct {
 	mechanism string
-	login     func(login, secret string) error
+	login     func(Claim) error
 	next      func(response []byte) (challenge []byte, err error) // nil when the exchange is over
 	user      string
 	failed    error // told when the client has acknowledged an error challenge
 }
 
+// Claim is what a client says of itself in an exchange.
+type Claim struct {
+	Identity      string // that it wants to act as; empty: the one that it logs in as
+	Login, Secret string
+}
+
 // NewExchange begins an exchange of one of Mechanisms; false for any other. The
-// login function gets the name and the token; its error ends the exchange.
-func NewExchange(mechanism string, login func(login, secret string) error) (*Exchange, bool) {
+// login function gets what the client claims; its error ends the exchange.
+func NewExchange(mechanism string, login func(Claim) error) (*Exchange, bool) {
 	x := &Exchange{mechanism: mechanism, login: login}
 	switch mechanism {
 	case sasl.Plain:
@@ -82,11 +86,7 @@ func (x *Exchange) plain(response []byte) ([]byte, error) {
 	if len(parts) != 3 {
 		return nil, ErrSASLForm
 	}
-	identity, user, password := string(parts[0]), string(parts[1]), string(parts[2])
-	if identity != "" && identity != user {
-		return nil, ErrSASLIdentity
-	}
-	return nil, x.login(user, password)
+	return nil, x.login(Claim{Identity: string(parts[0]), Login: string(parts[1]), Secret: string(parts[2])})
 }
 
 // username and password are LOGIN, which was never standardised
@@ -102,7 +102,7 @@ func (x *Exchange) username(response []byte) ([]byte, error) {
 }
 
 func (x *Exchange) password(response []byte) ([]byte, error) {
-	return nil, x.login(x.user, string(response))
+	return nil, x.login(Claim{Login: x.user, Secret: string(response)})
 }
 
 // bearer is OAUTHBEARER and XOAUTH2: a token instead of a password, and a
@@ -115,7 +115,7 @@ func (x *Exchange) bearer(response []byte) ([]byte, error) {
 	}
 	user, token, err := x.parseBearer(response)
 	if err == nil {
-		err = x.login(user, token)
+		err = x.login(Claim{Login: user, Secret: token})
 	}
 	status := x.status(err)
 	if status == "" {

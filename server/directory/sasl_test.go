@@ -34,7 +34,7 @@ func TestRFC7628_ClientResponses(t *testing.T) {
 		{XOAuth2, "user=a\x01\x01", "", "", false},
 	} {
 		var user, token string
-		x, ok := NewExchange(c.mechanism, func(u, s string) error { user, token = u, s; return nil })
+		x, ok := NewExchange(c.mechanism, func(l Claim) error { user, token = l.Login, l.Secret; return nil })
 		if !ok {
 			t.Fatalf("no mechanism %s", c.mechanism)
 		}
@@ -49,7 +49,7 @@ func TestRFC7628_ClientResponses(t *testing.T) {
 // that a failure which may pass is told at once.
 func TestExchangeEnds(t *testing.T) {
 	for _, mechanism := range Mechanisms {
-		x, _ := NewExchange(mechanism, func(string, string) error { return &AuthError{Class: ErrTooManyFailures} })
+		x, _ := NewExchange(mechanism, func(Claim) error { return &AuthError{Class: ErrTooManyFailures} })
 		response := map[string]string{
 			sasl.Plain: "\x00a\x00b", sasl.Login: "a", sasl.OAuthBearer: "n,a=a,\x01auth=Bearer b\x01\x01", XOAuth2: "user=a\x01auth=Bearer b\x01\x01",
 		}[mechanism]
@@ -78,9 +78,9 @@ func FuzzBearer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, mechanism := range []string{sasl.OAuthBearer, XOAuth2} {
 			logins := 0
-			x, _ := NewExchange(mechanism, func(user, token string) error {
-				if logins++; len(user)+len(token) > len(text) {
-					t.Errorf("%q became %q and %q", text, user, token)
+			x, _ := NewExchange(mechanism, func(l Claim) error {
+				if logins++; len(l.Login)+len(l.Secret) > len(text) {
+					t.Errorf("%q became %q and %q", text, l.Login, l.Secret)
 				}
 				return nil
 			})

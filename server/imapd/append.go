@@ -32,7 +32,7 @@ func (s *session) Append(name string, r imap.LiteralReader, o *imap.AppendOption
 		return nil, s.fault(into(err))
 	}
 	if box.Role == storage.RoleOutbox {
-		return nil, errOutbox
+		return nil, s.refuse("APPEND", "outbox", errOutbox)
 	}
 	flags := sortFlags(o.Flags)
 	if flags.unknown {

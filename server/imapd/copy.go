@@ -16,17 +16,17 @@ func (s *session) Copy(set imap.NumSet, dest string) (*imap.CopyData, error) {
 	if err := s.server.store.Room(); err != nil {
 		return nil, s.fault(err)
 	}
-	return s.transfer(set, dest, audit.MessageCopied, (*storage.Tx).CopyMessages)
+	return s.transfer("COPY", set, dest, audit.MessageCopied, (*storage.Tx).CopyMessages)
 }
 
 // transfer copies or moves messages to another mailbox. It returns nil when there were none.
-func (s *session) transfer(set imap.NumSet, dest string, verb audit.Verb, how transferring) (*imap.CopyData, error) {
+func (s *session) transfer(command string, set imap.NumSet, dest string, verb audit.Verb, how transferring) (*imap.CopyData, error) {
 	to, err := s.mailbox(dest)
 	if err != nil {
 		return nil, s.fault(into(err))
 	}
 	if to.Role == storage.RoleOutbox {
-		return nil, errOutbox
+		return nil, s.refuse(command, "outbox", errOutbox)
 	}
 	ranges, err := s.box.view.resolve(set, s.box.saved)
 	if err != nil {

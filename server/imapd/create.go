@@ -87,7 +87,7 @@ func (s *session) Rename(name, to string, _ *imap.RenameOptions) error {
 	}
 	to = strings.TrimSuffix(to, storage.Delimiter)
 	if box.Role == storage.RoleOutbox {
-		return no(imap.ResponseCodeCannot, "This mailbox keeps its name")
+		return s.refuse("RENAME", "outbox", errOutbox)
 	}
 	if below(to, box.Name) && box.Role != storage.RoleInbox {
 		return no(imap.ResponseCodeCannot, "A mailbox cannot be moved below itself")

@@ -19,7 +19,7 @@ func (s *session) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error 
 	if err := s.may("EXPUNGE", storage.Delete); err != nil {
 		return err
 	}
-	if err := s.mayRemove(); err != nil {
+	if err := s.mayRemove("EXPUNGE"); err != nil {
 		return err
 	}
 	set := imap.NumSet(imap.UIDSet{{Start: 1}})
@@ -41,7 +41,7 @@ func (s *session) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error 
 // closeMailbox removes what CLOSE removes, and says nothing (RFC 9051, section 6.4.1). Who may not remove leaves the
 // mailbox as it is, as after EXAMINE.
 func (s *session) closeMailbox() error {
-	if !s.principal.May(storage.Delete) || s.mayRemove() != nil {
+	if !s.principal.May(storage.Delete) || s.box.readOnly || s.box.role == storage.RoleOutbox {
 		return nil
 	}
 	_, err := s.expunge(imap.UIDSet{{Start: 1}})
@@ -49,12 +49,12 @@ func (s *session) closeMailbox() error {
 }
 
 // mayRemove refuses to take messages out of a mailbox that is not to be changed.
-func (s *session) mayRemove() error {
+func (s *session) mayRemove(command string) error {
 	switch {
 	case s.box.readOnly:
 		return errReadOnly
 	case s.box.role == storage.RoleOutbox:
-		return errOutbox
+		return s.refuse(command, "outbox", errOutbox)
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 
 // Login is the LOGIN command. The user name names the inbox, the password is the agent's token. // AC-1
 func (s *session) Login(username, password string) error {
-	return s.fault(s.login("LOGIN", username, password))
+	return s.fault(s.login("LOGIN", directory.Claim{Login: username, Secret: password}))
 }
 
 // AuthenticateMechanisms lists what AUTHENTICATE takes. Each sends the secret, which is why there is no way to this
@@ -18,7 +18,7 @@ func (s *session) AuthenticateMechanisms() []string { return directory.Mechanism
 
 // Authenticate begins an exchange.
 func (s *session) Authenticate(mechanism string) (sasl.Server, error) {
-	x, ok := directory.NewExchange(mechanism, func(user, secret string) error { return s.login(mechanism, user, secret) })
+	x, ok := directory.NewExchange(mechanism, func(l directory.Claim) error { return s.login(mechanism, l) })
 	if !ok {
 		return nil, no(imap.ResponseCodeCannot, "Mechanisms are PLAIN, LOGIN, OAUTHBEARER and XOAUTH2")
 	}
@@ -26,9 +26,9 @@ func (s *session) Authenticate(mechanism string) (sasl.Server, error) {
 }
 
 // login opens the inbox that a login names, and says how the session is cut when the login ends.
-func (s *session) login(mechanism, username, password string) error {
+func (s *session) login(mechanism string, l directory.Claim) error {
 	p, err := s.server.directory.Authenticate(s.ctx, directory.Attempt{
-		Login: username, Secret: password, Remote: remoteAddr(s.guard), Door: door,
+		Login: l.Login, Secret: l.Secret, Identity: l.Identity, Remote: remoteAddr(s.guard), Door: door,
 		TLS: s.tlsVersion(), Mechanism: mechanism,
 	})
 	if err != nil {

@@ -13,10 +13,10 @@ func (s *session) Move(w *imapserver.MoveWriter, set imap.NumSet, dest string) e
 	if err := s.may("MOVE", storage.Read|storage.Append|storage.Delete); err != nil {
 		return err
 	}
-	if err := s.mayRemove(); err != nil {
+	if err := s.mayRemove("MOVE"); err != nil {
 		return err
 	}
-	data, err := s.transfer(set, dest, audit.MessageMoved, (*storage.Tx).MoveMessages)
+	data, err := s.transfer("MOVE", set, dest, audit.MessageMoved, (*storage.Tx).MoveMessages)
 	if err != nil || data == nil {
 		return err
 	}

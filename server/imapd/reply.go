@@ -26,6 +26,8 @@ var (
 	errNoMailbox = no(imap.ResponseCodeNonExistent, "No such mailbox")
 	errTryCreate = no(imap.ResponseCodeTryCreate, "No such mailbox")
 	errReadOnly  = no(imap.ResponseCodeNoPerm, "The mailbox is selected read-only")
+	errScope     = no(imap.ResponseCodeNoPerm, "Your credential does not allow this")
+	errKeyword   = no(imap.ResponseCodeCannot, "Only the server sets this keyword")
 	errOutbox    = no(imap.ResponseCodeCannot, "What is in this mailbox waits for its delivery and cannot be changed")
 	errTooMuch   = no(imap.ResponseCodeLimit, "The command asks for too much at once")
 )
@@ -49,8 +51,6 @@ func (s *session) fault(err error) error {
 		return bad("Malformed SASL response")
 	case errors.Is(err, directory.ErrSASLOver):
 		return bad("The exchange is over")
-	case errors.Is(err, directory.ErrSASLIdentity):
-		return no(imap.ResponseCodeAuthorizationFailed, "Acting for another identity is not allowed")
 	case errors.Is(err, errNoSuchMessage):
 		return bad("No message has this number") // RFC 9051, section 9, seq-number
 	case errors.Is(err, storage.ErrNotFound):
@@ -85,6 +85,8 @@ func faultOfLogin(e *directory.AuthError) *imap.Error {
 	switch {
 	case errors.Is(e, directory.ErrExpired):
 		code = imap.ResponseCodeExpired
+	case errors.Is(e, directory.ErrIdentity):
+		code = imap.ResponseCodeAuthorizationFailed
 	case errors.Is(e, directory.ErrTooManySessions):
 		code = imap.ResponseCodeLimit // AC-11
 	case errors.Is(e, directory.ErrUnavailable), errors.Is(e, directory.ErrTooManyFailures):

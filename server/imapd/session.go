@@ -97,19 +97,24 @@ func (s *session) may(command string, verbs storage.Verbs) error {
 	if s.principal.May(verbs) {
 		return nil
 	}
+	return s.refuse(command, "scope-"+scopeWord(verbs&^s.granted()), errScope)
+}
+
+// refuse records that a rule refused a command, and returns the answer with the id under which that is on record. // AU-13
+func (s *session) refuse(command, rule string, answer *imap.Error) error {
 	trace := newTrace()
 	err := s.write(func(tx *storage.Tx) error {
 		e := s.event(audit.SessionRefused)
 		e.Outcome = audit.Refused
 		e.Fields = append(e.Fields, audit.Word(audit.KeyCommand, command),
-			audit.Word(audit.KeyRule, "scope-"+scopeWord(verbs&^s.granted())), audit.Word(audit.KeyTrace, trace))
+			audit.Word(audit.KeyRule, rule), audit.Word(audit.KeyTrace, trace))
 		tx.Record(e)
 		return nil
 	})
 	if err != nil {
 		return s.fault(err)
 	}
-	return no(imap.ResponseCodeNoPerm, "Your credential does not allow this ("+trace+")")
+	return no(answer.Code, answer.Text+" ("+trace+")")
 }
 
 // granted is what the credential allows on the inbox.

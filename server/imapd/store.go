@@ -20,7 +20,7 @@ func (s *session) Store(_ *imapserver.FetchWriter, set imap.NumSet, flags *imap.
 	op, asked := flagOp(flags.Op), sortFlags(flags.Flags)
 	switch {
 	case asked.server && op != storage.ReplaceFlags:
-		return no(imap.ResponseCodeCannot, "Only the server sets this keyword")
+		return s.refuse("STORE", "server-keyword", errKeyword)
 	case asked.unknown:
 		return bad("There is no such system flag")
 	}

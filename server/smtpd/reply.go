@@ -140,7 +140,6 @@ var (
 	authMech    = reply{504, "5.5.4", "Mechanisms are PLAIN, LOGIN, OAUTHBEARER and XOAUTH2", "mechanism"}
 	authForm    = reply{501, "5.5.2", "Malformed authentication", "auth-syntax"}
 	authCancel  = reply{501, "5.7.0", "Authentication cancelled", "auth-cancelled"}
-	authOther   = reply{535, "5.7.8", "Acting for another identity is not allowed", "authorization-identity"}
 )
 
 // Refusals of mail.
@@ -170,8 +169,6 @@ func replyTo(err error) reply {
 		return replyToLogin(login)
 	case errors.Is(err, directory.ErrSASLForm), errors.Is(err, directory.ErrSASLOver):
 		return authForm
-	case errors.Is(err, directory.ErrSASLIdentity):
-		return authOther
 	case errors.As(err, &path):
 		if path.Rule == message.RuleUTF8 {
 			return needUTF8

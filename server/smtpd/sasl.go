@@ -18,7 +18,7 @@ type exchange struct {
 }
 
 func (c *conn) newSASL(mechanism string) (sasl.Server, error) {
-	x, ok := directory.NewExchange(mechanism, func(user, secret string) error { return c.login(mechanism, user, secret) })
+	x, ok := directory.NewExchange(mechanism, func(l directory.Claim) error { return c.login(mechanism, l) })
 	if !ok {
 		return nil, authMech.library()
 	}
@@ -43,9 +43,9 @@ func (c *conn) authFailed() {
 }
 
 // login authenticates the connection.
-func (c *conn) login(mechanism, user, password string) error {
+func (c *conn) login(mechanism string, l directory.Claim) error {
 	a := directory.Attempt{
-		Login: user, Secret: password, Remote: c.remote.Addr().Unmap(), Door: c.door.name,
+		Login: l.Login, Secret: l.Secret, Identity: l.Identity, Remote: c.remote.Addr().Unmap(), Door: c.door.name,
 		TLS: c.tlsVersion(), Mechanism: mechanism,
 	}
 	ctx, cancel := c.answering()
