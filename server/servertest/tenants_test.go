@@ -1,0 +1,178 @@
+package servertest_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"postern/server/directory"
+	"postern/server/servertest"
+	"postern/storage"
+)
+
+// lookups are requests at the control socket that name something, by command; what
+// they name is AGENT, CREDENTIAL, DOMAIN, INBOX, QUEUED, MESSAGE or ANY id. None of
+// them may tell what belongs to another organization from what does not exist.
+var lookups = map[string][]string{
+	"agent.create":          {`{"name":"mole","owner":"ada@example.com","inboxes":["INBOX"]}`},
+	"agent.show":            {`{"agent":"AGENT"}`},
+	"agent.suspend":         {`{"agent":"AGENT","reason":"x"}`},
+	"agent.resume":          {`{"agent":"AGENT","reason":"x"}`},
+	"agent.decommission":    {`{"agent":"AGENT","reason":"x"}`},
+	"alert.show":            {`{"id":"ANY"}`},
+	"alert.acknowledge":     {`{"id":"ANY","reason":"x"}`},
+	"audit.list":            {`{"agent":"AGENT"}`, `{"credential":"CREDENTIAL"}`, `{"inbox":"INBOX"}`, `{"message_id":"MESSAGE"}`},
+	"audit.export":          {`{"agent":"AGENT"}`, `{"credential":"CREDENTIAL"}`, `{"inbox":"INBOX"}`},
+	"credential.create":     {`{"agent":"AGENT","scopes":[{"inbox":"own@alpha.test","verbs":["read"]}]}`, `{"agent":"scout","scopes":[{"inbox":"INBOX","verbs":["read"]}]}`},
+	"credential.list":       {`{"agent":"AGENT"}`},
+	"credential.show":       {`{"credential":"CREDENTIAL"}`},
+	"credential.rotate":     {`{"credential":"CREDENTIAL","overlap":60}`},
+	"credential.revoke":     {`{"credential":"CREDENTIAL","reason":"x"}`},
+	"domain.show":           {`{"name":"DOMAIN"}`},
+	"domain.records":        {`{"name":"DOMAIN"}`},
+	"domain.remove":         {`{"name":"DOMAIN"}`},
+	"freeze.set":            {`{"kind":"agent","name":"AGENT","reason":"x"}`, `{"kind":"credential","name":"CREDENTIAL","reason":"x"}`, `{"kind":"domain","name":"DOMAIN","reason":"x"}`},
+	"freeze.lift":           {`{"kind":"agent","name":"AGENT","reason":"x"}`, `{"kind":"credential","name":"CREDENTIAL","reason":"x"}`, `{"kind":"domain","name":"DOMAIN","reason":"x"}`},
+	"inbox.create":          {`{"address":"x@DOMAIN"}`},
+	"inbox.show":            {`{"address":"INBOX"}`},
+	"inbox.remove":          {`{"address":"INBOX"}`},
+	"message.trace":         {`{"message_id":"MESSAGE"}`},
+	"queue.show":            {`{"id":"QUEUED"}`},
+	"queue.retry":           {`{"id":"QUEUED","reason":"x"}`},
+	"queue.hold":            {`{"id":"QUEUED","reason":"x"}`},
+	"queue.release":         {`{"id":"QUEUED","reason":"x"}`},
+	"queue.bounce":          {`{"id":"QUEUED","reason":"x"}`},
+	"agent.list":            {`{}`},
+	"alert.list":            {`{}`},
+	"domain.list":           {`{}`},
+	"freeze.list":           {`{}`},
+	"inbox.list":            {`{}`},
+	"queue.list":            {`{}`},
+	"audit.key":             {`{}`},
+	"health":                {`{}`},
+	"domain.add":            nil, // says that a domain is taken, whoever has it: DNS does too
+	"credential.rotate-due": {`{"within":99999999,"overlap":60}`},
+}
+
+// TestAC19_Tenants: at the control socket of one organization, every lookup of what
+// belongs to another answers as for what does not exist, and no list shows it.
+func TestAC19_Tenants(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := lab(t, dir, "scout")
+	org := neighbour(t, p)
+	theirs := strangers(t, p, org)
+	for _, command := range controlCommands(t) {
+		requests, ok := lookups[command]
+		if !ok {
+			t.Errorf("no request of this test says %s: add one, with what it names", command)
+		}
+		for _, request := range requests {
+			foreign, _ := controlAsk(t, dir, command, named(request, theirs))
+			nobodys, _ := controlAsk(t, dir, command, named(request, nothing))
+			if plainly(foreign, theirs) != plainly(nobodys, nothing) {
+				t.Errorf("%s %s: of another organization: %.300s\nof nobody: %.300s", command, request, foreign, nobodys)
+			}
+			if request == "{}" && mentions(foreign, theirs) {
+				t.Errorf("%s shows what belongs to another organization: %.300s", command, foreign)
+			}
+		}
+	}
+}
+
+// nothing are names of every kind that stand for nothing.
+var nothing = map[string]string{"AGENT": "0190a1b2-0000-7000-8000-000000000001", "CREDENTIAL": "0190a1b2-0000-7000-8000-000000000002", "DOMAIN": "zeta.test", "INBOX": "nobody@zeta.test",
+	"QUEUED": "0190a1b2-0000-7000-8000-000000000003", "MESSAGE": "nothing@zeta.test", "ANY": "0190a1b2-0000-7000-8000-000000000004"}
+
+// strangers makes, in another organization, one of everything.
+func strangers(t *testing.T, p *servertest.Postern, org storage.Organization) map[string]string {
+	t.Helper()
+	d, ctx := p.Server().Directory(), t.Context()
+	in, err := d.Inbox(ctx, org.ID, "rival@beta.test")
+	fatal(t, err)
+	agent, err := d.CreateAgent(ctx, storage.System, org.ID, "rival", "owner@beta.test", "")
+	fatal(t, err)
+	c, secret, err := d.CreateCredential(ctx, storage.System, org.ID, directory.CredentialSpec{Agent: agent.ID, Scopes: []storage.Scope{{Inbox: in.ID, Verbs: 31}}})
+	fatal(t, err)
+	p.Agents["rival"] = &servertest.Agent{Name: "rival", Address: in.Address, Token: secret, Agent: agent, Inbox: in, Credential: c}
+	s := submitter(t, p, "rival")
+	if r := s.submit("rival@beta.test", "ada@away.test", "From: rival@beta.test\r\nMessage-ID: <secret@beta.test>\r\nSubject: secret\r\n\r\nx\r\n"); r[:3] != "250" {
+		t.Fatal(r)
+	}
+	theirs := map[string]string{"AGENT": agent.ID.String(), "CREDENTIAL": c.ID.String(), "DOMAIN": "beta.test", "INBOX": "rival@beta.test", "MESSAGE": "secret@beta.test", "ANY": agent.ID.String(),
+		"QUEUED": uuid.NewString()}
+	if rows, err := p.Server().Store().Outgoings(ctx, org.ID, uuid.Nil, 10); err == nil && len(rows) > 0 {
+		theirs["QUEUED"] = rows[0].ID.String()
+	}
+	return theirs
+}
+
+func named(request string, names map[string]string) string {
+	for kind, name := range names {
+		request = strings.ReplaceAll(request, kind, name)
+	}
+	return request
+}
+
+// plainly is an answer with the names that it was asked about taken out.
+func plainly(answer string, names map[string]string) string {
+	for _, kind := range []string{"INBOX", "MESSAGE", "AGENT", "CREDENTIAL", "QUEUED", "ANY", "DOMAIN"} { // a domain is in the first two
+		answer = strings.ReplaceAll(answer, names[kind], kind)
+	}
+	return changing.ReplaceAllString(answer, "…")
+}
+
+// changing is what differs between two answers that are the same.
+var changing = regexp.MustCompile(`"[a-z_]*(at|time|id|seq|size|secret|uptime|events|count|free)[a-z_]*":[^,}\]]*|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]*Z|ANY|AGENT|CREDENTIAL|QUEUED`)
+
+func mentions(answer string, names map[string]string) bool {
+	for _, name := range names {
+		if strings.Contains(answer, name) {
+			return true
+		}
+	}
+	return strings.Contains(answer, "rival")
+}
+
+// controlCommands are those that the server has, by its source.
+func controlCommands(t *testing.T) (all []string) {
+	t.Helper()
+	files, err := filepath.Glob("../control/*.go")
+	fatal(t, err)
+	command := regexp.MustCompile(`\b(?:answer|lines|stream)\(s, "([a-z.-]+)"`)
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		fatal(t, err)
+		for _, m := range command.FindAllSubmatch(data, -1) {
+			if !bytes.HasSuffix(m[1], []byte(".")) {
+				all = append(all, string(m[1]))
+			}
+		}
+	}
+	slices.Sort(all)
+	return append(all, "queue.retry", "queue.hold", "queue.release", "queue.bounce")
+}
+
+// controlAsk says one command at the control socket of a server in dir.
+func controlAsk(t *testing.T, dir, command, request string) (answer string, status int) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, "control.sock"))
+	}}}
+	r, err := client.Post("http://postern/"+command, "application/json", strings.NewReader(request))
+	fatal(t, err)
+	defer r.Body.Close()
+	data, err := io.ReadAll(r.Body)
+	fatal(t, err)
+	return string(data), r.StatusCode
+}
