@@ -13,7 +13,6 @@ import (
 // bring about, and why.
 var notYet = map[audit.Verb]string{
 	audit.LogRollback:      "needs an operator who starts a server on older data: TestAcceptRollback in server",
-	audit.AlertRaise:       "is raised by rules: TestPI7_AlertsCountUp in storage",
 	audit.AlertAcknowledge: "needs an alert: TestPI7_AlertsCountUp in storage",
 	audit.PersonCreate:     "people come to the command line next",
 	audit.PersonChange:     "people come to the command line next",

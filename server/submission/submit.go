@@ -55,6 +55,7 @@ type submission struct {
 	s        Submitted
 	id       uuid.UUID
 	head     *message.Structure // of the message as submitted; of its header only
+	whole    *message.Structure // of all of it, once its origin was traced
 	header   []byte             // as submitted
 	edited   edited
 	local    []bool // by recipient
@@ -109,6 +110,7 @@ func (o *Outbound) facts(ctx context.Context, m *submission) (policy.SubmitFacts
 		FromFields: m.head.FromFields, From: addresses(m.head.Envelope.From), Hops: m.head.ReceivedFields,
 		HeaderBytes: m.head.Header.Len(),
 	}
+	m.provenance.facts(&f)
 	for _, here := range local {
 		if !here {
 			f.Remote++

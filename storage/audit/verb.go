@@ -77,6 +77,7 @@ const (
 	PersonRefused    Verb = 61 // a known person was not let in, or an act reserved for people was refused
 	PersonLogout     Verb = 62 // a person's session ended: logout, revoked, expired
 	ConsentGive      Verb = 63 // a person agreed to an act that needs several
+	CredentialLeaked Verb = 70 // the token of a credential stood in an outgoing message, which was stopped
 	AlertRaise       Verb = 72 // something that somebody should look at happened, or happened twice as often as when it was last said
 	AlertAcknowledge Verb = 73 // a person has seen an alert
 	CredentialWaive  Verb = 80 // a person let a credential live longer than policy allows
@@ -113,6 +114,7 @@ var verbNames = [...]string{
 	ApprovalExpire: "approval.expire", ApprovalViewed: "approval.viewed", AgentTainted: "agent.tainted",
 	PersonCreate: "person.create", PersonChange: "person.change", PersonLogin: "person.login",
 	PersonRefused: "person.refused", PersonLogout: "person.logout", ConsentGive: "consent.give",
+	CredentialLeaked: "credential.leaked",
 }
 
 var verbsByName = func() map[string]Verb {
