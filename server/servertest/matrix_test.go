@@ -1,7 +1,6 @@
 package servertest_test
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"go/parser"
 	"go/token"
 	"net"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -253,10 +251,7 @@ func (x *player) plain(line string) string {
 		}
 		line = strings.ReplaceAll(line, name, other)
 	}
-	for _, d := range differing {
-		line = d.pattern.ReplaceAllString(line, d.plain)
-	}
-	return line
+	return withoutTraces(line)
 }
 
 // fill puts the player's names into what it says.
@@ -303,15 +298,7 @@ func (m *matrix) golden(t *testing.T, name, head string) {
 			fmt.Fprintf(&b, "\t%s\n%s", strings.Join(g.patterns, " "), g.text)
 		}
 	}
-	path := filepath.Join("testdata", "matrix", name)
-	if *update {
-		fatal(t, os.WriteFile(path, []byte(b.String()), 0o644))
-	}
-	want, err := os.ReadFile(path)
-	fatal(t, err)
-	if got := []byte(b.String()); !bytes.Equal(got, want) {
-		t.Errorf("%s: run with -update and look at the difference. First: %s", path, firstDifference(string(want), string(got)))
-	}
+	compareGolden(t, filepath.Join("testdata", "matrix", name), b.String())
 }
 
 // strangeNames are what a player names that is not its own: inboxes that exist, of its
