@@ -51,6 +51,7 @@ func (tx *Tx) RecordRead(e *audit.Event, in *Inbox, credential, mailbox uuid.UUI
 		rest = after(rest, end)
 	}
 	tx.noteSet(e, set)
+	tx.noteRecent(e, set)
 	return nil
 }
 

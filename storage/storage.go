@@ -64,6 +64,7 @@ type Store struct {
 	feed     *feed
 	bodies   *bodyFiles
 	policies policyCache
+	recent   recentReads
 	space    space
 	instance uuid.UUID
 	index    seal.Key // equality lookups before the organization is known
