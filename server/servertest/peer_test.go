@@ -185,9 +185,18 @@ func (p *peer) want(result, command string) []byte {
 // send much. // AV-1
 func unlimited(t testing.TB, p *servertest.Postern, a *servertest.Agent) {
 	t.Helper()
+	setPolicy(t, p, a, map[policy.Key]string{policy.KeyMessagesPerHour: "1000000", policy.KeyMessagesPerDay: "1000000", policy.KeyFirstTimePerDay: "1000000"})
+}
+
+// setPolicy gives an agent a policy, which has none.
+func setPolicy(t testing.TB, p *servertest.Postern, a *servertest.Agent, values map[policy.Key]string) {
+	t.Helper()
+	own := &storage.Policy{Head: storage.Head{Org: p.Org.ID}, Level: storage.LevelAgent, Target: a.Agent.ID, Values: map[string]string{}}
+	for key, value := range values {
+		own.Values[string(key)] = value
+	}
 	fatal(t, p.Server().Store().Write(context.Background(), storage.System, func(tx *storage.Tx) error {
-		e := tx.Record(audit.Event{Verb: audit.AgentResume, Outcome: audit.OK})
-		return tx.PutPolicy(e, &storage.Policy{Head: storage.Head{Org: p.Org.ID}, Level: storage.LevelAgent, Target: a.Agent.ID, Values: map[string]string{
-			string(policy.KeyMessagesPerHour): "1000000", string(policy.KeyMessagesPerDay): "1000000", string(policy.KeyFirstTimePerDay): "1000000"}})
+		row := *own // this may run twice
+		return tx.PutPolicy(tx.Record(audit.Event{Verb: audit.AgentResume, Outcome: audit.OK}), &row)
 	}))
 }

@@ -30,7 +30,6 @@ const (
 type declaration struct {
 	trigger, ref     string // one of triggers, and what it was
 	origin, madeWith string // one of origins, and the model or template
-	model            bool   // it is a model
 	run              string
 	sources          []string // Message-IDs
 
@@ -103,7 +102,7 @@ func (d *declaration) twice(name string) {
 		d.trigger, d.ref = "", ""
 		d.remark("malformed-trigger")
 	case "agent-content":
-		d.origin, d.madeWith, d.model = "", "", false
+		d.origin, d.madeWith = "", ""
 		d.remark("malformed-content")
 	case "agent-run":
 		d.run = ""
@@ -122,8 +121,7 @@ func (d *declaration) remark(word string) {
 }
 
 func (d *declaration) readTrigger(value string) {
-	by, ok := structured(value)
-	kind, ref := by["type"], by["ref"]
+	kind, ref, ok := pick(value, "type", "ref")
 	if !ok || !triggers[kind] {
 		d.remark("malformed-trigger")
 		return
@@ -135,26 +133,31 @@ func (d *declaration) readTrigger(value string) {
 }
 
 func (d *declaration) readContent(value string) {
-	by, ok := structured(value)
-	if !ok || !origins[by["origin"]] {
+	origin, with, ok := pick(value, "origin", "model", "template")
+	if !ok || !origins[origin] {
 		d.remark("malformed-content")
 		return
 	}
-	d.origin, d.madeWith, d.model = by["origin"], by["model"], by["model"] != ""
-	if !d.model {
-		d.madeWith = by["template"]
-	}
+	d.origin, d.madeWith = origin, with
 }
 
-// structured reads a structured value by its keys. Those that are not asked for
-// are for programs of another time.
-func structured(value string) (by map[string]string, ok bool) {
+// pick takes from a structured value the one key that must be there, and the
+// first other one that is. Keys beyond these are for programs of another time.
+func pick(value, key string, others ...string) (v, other string, ok bool) {
 	members, err := message.ParseMembers(value)
-	by = make(map[string]string, len(members))
+	if err != nil {
+		return "", "", false
+	}
+	by := map[string]string{}
 	for _, m := range members {
 		by[m.Key] = m.Value
 	}
-	return by, err == nil
+	for _, o := range others {
+		if other == "" {
+			other = by[o]
+		}
+	}
+	return by[key], other, by[key] != ""
 }
 
 func (d *declaration) readRun(value string) {

@@ -31,8 +31,6 @@ type Outbound struct {
 	store *storage.Store
 	dir   *directory.Directory
 	o     Options
-
-	readings readings
 }
 
 // NewOutbound makes an Outbound.
