@@ -54,3 +54,28 @@ func (in *Inbox) Readers(ctx context.Context, arrival *audit.Event) (readers map
 	}
 	return readers, len(events) < tracePage || len(at) == 0, nil
 }
+
+// Whereabouts says where a message that stood in a mailbox when the event since
+// was written stands now. ErrNotFound when it is gone, or when too much happened
+// in the inbox to follow it.
+func (in *Inbox) Whereabouts(ctx context.Context, mailbox uuid.UUID, uid uint32, since uint64) (uuid.UUID, uint32, error) {
+	at := places{}
+	at.add(mailbox, uid)
+	q := EventQuery{Org: in.record.Org, Inbox: in.record.ID, Verbs: departures, From: since, Limit: tracePage}
+	events, err := in.store.Events(ctx, q)
+	if err != nil {
+		return uuid.Nil, 0, err
+	}
+	for i := range events {
+		at.passed(&events[i])
+	}
+	for mailbox, uids := range at {
+		if len(events) < tracePage && len(uids) > 0 {
+			return mailbox, uids[0].First, nil
+		}
+	}
+	return uuid.Nil, 0, ErrNotFound
+}
+
+// departures are the events by which a message leaves where it stood.
+var departures = []audit.Verb{audit.MessageCopied, audit.MessageMoved, audit.MessageExpunged, audit.MailboxRename, audit.MailboxDelete}

@@ -25,6 +25,11 @@ type Trace struct {
 	MessageID string
 	Events    []audit.Event // in sequence; none when the organization has no such message
 	Truncated bool          // there was more than a trace holds
+
+	// Events of other messages, in sequence.
+	Causes  []audit.Event // how the messages came that this one answers or quotes
+	Before  []audit.Event // what its agent read before it sent
+	Sequels []audit.Event // what agents that read it submitted next
 }
 
 // Trace puts together the history of the messages of an organization that have a
@@ -40,11 +45,18 @@ func (s *Store) Trace(ctx context.Context, actor audit.Actor, org uuid.UUID, mes
 	if err := t.collect(ctx); err != nil {
 		return nil, err
 	}
+	t.Events = bySeq(t.found)
+	if err := t.relate(ctx); err != nil {
+		return nil, err
+	}
 	if err := t.record(ctx, actor); err != nil {
 		return nil, err
 	}
-	t.Events = slices.SortedFunc(maps.Values(t.found), func(a, b audit.Event) int { return cmp.Compare(a.Seq, b.Seq) })
 	return &t.Trace, nil
+}
+
+func bySeq(events map[uint64]audit.Event) []audit.Event {
+	return slices.SortedFunc(maps.Values(events), func(a, b audit.Event) int { return cmp.Compare(a.Seq, b.Seq) })
 }
 
 // tracer is a trace being put together.
@@ -127,6 +139,7 @@ var whereabouts = []audit.Verb{
 	audit.MessageReceived, audit.MessageSubmitted, audit.MessageAppended, audit.NoticeDelivered,
 	audit.MessageRead, audit.MessageSearched, audit.MessageFlagged, audit.MessageCopied, audit.MessageMoved,
 	audit.MessageExpunged, audit.MailboxRename, audit.MailboxDelete,
+	audit.ApprovalRelease, audit.ApprovalReject, audit.ApprovalExpire, // which take the copy out of Outbox
 }
 
 // follow walks through the events of an inbox, knowing at each which UIDs in
@@ -247,7 +260,14 @@ func nth(s audit.UIDs, n uint64) uint32 {
 // has a part in it, under whose key the Message-ID is then sealed, or in the
 // organization when nothing was found.
 func (t *tracer) record(ctx context.Context, actor audit.Actor) error {
-	inboxes := t.ids(func(e *audit.Event) uuid.UUID { return e.Inbox })
+	all := t.ids(func(e *audit.Event) uuid.UUID { return e.Inbox })
+	for _, events := range [][]audit.Event{t.Causes, t.Before, t.Sequels} {
+		for i := range events {
+			all = append(all, events[i].Inbox)
+		}
+	}
+	slices.SortFunc(all, func(a, b uuid.UUID) int { return cmp.Compare(a.String(), b.String()) })
+	inboxes := slices.DeleteFunc(slices.Compact(all), func(id uuid.UUID) bool { return id == uuid.Nil })
 	if len(inboxes) == 0 {
 		inboxes = []uuid.UUID{uuid.Nil}
 	}

@@ -2,7 +2,10 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,9 +20,10 @@ func messageCommand(t *talk) *cobra.Command {
 func messageTrace(t *talk) *cobra.Command {
 	return &cobra.Command{
 		Use: "trace MESSAGE-ID", Short: "Show who, what, when and why of a message on one page", Args: exactly("MESSAGE-ID"),
-		Long: `Show who, what, when and why of a message on one page: how it came or was submitted, each
-attempt to hand it on, where it was stored, and which token read, flagged, moved or removed
-it there. That somebody looked is an event itself.`,
+		Long: `Show who, what, when and why of a message on one page: how it came, with what authentication
+and verdict, or which agent submitted it, what that agent declares of it and what the server
+knows; each attempt to hand it on; which token read, flagged, moved or removed it, and what
+those agents sent next; its digest at each step. That somebody looked is an event itself.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			trace, err := t.client().Trace(cmd.Context(), args[0])
 			if err != nil {
@@ -33,38 +37,260 @@ it there. That somebody looked is an event itself.`,
 	}
 }
 
+// tracePage writes the history of a message for a person.
+type tracePage struct {
+	*talk
+	tr    *control.Trace
+	names logged
+}
+
 // trace writes the page.
 func (t *talk) trace(tr *control.Trace) error {
-	pairs := []pair{{"Message-ID", tr.MessageID}, {"Subject", message.DecodeWords(tr.Subject)}, {"From", tr.From}, {"Verdict", tr.Verdict}}
-	for i, sum := range tr.SHA256 {
-		pairs = append(pairs, pair{[]string{"SHA-256", "stored"}[min(i, 1)], sum})
+	p := tracePage{t, tr, logged{names: tr.Names}}
+	for _, part := range []func() error{p.head, p.provenance, p.recipients, p.readers, p.sequels, p.hashes, p.events} {
+		if err := part(); err != nil {
+			return err
+		}
 	}
-	for _, d := range tr.Declared {
-		pairs = append(pairs, pair{"declared", d})
-	}
-	if err := t.show(nil, pairs...); err != nil {
-		return err
-	}
-	fmt.Fprintln(t.out)
-	err := list(t, given(tr.Recipients), "It names no recipients.", []string{"RECIPIENT", "OUTCOME", "TIME", "REPLY", "TLS"},
-		func(r control.Recipient) []string {
-			return []string{r.Address, r.Outcome, instant(r.Time), orDash(strings.TrimSpace(strings.TrimPrefix(code(int(r.Code)), "-") + " " + r.Enhanced)), orDash(r.TLS)}
-		})
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(t.out)
-	shown := []string{"from", "subject", "sha256", "text"} // above
-	if len(tr.SHA256) == 0 {
-		shown = nil
-	}
-	shown = append(shown, "message_id")
-	err = list(t, given(tr.Events), "", []string{"SEQ", "TIME", "EVENT", "OUTCOME", "WHO", "TOKEN", "WHERE", "DETAIL"}, func(e control.Event) []string {
-		l := logged{e, tr.Names}
-		return []string{decimal(int64(e.Seq)), instant(e.Time), e.Verb, e.Outcome, l.who(), l.name(e.Actor.Credential), l.about(), l.detail(shown...)}
-	})
 	if tr.Truncated {
 		t.say("There is more than one page holds: postern audit list --message-id has it all.")
 	}
-	return err
+	return nil
+}
+
+func (p tracePage) head() error {
+	pairs := []pair{{"Message-ID", p.tr.MessageID}, {"Subject", message.DecodeWords(p.tr.Subject)}, {"From", p.tr.From}}
+	if r := p.tr.Received; r != nil {
+		pairs = append(pairs, pair{"received", instant(r.Time) + " from " + strings.TrimSpace(r.HELO+" "+r.Network) + ", " + orPlain(r.TLS)},
+			pair{"authentication", fmt.Sprintf("SPF %s, DKIM %s, DMARC %s", r.SPF, r.DKIM, r.DMARC)})
+	}
+	if v := p.tr.Provenance; v != nil {
+		pairs = append(pairs, pair{"submitted", instant(v.Time) + " by agent " + p.names.name(v.Agent) + " with token " + p.names.name(v.Credential)})
+		if len(v.Rules) > 0 {
+			pairs = append(pairs, pair{"rules", strings.Join(v.Rules, ", ")})
+		}
+	}
+	return p.show(nil, append(pairs, pair{"Verdict", p.tr.Verdict})...)
+}
+
+func orPlain(tls string) string {
+	if tls == "" {
+		return "without TLS"
+	}
+	return tls
+}
+
+// provenance writes what is declared beside what is observed, and below where the
+// two differ.
+func (p tracePage) provenance() error {
+	v := p.tr.Provenance
+	if v == nil {
+		return nil
+	}
+	declared, observed := declaredLines(&v.Declared), p.observedLines(v)
+	w := tabwriter.NewWriter(p.out, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(p.out)
+	fmt.Fprintln(w, "DECLARED\tOBSERVED")
+	for i := range max(len(declared), len(observed)) {
+		fmt.Fprintf(w, "%s\t%s\n", visible(line(declared, i)), visible(line(observed, i)))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, word := range v.Contradictions {
+		fmt.Fprintf(p.out, "%s %s\n", p.strong("contradicted: "+word+":"), explain(contradictions, word))
+	}
+	for _, word := range v.Remarks {
+		fmt.Fprintf(p.out, "note: %s: %s\n", word, explain(remarks, word))
+	}
+	for _, written := range p.tr.Declared {
+		fmt.Fprintf(p.out, "declared %s\n", visible(written))
+	}
+	return nil
+}
+
+func line(lines []string, i int) string {
+	if i < len(lines) {
+		return lines[i]
+	}
+	return ""
+}
+
+func declaredLines(d *control.Declared) (all []string) {
+	switch {
+	case d.Derived:
+		all = append(all, "trigger: none; derived: message "+d.Ref)
+	case d.Trigger == "":
+		all = append(all, "trigger: none")
+	default:
+		all = append(all, strings.TrimSpace("trigger: "+d.Trigger+" "+d.Ref))
+	}
+	content := "content: none"
+	if d.Origin != "" {
+		content = "content: " + d.Origin
+		if d.MadeWith != "" {
+			content += " with " + d.MadeWith
+		}
+	}
+	all = append(all, content)
+	if d.Run != "" {
+		all = append(all, "run: "+d.Run)
+	}
+	for _, s := range d.Sources {
+		all = append(all, "source: "+s)
+	}
+	return all
+}
+
+func (p tracePage) observedLines(v *control.Provenance) (all []string) {
+	o := &v.Observed
+	if o.Answers == nil {
+		all = append(all, "answers nothing that is stored here")
+	} else {
+		text := "answers " + orDash(o.Answers.MessageID)
+		if o.Answers.From != "" {
+			text += " from " + o.Answers.From
+		}
+		if o.AnswersMS != nil {
+			text += ", read " + lapse(*o.AnswersMS) + " before"
+		}
+		all = append(all, text)
+	}
+	for _, q := range o.Quotes {
+		all = append(all, fmt.Sprintf("%d %% of its text stands in %s", q.Share, orDash(q.MessageID)))
+	}
+	if len(o.Reads) == 0 {
+		return append(all, "the agent had read nothing within a day")
+	}
+	const shown = 5
+	for _, r := range slices.Backward(o.Reads[max(len(o.Reads)-shown, 0):]) {
+		all = append(all, fmt.Sprintf("%s before: read %s in %s with token %s (%s)", lapse(r.BeforeMS), messages(r.Messages), p.names.name(r.Inbox), p.names.name(r.Credential), strings.Join(r.Class, ", ")))
+	}
+	if n := len(o.Reads) - shown; n > 0 {
+		all = append(all, fmt.Sprintf("and %d more reads within a day", n))
+	}
+	return all
+}
+
+func messages(n int64) string {
+	if n == 1 {
+		return "1 message"
+	}
+	return decimal(n) + " messages"
+}
+
+// contradictions and remarks explain the words of the log.
+var contradictions = map[string]string{
+	"schedule-answers-message": "it says that a schedule was the cause, but answers a message that had just been read",
+	"trigger-never-read":       "it says that a message was the cause which this agent never read",
+	"trigger-unknown":          "it says that a message was the cause which no inbox of this agent ever had",
+	"source-never-read":        "it names a source that this agent never read",
+	"human-with-model":         "it says that a person wrote the content, and which model made it",
+}
+
+var remarks = map[string]string{
+	"malformed-trigger": "Agent-Trigger was not understood", "malformed-content": "Agent-Content was not understood",
+	"malformed-run": "Agent-Run was not understood", "malformed-sources": "Agent-Sources was not understood, or not all of it",
+	"trigger-is-not-answered": "the message that was the cause is not the one that is answered",
+	"forwards-attached":       "another message is attached",
+	"forwards-text":           "the text of a stored message goes to somebody who was no party of it",
+	"trigger-missing":         "policy wants Agent-Trigger", "content-missing": "policy wants Agent-Content",
+}
+
+func explain(words map[string]string, word string) string {
+	if text := words[word]; text != "" {
+		return text
+	}
+	return "see the log"
+}
+
+func (p tracePage) recipients() error {
+	fmt.Fprintln(p.out)
+	return list(p.talk, given(p.tr.Recipients), "It names no recipients.", []string{"RECIPIENT", "OUTCOME", "TIME", "REPLY", "TLS"},
+		func(r control.Recipient) []string {
+			reply := strings.TrimSpace(strings.TrimPrefix(code(int(r.Code)), "-") + " " + r.Enhanced)
+			return []string{r.Address, r.Outcome, instant(r.Time), orDash(reply), orDash(r.TLS)}
+		})
+}
+
+func (p tracePage) readers() error {
+	if len(p.tr.Readers) == 0 {
+		return nil
+	}
+	fmt.Fprintln(p.out)
+	return list(p.talk, given(p.tr.Readers), "", []string{"READ BY", "TOKEN", "IN", "TIME", "AFTER", "SAW"}, func(r control.Read) []string {
+		after := "-"
+		if r.AfterMS > 0 {
+			after = lapse(r.AfterMS)
+		}
+		return []string{"agent " + p.names.name(r.Agent), p.names.name(r.Credential), p.names.name(r.Inbox), instant(r.Time), after, strings.Join(r.Class, ", ")}
+	})
+}
+
+func (p tracePage) sequels() error {
+	if len(p.tr.Sequels) == 0 {
+		return nil
+	}
+	fmt.Fprintln(p.out)
+	return list(p.talk, given(p.tr.Sequels), "", []string{"SENT NEXT", "TOKEN", "AFTER", "OUTCOME", "MESSAGE-ID", "TO", "REMARKS"}, func(s control.Sequel) []string {
+		var notes []string
+		if s.Answers {
+			notes = append(notes, "answers it")
+		}
+		if s.Share > 0 {
+			notes = append(notes, fmt.Sprintf("%d %% of its text", s.Share))
+		}
+		for _, c := range s.Contradictions {
+			notes = append(notes, "contradicted: "+c)
+		}
+		to := strings.Join(s.To[:min(len(s.To), 3)], ", ")
+		if n := len(s.To) - 3; n > 0 {
+			to += fmt.Sprintf(" and %d more", n)
+		}
+		return []string{"agent " + p.names.name(s.Agent), p.names.name(s.Credential), lapse(s.AfterMS), strings.TrimSpace(s.Outcome + " " + s.Rule),
+			orDash(s.MessageID), orDash(to), orDash(strings.Join(notes, ", "))}
+	})
+}
+
+func (p tracePage) hashes() error {
+	if len(p.tr.Hashes) == 0 {
+		return nil
+	}
+	fmt.Fprintln(p.out)
+	return list(p.talk, given(p.tr.Hashes), "", []string{"SHA-256", "", "TIME", "TO"}, func(h control.Hash) []string {
+		return []string{h.Step, h.SHA256, instant(h.Time), orDash(strings.TrimSpace(h.To + " " + h.Host))}
+	})
+}
+
+// told are the facts of events that stand above.
+var told = []string{"from", "subject", "sha256", "text", "message_id", "trigger", "trigger_by", "trigger_ref", "origin", "made_with", "run", "source",
+	"remark", "contradiction", "answers", "answers_sha256", "reads", "quotes", "share", "millis", "in_reply_to"}
+
+// events writes what happened in the order of time, with the time since the first.
+func (p tracePage) events() error {
+	fmt.Fprintln(p.out)
+	var first time.Time
+	return list(p.talk, given(p.tr.Events), "", []string{"SEQ", "TIME", "AFTER", "EVENT", "OUTCOME", "WHO", "TOKEN", "WHERE", "DETAIL"}, func(e control.Event) []string {
+		if first.IsZero() {
+			first = e.Time
+		}
+		l := logged{e, p.tr.Names}
+		return []string{decimal(int64(e.Seq)), instant(e.Time), lapse(e.Time.Sub(first).Milliseconds()), e.Verb, e.Outcome, l.who(), l.name(e.Actor.Credential), l.about(), l.detail(told...)}
+	})
+}
+
+// lapse is a duration for people: the two largest units at the most.
+func lapse(ms int64) string {
+	d := time.Duration(ms) * time.Millisecond
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", ms)
+	case d < time.Minute:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < time.Hour:
+		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%d d %d h", int(d.Hours())/24, int(d.Hours())%24)
 }

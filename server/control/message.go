@@ -18,16 +18,23 @@ type MessageRef struct {
 
 // Trace is who, what, when and why of a message, on one page. // AU-2
 type Trace struct {
-	MessageID  string            `json:"message_id"`
-	From       string            `json:"from,omitempty"` // envelope sender
-	Subject    string            `json:"subject,omitempty"`
-	Verdict    string            `json:"verdict,omitempty"`
-	SHA256     []string          `json:"sha256,omitempty"`   // as it came or was submitted, and as it was stored
-	Declared   []string          `json:"declared,omitempty"` // what the agent said of it // AU-3
-	Recipients []Recipient       `json:"recipients"`
-	Events     []Event           `json:"events"`
-	Truncated  bool              `json:"truncated,omitempty"` // there were more events
-	Names      map[string]string `json:"names"`               // what people call the ids in the events
+	MessageID  string      `json:"message_id"`
+	From       string      `json:"from,omitempty"` // envelope sender
+	Subject    string      `json:"subject,omitempty"`
+	Verdict    string      `json:"verdict,omitempty"`
+	SHA256     []string    `json:"sha256,omitempty"`   // as it came or was submitted, and as it was stored
+	Declared   []string    `json:"declared,omitempty"` // what the agent said of it // AU-3
+	Recipients []Recipient `json:"recipients"`
+	Events     []Event     `json:"events"`
+	Truncated  bool        `json:"truncated,omitempty"` // there were more events
+
+	Received   *Reception  `json:"received,omitempty"`   // from outside
+	Provenance *Provenance `json:"provenance,omitempty"` // of a message that an agent submitted // AU-3
+	Readers    []Read      `json:"readers"`              // who saw it
+	Sequels    []Sequel    `json:"sequels"`              // what those sent next
+	Hashes     []Hash      `json:"hashes"`               // at each step // AU-5
+
+	Names map[string]string `json:"names"` // what people call the ids in the events
 }
 
 // Recipient is what became of a message for one address.
@@ -76,6 +83,14 @@ func (s *Server) messageTrace(ctx context.Context, by caller, q MessageRef) (Tra
 		}
 		t.Events = append(t.Events, row.Event)
 		maps.Copy(t.Names, row.Names)
+	}
+	t.tell(found)
+	for _, e := range slices.Concat(found.Before, found.Sequels) {
+		fresh, err := names.fresh(ctx, &e)
+		if err != nil {
+			return Trace{}, err
+		}
+		maps.Copy(t.Names, fresh)
 	}
 	return t, nil
 }

@@ -30,6 +30,7 @@ const (
 type declaration struct {
 	trigger, ref     string // one of triggers, and what it was
 	origin, madeWith string // one of origins, and the model or template
+	model            bool   // it is a model
 	run              string
 	sources          []string // Message-IDs
 
@@ -102,7 +103,7 @@ func (d *declaration) twice(name string) {
 		d.trigger, d.ref = "", ""
 		d.remark("malformed-trigger")
 	case "agent-content":
-		d.origin, d.madeWith = "", ""
+		d.origin, d.madeWith, d.model = "", "", false
 		d.remark("malformed-content")
 	case "agent-run":
 		d.run = ""
@@ -121,7 +122,8 @@ func (d *declaration) remark(word string) {
 }
 
 func (d *declaration) readTrigger(value string) {
-	kind, ref, ok := pick(value, "type", "ref")
+	by, ok := structured(value)
+	kind, ref := by["type"], by["ref"]
 	if !ok || !triggers[kind] {
 		d.remark("malformed-trigger")
 		return
@@ -133,31 +135,26 @@ func (d *declaration) readTrigger(value string) {
 }
 
 func (d *declaration) readContent(value string) {
-	origin, with, ok := pick(value, "origin", "model", "template")
-	if !ok || !origins[origin] {
+	by, ok := structured(value)
+	if !ok || !origins[by["origin"]] {
 		d.remark("malformed-content")
 		return
 	}
-	d.origin, d.madeWith = origin, with
+	d.origin, d.madeWith, d.model = by["origin"], by["model"], by["model"] != ""
+	if !d.model {
+		d.madeWith = by["template"]
+	}
 }
 
-// pick takes from a structured value the one key that must be there, and the
-// first other one that is. Keys beyond these are for programs of another time.
-func pick(value, key string, others ...string) (v, other string, ok bool) {
+// structured reads a structured value by its keys. Those that are not asked for
+// are for programs of another time.
+func structured(value string) (by map[string]string, ok bool) {
 	members, err := message.ParseMembers(value)
-	if err != nil {
-		return "", "", false
-	}
-	by := map[string]string{}
+	by = make(map[string]string, len(members))
 	for _, m := range members {
 		by[m.Key] = m.Value
 	}
-	for _, o := range others {
-		if other == "" {
-			other = by[o]
-		}
-	}
-	return by[key], other, by[key] != ""
+	return by, err == nil
 }
 
 func (d *declaration) readRun(value string) {

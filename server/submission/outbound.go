@@ -31,6 +31,8 @@ type Outbound struct {
 	store *storage.Store
 	dir   *directory.Directory
 	o     Options
+
+	readings readings
 }
 
 // NewOutbound makes an Outbound.

@@ -3,6 +3,7 @@ package submission
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"postern/server/message"
 	"postern/server/policy"
@@ -11,11 +12,13 @@ import (
 )
 
 // provenance is where a message comes from: what its agent declares and what the
-// server knows, kept apart. // AU-3
+// server knows, kept apart, and where the two differ. // AU-3
 type provenance struct {
-	declared  declaration
-	inReplyTo string // Message-ID that it answers
-	leak      leak
+	declared       declaration
+	observed       observed
+	contradictions []contradiction
+	inReplyTo      string // Message-ID that it answers
+	leak           leak
 }
 
 // trace finds out where a message comes from, outside of any transaction.
@@ -25,21 +28,51 @@ func (o *Outbound) trace(ctx context.Context, m *submission) (err error) {
 		return fmt.Errorf("%w: %w", storage.ErrUnavailable, errUnreadable)
 	}
 	p := &m.provenance
-	p.declared, p.inReplyTo = declared(m.header), m.head.Envelope.InReplyTo
+	p.declared, p.inReplyTo = declared(m.header), answered(m)
 	if p.leak, err = o.leaks(ctx, m); err != nil {
 		return err
 	}
-	return o.recordLeak(ctx, m, p.leak)
+	if p.leak.found() {
+		return o.recordLeak(ctx, m, p.leak) // policy refuses it
+	}
+	if p.observed, err = o.observe(ctx, m); err != nil {
+		return err
+	}
+	p.contradictions, err = o.contradict(ctx, m, &p.declared, &p.observed)
+	return err
 }
 
 // facts are what policy decides by.
 func (p *provenance) facts(f *policy.SubmitFacts) {
 	f.DeclaresTrigger, f.DeclaresContent = p.declared.trigger != "", p.declared.origin != ""
-	f.Leaks = p.leak.found()
+	f.Leaks, f.Forwards = p.leak.found(), p.observed.forwards()
 }
 
 // addTo puts it into the event of the submission.
 func (p *provenance) addTo(e *audit.Event) {
 	clear, personal := p.declared.fields(p.inReplyTo)
-	e.Fields, e.Personal = append(e.Fields, clear...), append(e.Personal, personal...)
+	e.Fields = append(append(e.Fields, clear...), p.observed.fields()...)
+	for _, c := range p.contradictions {
+		e.Fields = append(e.Fields, audit.Word(audit.KeyContradiction, c.word))
+	}
+	e.Personal = append(e.Personal, personal...)
+}
+
+// alert calls somebody when a declaration is certainly false.
+func (p *provenance) alert(tx *storage.Tx, m *submission) error {
+	var words []string
+	for _, c := range p.contradictions {
+		if c.alert {
+			words = append(words, c.word)
+		}
+	}
+	if len(words) == 0 {
+		return nil
+	}
+	by := m.s.Principal
+	return tx.RaiseAlert(storage.Alert{
+		Head: storage.Head{Org: by.Credential.Org}, Kind: storage.AlertFalseDeclaration,
+		Agent: by.Agent.ID, Credential: by.Credential.ID, Inbox: by.Inbox.ID(),
+		Detail: "what the agent declares of a message contradicts what was observed: " + strings.Join(words, ", "),
+	})
 }

@@ -220,6 +220,9 @@ func (o *Outbound) commit(tx *storage.Tx, m *submission) error {
 		return err
 	}
 	e := tx.Record(m.event(audit.MessageSubmitted))
+	if err := m.provenance.alert(tx, m); err != nil {
+		return err
+	}
 	sent := m.sent
 	sent.Body, sent.Received = body, tx.Now()
 	if _, err := tx.Deposit(e, p.Inbox, m.mailbox, sent); err != nil {
