@@ -3,6 +3,7 @@ package storage
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -143,5 +144,69 @@ func TestAC19_TraceOfAnotherOrganization(t *testing.T) {
 	trace, err := ts.Trace(t.Context(), System, other.ID, tracedID)
 	if err != nil || len(trace.Events) > 0 {
 		t.Errorf("trace across organizations: %q, %v", verbs(trace.Events), err)
+	}
+}
+
+// submits records a submission that answers a message, and returns its event's
+// number.
+func (ts *testStore) submits(t *testing.T, agent uuid.UUID, in *Inbox, answers uuid.UUID) uint64 {
+	t.Helper()
+	var e *audit.Event
+	err := ts.Write(t.Context(), audit.Actor{Kind: audit.Agent, ID: agent}, func(tx *Tx) error {
+		e = tx.Record(audit.Event{Verb: audit.MessageSubmitted, Org: in.Org(), Agent: agent, Inbox: in.ID(), Object: newID(),
+			Fields: audit.Fields{audit.ID(audit.KeyAnswers, answers)}, Personal: audit.Fields{audit.Text(audit.KeyMessageID, "<sent@example.com>")}})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e.Seq
+}
+
+// TestAU3_TraceTellsWhatReadersSentNext holds that the page of a message has what
+// those who read it submitted within a day, and later only what answers it; and
+// that the page of an answer has how came what it answers.
+func TestAU3_TraceTellsWhatReadersSentNext(t *testing.T) {
+	ts, in, inbox := newMailStore(t)
+	id, uid := ts.arrive(t, in, inbox, tracedID)
+	reader, other := newID(), newID()
+	ts.submits(t, reader, in, newID()) // before it read
+	ts.sees(t, reader, newID(), in, inbox, "body", UIDRange{First: uid, Last: uid})
+	next := ts.submits(t, reader, in, newID())
+	ts.submits(t, other, in, newID())
+	ts.clock.advance(RecentReadTime + time.Hour)
+	ts.submits(t, reader, in, newID())
+	late := ts.submits(t, reader, in, id)
+	trace, err := ts.Trace(t.Context(), System, in.Org(), tracedID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(trace.Sequels) != 2 || trace.Sequels[0].Seq != next || trace.Sequels[1].Seq != late {
+		t.Errorf("sent next: %+v", trace.Sequels)
+	}
+	answer, err := ts.Trace(t.Context(), System, in.Org(), "<sent@example.com>")
+	if err != nil || len(answer.Causes) != 1 || answer.Causes[0].Object != id || answer.Causes[0].Personal.Text(audit.KeyMessageID) != tracedID {
+		t.Errorf("causes: %+v, %v", answer.Causes, err)
+	}
+}
+
+// TestAC19_SameMessageElsewhere holds that of a message that two organizations got,
+// each sees its own copy, its own readers, and what those sent.
+func TestAC19_SameMessageElsewhere(t *testing.T) {
+	ts, in, inbox := newMailStore(t)
+	id, _ := ts.arrive(t, in, inbox, tracedID)
+	_, _, rec := ts.addOrg(t, "example.net", "support")
+	there := ts.openInbox(t, rec)
+	_, uid := ts.arrive(t, there, ts.role(t, there, RoleInbox).ID, tracedID)
+	reader := newID()
+	ts.sees(t, reader, newID(), there, ts.role(t, there, RoleInbox).ID, "body", UIDRange{First: uid, Last: uid})
+	ts.submits(t, reader, there, id) // it names a message of the other organization
+	trace, err := ts.Trace(t.Context(), System, in.Org(), tracedID)
+	if err != nil || len(trace.Events) != 1 || len(trace.Sequels) != 0 {
+		t.Errorf("one organization sees %q and %q of another: %v", verbs(trace.Events), verbs(trace.Sequels), err)
+	}
+	trace, err = ts.Trace(t.Context(), System, there.Org(), "<sent@example.com>")
+	if err != nil || len(trace.Events) != 1 || len(trace.Causes) != 0 {
+		t.Errorf("causes across organizations: %+v, %v", trace.Causes, err)
 	}
 }

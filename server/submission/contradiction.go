@@ -162,9 +162,12 @@ func (o *Outbound) knowsIn(ctx context.Context, m *submission, in *storage.Inbox
 		return knownUnsure, nil
 	}
 	agent := m.s.Principal.Agent.ID
-	all, err := in.Arrivals(ctx, id)
-	if err != nil {
-		return knownUnsure, err
+	all, looked := v.arrived[id]
+	if !looked || in != m.s.Principal.Inbox {
+		var err error
+		if all, err = in.Arrivals(ctx, id); err != nil {
+			return knownUnsure, err
+		}
 	}
 	k := knownNowhere
 	for i := range all {

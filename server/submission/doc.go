@@ -15,6 +15,19 @@
 // sees whom it wrote to and nobody else can, not even by mistake in code
 // that sends. No copy here carries a signature: the relay signs what leaves.
 //
+// # Where a message comes from
+//
+// An agent may declare what caused the send and how the content came about
+// (Agent-Trigger, Agent-Content, Agent-Run, Agent-Sources); the server knows what
+// is answered, what the agent read before, and what text the content has in common
+// with it. Both are in the event, kept apart; a declaration that contradicts what
+// was observed is named, and what is certain raises an alert (AU-3). That list is
+// short: an agent that is told it lied when it did not is worse off than one whose
+// lie goes unnoticed. All of this is found out before the transaction.
+//
+// A message that holds a token of this server, in whatever encoding, is stopped
+// (AC-6): it got out, and the credential that it opens is named to its people.
+//
 // # Who learns what
 //
 // RCPT says yes to every address of a domain of ours: that an inbox does not

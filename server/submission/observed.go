@@ -34,6 +34,8 @@ type observed struct {
 	readAgo time.Duration        // how long ago the agent saw its text; negative: not lately
 	quotes  []quote              // by share
 	remarks []string
+
+	arrived map[string][]audit.Event // by Message-ID, what was looked up in the inbox from which it is sent
 }
 
 // quote is a message whose text the content has in common.
@@ -69,6 +71,7 @@ func (o *Outbound) findAnswered(ctx context.Context, m *submission, v *observed)
 	if err != nil {
 		return err
 	}
+	v.arrived = map[string][]audit.Event{id: all}
 	for i := range all {
 		// Its own mail has the agent as actor, also where it was delivered.
 		foreign := all[i].Actor.ID != m.s.Principal.Agent.ID && all[i].Verb != audit.MessageSubmitted && all[i].Verb != audit.MessageAppended
@@ -171,11 +174,12 @@ func (o *Outbound) compare(ctx context.Context, m *submission, v *observed) erro
 		if other == nil || other.own {
 			continue
 		}
-		share := content.percent(other.prints)
+		shared := content.shared(other.prints)
+		share := content.percent(shared)
 		if share >= leastShare {
 			v.quotes = append(v.quotes, quote{other.id, share})
 		}
-		much := max(share, other.prints.percent(content)) >= forwardShare && content.shared(other.prints) >= leastForward
+		much := max(share, other.prints.percent(shared)) >= forwardShare && shared >= leastForward
 		forwards = forwards || much && strangers(m.s.To, other.parties)
 	}
 	slices.SortStableFunc(v.quotes, func(a, b quote) int { return cmp.Compare(b.share, a.share) })

@@ -45,12 +45,12 @@ func (p prints) shared(o prints) (n int) {
 	return n
 }
 
-// percent is how much of p stands in o, 0 to 100.
-func (p prints) percent(o prints) int {
-	if len(p) < leastPrints || len(o) == 0 {
+// percent is how much of p it has in common with another text, 0 to 100.
+func (p prints) percent(shared int) int {
+	if len(p) < leastPrints {
 		return 0
 	}
-	return 100 * p.shared(o) / len(p)
+	return 100 * shared / len(p)
 }
 
 // printsOf hashes the text of a message, all that a reader may be shown: HTML
