@@ -47,7 +47,7 @@ type tracePage struct {
 // trace writes the page.
 func (t *talk) trace(tr *control.Trace) error {
 	p := tracePage{t, tr, logged{names: tr.Names}}
-	for _, part := range []func() error{p.head, p.provenance, p.recipients, p.readers, p.sequels, p.hashes, p.events} {
+	for _, part := range []func() error{p.head, p.provenance, p.recipients, p.decisions, p.readers, p.sequels, p.hashes, p.events} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -66,9 +66,6 @@ func (p tracePage) head() error {
 	}
 	if v := p.tr.Provenance; v != nil {
 		pairs = append(pairs, pair{"submitted", instant(v.Time) + " by agent " + p.names.name(v.Agent) + " with token " + p.names.name(v.Credential)})
-		if len(v.Rules) > 0 {
-			pairs = append(pairs, pair{"rules", strings.Join(v.Rules, ", ")})
-		}
 	}
 	return p.show(nil, append(pairs, pair{"Verdict", p.tr.Verdict})...)
 }
@@ -211,6 +208,20 @@ func (p tracePage) recipients() error {
 			reply := strings.TrimSpace(strings.TrimPrefix(code(int(r.Code)), "-") + " " + r.Enhanced)
 			return []string{r.Address, r.Outcome, instant(r.Time), orDash(reply), orDash(r.TLS)}
 		})
+}
+
+func (p tracePage) decisions() error {
+	if len(p.tr.Decisions) == 0 {
+		return nil
+	}
+	fmt.Fprintln(p.out)
+	return list(p.talk, given(p.tr.Decisions), "", []string{"DECIDED", "BY", "TIME", "RULES", "RECIPIENTS", "REASON"}, func(d control.Decision) []string {
+		to := "all"
+		if len(d.To) > 0 {
+			to = strings.Join(d.To, ", ")
+		}
+		return []string{d.What, strings.TrimSpace(d.Kind + " " + d.By), instant(d.Time), orDash(strings.Join(d.Rules, ", ")), to, orDash(d.Note)}
+	})
 }
 
 func (p tracePage) readers() error {

@@ -32,6 +32,7 @@ type Trace struct {
 	Provenance *Provenance `json:"provenance,omitempty"` // of a message that an agent submitted // AU-3
 	Readers    []Read      `json:"readers"`              // who saw it
 	Sequels    []Sequel    `json:"sequels"`              // what those sent next
+	Decisions  []Decision  `json:"decisions"`            // of rules and people
 	Hashes     []Hash      `json:"hashes"`               // at each step // AU-5
 
 	Names map[string]string `json:"names"` // what people call the ids in the events
@@ -40,7 +41,7 @@ type Trace struct {
 // Recipient is what became of a message for one address.
 type Recipient struct {
 	Address  string    `json:"address"`
-	Outcome  string    `json:"outcome"` // received, duplicate, queued, retrying, held, delivered, failed, expired, bounced
+	Outcome  string    `json:"outcome"` // received, duplicate, refused, queued, retrying, held, delivered, failed, expired, bounced, rejected
 	Time     time.Time `json:"time"`
 	Code     int64     `json:"code,omitempty"`
 	Enhanced string    `json:"enhanced,omitempty"`
@@ -125,6 +126,7 @@ var outcomes = map[audit.Verb]string{
 	audit.MessageRefused: "refused", audit.MessageSubmitted: "queued", audit.QueueAttempt: "retrying",
 	audit.QueueRetry: "queued", audit.QueueHold: "held", audit.QueueDelivered: "delivered",
 	audit.QueueFailed: "failed", audit.QueueExpired: "expired", audit.QueueBounce: "bounced",
+	audit.MessageHeld: "held", audit.ApprovalRelease: "queued", audit.ApprovalReject: "rejected", audit.ApprovalExpire: "rejected",
 }
 
 // account notes what an event says of the recipients that it names.
@@ -135,6 +137,12 @@ func (t *Trace) account(e *audit.Event) {
 	}
 	if e.Verb == audit.QueueHold && e.Fields.Text(audit.KeyState) == storage.OutgoingQueued.String() {
 		outcome = "queued" // the hold was lifted
+	}
+	switch e.Verb {
+	case audit.MessageHeld, audit.ApprovalRelease, audit.ApprovalReject, audit.ApprovalExpire:
+		for i := range t.Recipients { // it waits, goes or stays as a whole
+			t.Recipients[i].Outcome, t.Recipients[i].Time = outcome, e.Time
+		}
 	}
 	code, _ := e.Fields.Int(audit.KeyCode)
 	for _, f := range e.Personal {

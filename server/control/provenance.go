@@ -34,7 +34,6 @@ type Provenance struct {
 	Observed       Observed  `json:"observed"`
 	Contradictions []string  `json:"contradictions"`
 	Remarks        []string  `json:"remarks"`
-	Rules          []string  `json:"rules"` // of policy that had a say
 }
 
 // Declared is what an agent says of its message.
@@ -94,6 +93,36 @@ type Sequel struct {
 	Contradictions []string  `json:"contradictions"`
 }
 
+// Decision is what a rule or a person decided about a message.
+type Decision struct {
+	Time  time.Time `json:"time"`
+	What  string    `json:"what"`           // held, released, rejected, expired, refused, retried, bounced
+	Kind  string    `json:"kind"`           // of who decided: system, person, unix, agent
+	By    string    `json:"by,omitempty"`   // the name of a person or Unix user
+	To    []string  `json:"to"`             // the recipients that it concerns; empty: all
+	Rules []string  `json:"rules"`          // by which
+	Note  string    `json:"note,omitempty"` // in the words of a person
+}
+
+// decided are the decisions by the event that has them.
+var decided = map[audit.Verb]string{
+	audit.MessageHeld: "held", audit.ApprovalRelease: "released", audit.ApprovalReject: "rejected", audit.ApprovalExpire: "expired",
+	audit.MessageRefused: "refused", audit.QueueHold: "held", audit.QueueRetry: "retried", audit.QueueBounce: "bounced",
+}
+
+// decide notes a decision.
+func (t *Trace) decide(e *audit.Event) {
+	what, ok := decided[e.Verb]
+	if !ok {
+		return
+	}
+	if e.Verb == audit.QueueHold && e.Fields.Text(audit.KeyState) == storage.OutgoingQueued.String() {
+		what = "released"
+	}
+	t.Decisions = append(t.Decisions, Decision{Time: e.Time, What: what, Kind: e.Actor.Kind.String(), By: e.Actor.Name,
+		To: all(e.Personal, audit.KeyTo), Rules: all(e.Fields, audit.KeyRule), Note: e.Personal.Text(audit.KeyNote)})
+}
+
 // Hash is the digest of a message at one step of its way. // AU-5
 type Hash struct {
 	Step   string    `json:"step"` // received, submitted, stored, sent, answers
@@ -121,7 +150,7 @@ func number(f audit.Fields, k audit.Key) int64 {
 
 // tell fills in what a trace says beyond its events.
 func (t *Trace) tell(found *storage.Trace) {
-	t.Hashes, t.Readers, t.Sequels = []Hash{}, []Read{}, []Sequel{}
+	t.Hashes, t.Readers, t.Sequels, t.Decisions = []Hash{}, []Read{}, []Sequel{}, []Decision{}
 	var came time.Time
 	for i := range found.Events {
 		e := &found.Events[i]
@@ -129,16 +158,13 @@ func (t *Trace) tell(found *storage.Trace) {
 			continue
 		}
 		t.hash(e)
+		t.decide(e)
 		switch e.Verb {
 		case audit.MessageReceived:
 			came = e.Time
 			t.receive(e)
 		case audit.MessageSubmitted:
 			t.trace(e, found)
-		case audit.MessageHeld, audit.MessageRefused:
-			if t.Provenance != nil {
-				t.Provenance.Rules = append(t.Provenance.Rules, all(e.Fields, audit.KeyRule)...)
-			}
 		case audit.MessageRead:
 			r := newRead(e)
 			if !came.IsZero() {
@@ -202,7 +228,7 @@ func (t *Trace) trace(e *audit.Event, found *storage.Trace) {
 		return
 	}
 	p := &Provenance{Time: e.Time, Agent: e.Agent.String(), Credential: e.Credential.String(), Session: e.Actor.Session.String(),
-		Contradictions: all(e.Fields, audit.KeyContradiction), Remarks: all(e.Fields, audit.KeyRemark), Rules: all(e.Fields, audit.KeyRule)}
+		Contradictions: all(e.Fields, audit.KeyContradiction), Remarks: all(e.Fields, audit.KeyRemark)}
 	p.Declared = Declared{Trigger: e.Fields.Text(audit.KeyTrigger), Ref: e.Personal.Text(audit.KeyTriggerRef),
 		Derived: e.Fields.Text(audit.KeyTriggerBy) == "derived", Origin: e.Fields.Text(audit.KeyOrigin),
 		MadeWith: e.Personal.Text(audit.KeyMadeWith), Run: e.Personal.Text(audit.KeyRun), Sources: all(e.Personal, audit.KeySource)}

@@ -2,6 +2,7 @@ package submission_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -13,6 +14,8 @@ import (
 
 	"postern/server/delivery"
 	"postern/server/directory"
+	"postern/server/policy"
+	"postern/server/submission"
 	"postern/storage"
 	"postern/storage/audit"
 )
@@ -241,5 +244,34 @@ func BenchmarkSubmitAnswer(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestAU2_RefusalIsFound holds that a message which policy refuses is found by its
+// Message-ID, with what the agent declares of it; and that of one which is refused
+// for a token nothing is kept that may hold it.
+func TestAU2_RefusalIsFound(t *testing.T) {
+	w := newWorld(t, true)
+	const header = "Message-ID: <no@example.com>\r\nAgent-Trigger: type=schedule\r\n"
+	var refused *submission.RefusedError
+	if _, err := w.submit(w.p, header+"From: b@example.com\r\n\r\nx\r\n", "x@remote.test"); !errors.As(err, &refused) {
+		t.Fatal(err)
+	}
+	trace, err := w.store.Trace(t.Context(), storage.System, w.org, "<no@example.com>")
+	w.must(err)
+	if len(trace.Events) != 1 || trace.Events[0].Verb != audit.MessageRefused || trace.Events[0].Fields.Text(audit.KeyTrigger) != "schedule" {
+		t.Errorf("trace: %+v", trace.Events)
+	}
+	_, secret, err := w.dir.CreateCredential(t.Context(), storage.System, w.org, directory.CredentialSpec{
+		Agent: w.agent.ID, Scopes: []storage.Scope{{Inbox: w.a.ID, Verbs: storage.Read}}})
+	w.must(err)
+	text := "Message-ID: <" + secret + "@example.com>\r\nSubject: " + secret + "\r\nAgent-Run: " + secret + "\r\n" + letter
+	if _, err := w.submit(w.p, text, "x@remote.test"); !errors.As(err, &refused) || refused.Rule != policy.TokenLeaked {
+		t.Fatal(err)
+	}
+	for _, e := range w.events(audit.MessageRefused, audit.CredentialLeaked, audit.AlertRaise) {
+		if strings.Contains(string(e.AppendJSON(nil)), secret) {
+			t.Errorf("AC-6: the token stands in %s", e.Verb)
+		}
 	}
 }

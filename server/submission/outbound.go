@@ -132,8 +132,9 @@ func (o *Outbound) reach(ctx context.Context, p *directory.Principal, to []messa
 	return domain.Owned, local, nil
 }
 
-// refused records a refusal by policy and returns it; nil when it allows. // AU-13
-func (o *Outbound) refused(ctx context.Context, p *directory.Principal, command string, d policy.Decision, from message.Path, to []message.Path) error {
+// refused records a refusal by policy and returns it; nil when it allows. What is
+// known of the message beyond its envelope, about adds. // AU-13
+func (o *Outbound) refused(ctx context.Context, p *directory.Principal, command string, d policy.Decision, from message.Path, to []message.Path, about ...func(*audit.Event)) error {
 	if d.Allow {
 		return nil
 	}
@@ -151,6 +152,9 @@ func (o *Outbound) refused(ctx context.Context, p *directory.Principal, command 
 		}
 		for _, path := range to {
 			e.Personal = append(e.Personal, audit.Text(audit.KeyTo, path.String()))
+		}
+		for _, fn := range about {
+			fn(&e)
 		}
 		tx.Record(e)
 		return nil

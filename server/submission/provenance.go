@@ -58,6 +58,28 @@ func (p *provenance) addTo(e *audit.Event) {
 	e.Personal = append(e.Personal, personal...)
 }
 
+// about adds what is known of a message to the event of its refusal, so that its
+// Message-ID leads there (AU-2). Of one that has a token in it only the digest is
+// kept: the log is no place for a secret either.
+func (m *submission) about(e *audit.Event) {
+	sum := m.s.Stage.SHA256()
+	e.Object = m.id
+	e.Fields = append(e.Fields, audit.Int(audit.KeySize, m.s.Stage.Size()), audit.Digest(audit.KeySHA256, sum[:]))
+	if m.provenance.leak.found() {
+		return
+	}
+	env := &m.head.Envelope
+	for _, v := range []struct {
+		key  audit.Key
+		text string
+	}{{audit.KeyMessageID, env.MessageID}, {audit.KeySubject, env.Subject}, {audit.KeyInReplyTo, env.InReplyTo}} {
+		if v.text != "" {
+			e.Personal = append(e.Personal, audit.Text(v.key, v.text))
+		}
+	}
+	m.provenance.addTo(e)
+}
+
 // alert calls somebody when a declaration is certainly false.
 func (p *provenance) alert(tx *storage.Tx, m *submission) error {
 	var words []string

@@ -36,7 +36,7 @@ func (o *Outbound) Submit(ctx context.Context, s Submitted) (Receipt, error) {
 		return Receipt{}, err
 	}
 	if d := policy.Submit(facts); !d.Allow {
-		return Receipt{}, o.refused(ctx, s.Principal, "DATA", d, s.From, s.To)
+		return Receipt{}, o.refused(ctx, s.Principal, "DATA", d, s.From, s.To, m.about)
 	}
 	defer m.discard()
 	if err := o.complete(ctx, m); err != nil {
