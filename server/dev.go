@@ -43,7 +43,14 @@ type Ready struct {
 	CAFile      string     `json:"ca_file"`
 	Control     string     `json:"control"`
 	Data        string     `json:"data"`
+	Admin       DevAdmin   `json:"admin"`
 	Agents      []DevAgent `json:"agents"`
+}
+
+// DevAdmin is the person of the laboratory, with the token of a session in clear.
+type DevAdmin struct {
+	Name    string `json:"name"`
+	Session string `json:"session"` // for POSTERN_SESSION
 }
 
 // DevAgent is an agent of the laboratory, with its token in clear: a laboratory
@@ -246,6 +253,10 @@ func (l *laboratory) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	admin, err := l.admin(ctx)
+	if err != nil {
+		return err
+	}
 	if err := l.publish(ctx); err != nil {
 		return err
 	}
@@ -259,7 +270,7 @@ func (l *laboratory) run(ctx context.Context) error {
 		err = l.sendSamples(ctx)
 	}
 	if err == nil {
-		err = l.announce(agents)
+		err = l.announce(admin, agents)
 	}
 	if err != nil {
 		stop()
@@ -286,11 +297,11 @@ func (l *laboratory) close() {
 }
 
 // announce writes the ready file and tells a person where to go.
-func (l *laboratory) announce(agents []DevAgent) error {
+func (l *laboratory) announce(admin DevAdmin, agents []DevAgent) error {
 	r := Ready{
 		Version: Version(), PID: os.Getpid(),
 		SMTP: l.addr(25), Submissions: l.addr(465), Submission: l.addr(587), IMAPS: l.addr(993), DNS: l.names.Addr().String(),
-		CAFile: l.certificateFiles().ca, Control: l.server.cfg.Control, Data: l.server.cfg.Data, Agents: agents,
+		CAFile: l.certificateFiles().ca, Control: l.server.cfg.Control, Data: l.server.cfg.Data, Admin: admin, Agents: agents,
 	}
 	if l.o.ReadyFile != "" {
 		b, err := json.MarshalIndent(r, "", "  ")

@@ -16,6 +16,7 @@ the outside is relayed to a server here that takes it and forgets it.
   name server    {{.DNS}}
   certificate    {{.CAFile}}
   control        {{.Control}}      as in: postern --control {{.Control}} agent list
+  admin          {{.Admin.Name}}      POSTERN_SESSION={{.Admin.Session}}
 {{range .Agents}}
   agent {{.Name}}
     login        {{.Login}}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -56,6 +57,47 @@ func (l *laboratory) people(ctx context.Context) (agents []DevAgent, fresh bool,
 	}
 	return agents, fresh, l.keepAgents(agents)
 }
+
+// admin sees to the laboratory's admin: an account without a password, and a
+// session of it with a second factor that nobody showed. A real server makes none
+// such.
+func (l *laboratory) admin(ctx context.Context) (DevAdmin, error) {
+	dir := l.server.Directory()
+	org, err := dir.Organization(ctx)
+	if err != nil {
+		return DevAdmin{}, err
+	}
+	a := DevAdmin{Name: devAdmin}
+	if b, err := os.ReadFile(l.sessionFile()); err == nil {
+		a.Session = strings.TrimSpace(string(b))
+	}
+	if _, err := dir.PersonSession(ctx, a.Session); !errors.Is(err, directory.ErrSession) {
+		return a, err
+	}
+	p, err := dir.Person(ctx, org.ID, devAdmin)
+	if errors.Is(err, storage.ErrNotFound) {
+		p, _, err = dir.CreatePerson(ctx, storage.System, org.ID, directory.PersonSpec{Address: devAdmin, Roles: []storage.PersonRole{storage.PersonAdmin}})
+	}
+	if err != nil {
+		return a, err
+	}
+	_, a.Session, err = dir.StartSession(ctx, storage.System, p, directory.SessionSpec{Door: "control", Factor: true, Length: devSession, Idle: -1})
+	if err != nil {
+		return a, err
+	}
+	return a, replaceFile(l.sessionFile(), []byte(a.Session+"\n"))
+}
+
+// devAdmin is the laboratory's person, and devSession how long the session lasts
+// that is made for them.
+const (
+	devAdmin   = "admin@" + devDomain
+	devSession = 30 * 24 * time.Hour
+)
+
+// sessionFile keeps the session in clear, as agentsFile keeps the tokens. It has
+// the form in which postern login writes one.
+func (l *laboratory) sessionFile() string { return filepath.Join(l.o.Dir, "session") }
 
 // inbox finds or makes an inbox.
 func (l *laboratory) inbox(ctx context.Context, org uuid.UUID, address string) (storage.InboxRecord, bool, error) {

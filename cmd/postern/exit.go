@@ -90,7 +90,16 @@ var statuses = map[control.Code]int{
 // lists are the commands that show what there is of a noun.
 var lists = map[string]string{
 	"domain": "postern domain list", "inbox": "postern inbox list", "agent": "postern agent list",
-	"credential": "postern credential list", "queue row": "postern queue list", "message": "postern audit list",
+	"credential": "postern credential list", "person": "postern admin list", "session": "postern admin sessions", "queue row": "postern queue list", "message": "postern audit list",
+}
+
+// people says what helps where it counts who asks.
+var people = map[string]string{
+	"session": "Log in: postern login --admin EMAIL",
+	"ended":   "Log in again: postern login --admin EMAIL. To go on as the Unix user: postern logout, or --session none.",
+	"factor":  "Ask an admin for one: postern admin reset-factor EMAIL. Then log in with its code.",
+	"role":    "See who may: postern admin list",
+	"login":   "Codes work once: wait for the next. An admin sees the reason: postern audit list --verb person.refused",
 }
 
 // advice is what to do after a refusal.
@@ -105,6 +114,8 @@ func advice(e *control.Error) string {
 			return "The group of the socket may use it: ask root to add you to that group."
 		}
 		return "Start one with `postern serve` or `postern dev`, or name its socket with --control or POSTERN_CONTROL."
+	case control.Refused:
+		return people[e.Noun]
 	case control.Busy:
 		return "Ask again in a moment."
 	case control.Unavailable:

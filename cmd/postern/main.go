@@ -33,6 +33,7 @@ type talk struct {
 	bold bool      // out is a terminal that may show it
 
 	socket string // of the server
+	file   string // with the session of who asks: --session
 	format string // table, json, jsonl
 }
 

@@ -16,6 +16,7 @@ import (
 const (
 	groupServer   = "server"
 	groupNames    = "names"
+	groupPeople   = "people"
 	groupMail     = "mail"
 	groupEvidence = "evidence"
 )
@@ -30,12 +31,14 @@ Try it on this machine, without root, DNS or configuration:  postern dev`
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return t.checkFormat(cmd) }
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
 	root.PersistentFlags().StringVar(&t.socket, "control", defaultSocket(), "socket of the running server (POSTERN_CONTROL)")
+	root.PersistentFlags().StringVar(&t.file, "session", "", "file with the session of a person, or none (POSTERN_SESSION_FILE; where postern login left it)")
 	root.PersistentFlags().StringVarP(&t.format, "output", "o", asTable, "table, json or jsonl")
 	root.AddGroup(&cobra.Group{ID: groupServer, Title: "Server:"}, &cobra.Group{ID: groupNames, Title: "Who and where:"},
-		&cobra.Group{ID: groupMail, Title: "Mail:"}, &cobra.Group{ID: groupEvidence, Title: "Evidence:"})
+		&cobra.Group{ID: groupPeople, Title: "People:"}, &cobra.Group{ID: groupMail, Title: "Mail:"}, &cobra.Group{ID: groupEvidence, Title: "Evidence:"})
 	root.AddCommand(
 		in(groupServer, serveCommand(), devCommand(t), keyCommand(t), configCommand(t), healthzCommand(t), versionCommand(t))...)
 	root.AddCommand(in(groupNames, domainCommand(t), inboxCommand(t), agentCommand(t), credentialCommand(t), freezeCommand(t), unfreezeCommand(t))...)
+	root.AddCommand(in(groupPeople, adminCommand(t), loginCommand(t), logoutCommand(t), whoamiCommand(t))...)
 	root.AddCommand(in(groupMail, messageCommand(t), queueCommand(t))...)
 	root.AddCommand(in(groupEvidence, auditCommand(t), alertCommand(t))...)
 	root.AddCommand(manCommand())
@@ -74,8 +77,13 @@ func (t *talk) checkFormat(cmd *cobra.Command) error {
 	return nil
 }
 
-// client asks the running server.
-func (t *talk) client() *control.Client { return control.NewClient(t.socket) }
+// client asks the running server, in the session of whoever is logged in.
+func (t *talk) client() *control.Client {
+	return control.NewClient(t.socket).AsFound(func() (string, error) {
+		s, err := t.session()
+		return s.token, err
+	})
+}
 
 // noun is a command that only has others below it.
 func noun(use, short string, verbs ...*cobra.Command) *cobra.Command {

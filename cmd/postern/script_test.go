@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pquerna/otp/totp"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"postern/server"
@@ -41,11 +42,12 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("BUNDLES", bundles)
 			env.Setenv("NO_COLOR", "1")
+			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "take": take, "ports": ports, "ready": ready, "send": send, "fetch": fetch, "edit": edit,
-			"certificate": certificate, "waits": waits, "eventually": eventually,
+			"certificate": certificate, "totp": totpCode, "waits": waits, "eventually": eventually,
 		},
 	})
 }
@@ -95,6 +97,19 @@ func edit(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[3]), []byte(strings.Replace(text, args[0], args[1], 1)), 0o600))
 }
 
+// totp VARIABLE SECRET STEPS sets a variable to the code of an authenticator, so
+// many steps of 30 seconds from now.
+func totpCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: totp VARIABLE SECRET STEPS")
+	}
+	steps, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	code, err := totp.GenerateCode(args[1], time.Now().Add(time.Duration(steps)*30*time.Second))
+	ts.Check(err)
+	ts.Setenv(args[0], code)
+}
+
 // certificate HOST CA CERT KEY makes the files of a certificate.
 func certificate(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 4 {
@@ -139,7 +154,9 @@ func free(base int) bool {
 }
 
 // ready FILE waits for a laboratory and sets CONTROL, DATA, CA, SMTP,
-// SUBMISSIONS, IMAPS, and for each agent TOKEN_name.
+// SUBMISSIONS, IMAPS, for each agent TOKEN_name, and POSTERN_SESSION, so that
+// commands come from the laboratory's admin; "env POSTERN_SESSION=none" makes them
+// come from the Unix user.
 func ready(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: ready FILE")
@@ -157,7 +174,8 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 	var r server.Ready
 	ts.Check(json.Unmarshal(b, &r))
 	for name, value := range map[string]string{"POSTERN_CONTROL": r.Control, "DATA": r.Data, "CA": r.CAFile, "SMTP": r.SMTP,
-		"SUBMISSIONS": r.Submissions, "IMAPS": r.IMAPS, "PID": strconv.Itoa(r.PID)} {
+		"SUBMISSIONS": r.Submissions, "IMAPS": r.IMAPS, "PID": strconv.Itoa(r.PID),
+		"POSTERN_SESSION": r.Admin.Session} {
 		if value == "" {
 			ts.Fatalf("the ready file does not say %s", name)
 		}

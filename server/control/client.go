@@ -15,10 +15,10 @@ import (
 )
 
 // Client speaks with the server at a control socket. It is safe for concurrent
-// use. Errors are *Error.
+// use. Errors are *Error, or those of the function given to AsFound.
 type Client struct {
 	path    string
-	session string // token of a person's session, or empty
+	session func() (token string, err error) // nil: the Unix user
 	http    *http.Client
 }
 
@@ -47,8 +47,14 @@ func (c *Client) post(ctx context.Context, name string, q any) (*http.Response, 
 		return nil, &Error{Code: Failed, Message: err.Error(), cause: err}
 	}
 	req.Header.Set("Content-Type", "application/json")
-	if c.session != "" {
-		req.Header.Set(SessionHeader, c.session)
+	if c.session != nil {
+		token, err := c.session()
+		if err != nil {
+			return nil, err
+		}
+		if token != "" {
+			req.Header.Set(SessionHeader, token)
+		}
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

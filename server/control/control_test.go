@@ -26,6 +26,7 @@ func TestRefusalsHaveCodes(t *testing.T) {
 		return func() error { _, err := w.CreateCredential(ctx, q); return err }
 	}
 	mine := []Scope{{"scout@example.com", "read"}}
+	ada := w.person("ada@example.org", storage.PersonAdmin)
 	for _, c := range []struct {
 		name string
 		do   func() error
@@ -63,7 +64,7 @@ func TestRefusalsHaveCodes(t *testing.T) {
 			return err
 		}, Invalid, "names nothing more"},
 		{"lifting what is not frozen", func() error {
-			_, err := w.Unfreeze(ctx, FreezeChange{Kind: storage.FreezeAgent, Name: "scout", Reason: "odd"})
+			_, err := ada.Unfreeze(ctx, FreezeChange{Kind: storage.FreezeAgent, Name: "scout", Reason: "odd"})
 			return err
 		}, State, "not frozen"},
 		{"no row of the queue", func() error { return w.RetryOutgoing(ctx, w.store.Instance().String()) }, NotFound, "queue row"},
@@ -240,7 +241,10 @@ func TestAU2_TraceOnOnePage(t *testing.T) {
 	if err := w.RetryOutgoing(t.Context(), id); !errors.As(err, &e) || e.Code != State || e.Message != "the message is held" {
 		t.Errorf("retry of a held row: %v", err)
 	}
-	w.must(w.ReleaseOutgoing(t.Context(), OutgoingRef{ID: id, Reason: "fine"}))
+	if err := w.ReleaseOutgoing(t.Context(), OutgoingRef{ID: id, Reason: "fine"}); !errors.As(err, &e) || e.Code != Refused {
+		t.Errorf("a release by the Unix user: %v", err)
+	}
+	w.must(w.person("rita@example.org", storage.PersonReviewer).ReleaseOutgoing(t.Context(), OutgoingRef{ID: id, Reason: "fine"}))
 	w.outcome(0, "queued")
 	w.must(w.RetryOutgoing(t.Context(), id))
 	w.must(w.BounceOutgoing(t.Context(), OutgoingRef{ID: id, Reason: "wrong address"}))

@@ -33,7 +33,7 @@ const (
 type Error struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
-	Noun    string `json:"noun,omitempty"` // of NotFound: what kind of thing is not there
+	Noun    string `json:"noun,omitempty"` // of NotFound: what kind of thing is not there; of Refused: session, ended, factor, role, login
 
 	cause error
 }

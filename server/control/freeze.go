@@ -63,8 +63,7 @@ func (s *Server) freezeSet(ctx context.Context, by caller, q FreezeChange) (Froz
 	return Frozen{Kind: q.Kind, ID: target.ID, State: "frozen", Sessions: cut.Sessions, Open: cut.Open, Millis: cut.Took.Milliseconds()}, nil
 }
 
-// Unfreeze lifts a freeze. Whoever is at the socket counts as a person, by the
-// Unix user that the kernel names.
+// Unfreeze lifts a freeze. It needs a person's session.
 func (c *Client) Unfreeze(ctx context.Context, q FreezeChange) (Frozen, error) {
 	return ask[FreezeChange, Frozen](ctx, c, "freeze.lift", q)
 }

@@ -99,7 +99,7 @@ func (c *Client) HoldOutgoing(ctx context.Context, q OutgoingRef) error {
 	return c.change(ctx, "queue.hold", q)
 }
 
-// ReleaseOutgoing lets a held row go.
+// ReleaseOutgoing lets a held row go. It needs a person's session.
 func (c *Client) ReleaseOutgoing(ctx context.Context, q OutgoingRef) error {
 	return c.change(ctx, "queue.release", q)
 }

@@ -43,8 +43,9 @@ type Config struct {
 // Server answers at the control socket.
 type Server struct {
 	Config
-	mux  *http.ServeMux
-	http *http.Server
+	mux      *http.ServeMux
+	http     *http.Server
+	commands []string // in the order of their registration
 }
 
 // New makes a Server. Serve it on a listener of [Listen].
@@ -57,7 +58,7 @@ func New(c Config) *Server {
 	}
 	s := &Server{Config: c, mux: http.NewServeMux()}
 	s.mux.HandleFunc("/", unknown)
-	for _, noun := range []func(){s.domainCommands, s.inboxCommands, s.agentCommands, s.credentialCommands, s.freezeCommands, s.queueCommands, s.auditCommands, s.messageCommands, s.healthCommands, s.alertCommands} {
+	for _, noun := range []func(){s.domainCommands, s.inboxCommands, s.agentCommands, s.credentialCommands, s.freezeCommands, s.personCommands, s.queueCommands, s.auditCommands, s.messageCommands, s.healthCommands, s.alertCommands} {
 		noun()
 	}
 	s.http = &http.Server{
@@ -91,6 +92,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 type caller struct {
 	audit.Actor
 	org    uuid.UUID
+	unix   string                   // the Unix user, who stands beside a person
 	person *directory.PersonSession // nil: the Unix user alone
 }
 
@@ -116,15 +118,21 @@ func (s *Server) caller(r *http.Request) (caller, error) {
 	if err != nil {
 		return caller{}, err
 	}
-	return s.person(r, caller{Actor: actor, org: org.ID})
+	return s.person(r, caller{Actor: actor, org: org.ID, unix: actor.Name})
+}
+
+// register adds a command.
+func (s *Server) register(name string, fn http.HandlerFunc) {
+	s.commands = append(s.commands, name)
+	s.mux.HandleFunc("POST /"+name, fn)
 }
 
 // answer registers a command with one answer.
 func answer[Q, A any](s *Server, name string, fn func(ctx context.Context, by caller, q Q) (A, error)) {
-	s.mux.HandleFunc("POST /"+name, func(w http.ResponseWriter, r *http.Request) {
-		by, q, err := request[Q](s, w, r)
+	s.register(name, func(w http.ResponseWriter, r *http.Request) {
+		by, q, err := request[Q](s, w, r, name)
 		if err != nil {
-			s.fail(w, name, err)
+			s.fail(w, name, s.recordReserved(r.Context(), by, name, err))
 			return
 		}
 		a, err := fn(r.Context(), by, q)
@@ -159,10 +167,10 @@ func urgentLines[Q, R any](s *Server, name string, fn func(ctx context.Context, 
 // before the first byte is an answer like any other; a later one stands in the
 // trailer.
 func stream[Q any](s *Server, name string, fn func(ctx context.Context, by caller, q Q, w io.Writer) error) {
-	s.mux.HandleFunc("POST /"+name, func(w http.ResponseWriter, r *http.Request) {
-		by, q, err := request[Q](s, w, r)
+	s.register(name, func(w http.ResponseWriter, r *http.Request) {
+		by, q, err := request[Q](s, w, r, name)
 		if err != nil {
-			s.fail(w, name, err)
+			s.fail(w, name, s.recordReserved(r.Context(), by, name, err))
 			return
 		}
 		out := &started{w: w}
@@ -210,9 +218,12 @@ func (a *answerWriter) push() error {
 	return http.NewResponseController(a.out.w).Flush()
 }
 
-// request reads who asks and for what.
-func request[Q any](s *Server, w http.ResponseWriter, r *http.Request) (by caller, q Q, err error) {
+// request reads who asks and for what, and whether they may.
+func request[Q any](s *Server, w http.ResponseWriter, r *http.Request, name string) (by caller, q Q, err error) {
 	if by, err = s.caller(r); err != nil {
+		return by, q, err
+	}
+	if err := by.allowed(name); err != nil {
 		return by, q, err
 	}
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))

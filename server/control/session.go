@@ -16,8 +16,15 @@ import (
 // taken for that user's.
 const SessionHeader = "Postern-Session"
 
-// As is a client that acts in a person's session; empty: as the Unix user.
+// As is a client that acts in a person's session, by its token; empty: as the
+// Unix user.
 func (c *Client) As(session string) *Client {
+	return c.AsFound(func() (string, error) { return session, nil })
+}
+
+// AsFound is As for a token that is looked for when a request is made. An error
+// is that of the request.
+func (c *Client) AsFound(session func() (string, error)) *Client {
 	as := *c
 	as.session = session
 	return &as
@@ -35,12 +42,12 @@ func (s *Server) person(r *http.Request, by caller) (caller, error) {
 		err = directory.ErrSession // AC-19
 	}
 	if errors.Is(err, directory.ErrSession) {
-		return by, &Error{Code: Refused, Noun: "session", Message: "the session cannot be used: " + plain(err, directory.ErrSession), cause: err}
+		return by, &Error{Code: Refused, Noun: "ended", Message: "the session cannot be used: " + plain(err, directory.ErrSession), cause: err}
 	}
 	if err != nil {
 		return by, err
 	}
-	by.person, by.Actor = ps, ps.Actor(by.Actor.Name, netip.Addr{})
+	by.person, by.Actor = ps, ps.Actor(by.unix, netip.Addr{})
 	return by, nil
 }
 
@@ -53,12 +60,16 @@ func (by caller) may(act directory.Act) error {
 	case !by.person.Session.Factor:
 		return &reservedError{act, "factor", "this act needs a session with a second factor"}
 	case !directory.Allows(by.person.Person.Roles, act):
-		return &reservedError{act, "role", "the roles of " + by.person.Person.Address + " do not allow this act (" + string(act) + ")"}
+		return by.roleRefuses(act)
 	}
 	return nil
 }
 
-// reservedError is the refusal of an act that is reserved for people.
+func (by caller) roleRefuses(act directory.Act) error {
+	return &reservedError{act, "role", "the roles of " + by.person.Person.Address + " do not allow this act (" + string(act) + ")"}
+}
+
+// reservedError is the refusal of an act by who asks for it.
 type reservedError struct {
 	act  directory.Act
 	rule string // session, factor, role

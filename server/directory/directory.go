@@ -40,6 +40,8 @@ type Directory struct {
 	epoch     func() uint64
 	known     atomic.Uint64 // epoch of the terms that live sessions have
 	personUse personUse
+	passwords passwords
+	guesses   guesses
 
 	defaultMu sync.Mutex
 	defaultID uuid.UUID
@@ -55,7 +57,7 @@ func New(store *storage.Store, o Options) *Directory {
 	}
 	return &Directory{
 		store: store, now: o.Now, log: o.Log,
-		throttle: newThrottle(), registry: newRegistry(), pending: newPending(), policy: o.Terms, epoch: o.PolicyEpoch,
+		throttle: newThrottle(), registry: newRegistry(), pending: newPending(), passwords: newPasswords(), policy: o.Terms, epoch: o.PolicyEpoch,
 	}
 }
 

@@ -76,11 +76,12 @@ func (t Target) personal(reason, before, after string) audit.Fields {
 		audit.Text(audit.KeyBefore, before), audit.Text(audit.KeyAfter, after)}
 }
 
-// Unfreeze lifts a freeze. Only a person may: ErrRefused for any other actor.
+// Unfreeze lifts a freeze. Only a person in a session of their own may:
+// ErrRefused for any other actor.
 // The record comes first, so that what is not recorded stays frozen.
 func (d *Directory) Unfreeze(ctx context.Context, actor audit.Actor, org uuid.UUID, t Target, reason string) error {
 	switch {
-	case actor.Kind != audit.Unix && actor.Kind != audit.Person:
+	case actor.Kind != audit.Person:
 		return fmt.Errorf("%w: only a person lifts a freeze", ErrRefused)
 	case reason == "" || !t.valid():
 		return fmt.Errorf("%w: to lift a freeze needs a target and a reason", ErrInvalid)

@@ -62,7 +62,7 @@ func TestEV4_Freeze(t *testing.T) {
 		if _, err := w.dir.Freeze(t.Context(), admin, w.org, step.target, "again"); !errors.Is(err, directory.ErrState) {
 			t.Errorf("%s: frozen twice: %v", step.target.Kind, err)
 		}
-		w.must(w.dir.Unfreeze(t.Context(), admin, w.org, step.target, "explained"))
+		w.must(w.dir.Unfreeze(t.Context(), ada, w.org, step.target, "explained"))
 		if w.dir.Frozen(t.Context(), &mail) {
 			t.Errorf("%s: queued mail waits after the freeze was lifted", step.target.Kind)
 		}
@@ -95,22 +95,22 @@ func TestEV4_FreezeLasts(t *testing.T) {
 	if _, err := w.login("scout", secret, home); !errors.Is(err, directory.ErrCredentials) {
 		t.Errorf("a frozen login after a restart: %v", err)
 	}
-	for _, actor := range []audit.Actor{storage.System, {Kind: audit.Agent, ID: a.ID}, {Kind: audit.Stranger}} {
+	for _, actor := range []audit.Actor{storage.System, admin, {Kind: audit.Agent, ID: a.ID}, {Kind: audit.Stranger}} {
 		if err := w.dir.Unfreeze(t.Context(), actor, w.org, target, "please"); !errors.Is(err, directory.ErrRefused) {
 			t.Errorf("lifted by %s: %v", actor.Kind, err)
 		}
 	}
-	if err := w.dir.Unfreeze(t.Context(), admin, w.org, target, ""); !errors.Is(err, directory.ErrInvalid) {
+	if err := w.dir.Unfreeze(t.Context(), ada, w.org, target, ""); !errors.Is(err, directory.ErrInvalid) {
 		t.Errorf("lifted without a reason: %v", err)
 	}
-	w.must(w.dir.Unfreeze(t.Context(), admin, w.org, target, "explained"))
-	if err := w.dir.Unfreeze(t.Context(), admin, w.org, target, "again"); !errors.Is(err, directory.ErrState) {
+	w.must(w.dir.Unfreeze(t.Context(), ada, w.org, target, "explained"))
+	if err := w.dir.Unfreeze(t.Context(), ada, w.org, target, "again"); !errors.Is(err, directory.ErrState) {
 		t.Errorf("lifted twice: %v", err)
 	}
 	if _, err := w.login("scout", secret, home); err != nil {
 		t.Errorf("after the freeze: %v", err)
 	}
-	if e := w.events(audit.FreezeLift); len(e) != 1 || e[0].Actor.Name != "root" {
+	if e := w.events(audit.FreezeLift); len(e) != 1 || e[0].Actor.Name != ada.Name {
 		t.Errorf("events %+v", e)
 	}
 }
@@ -132,7 +132,7 @@ func TestInvariant4_UnrecordedFreezeHolds(t *testing.T) {
 	if _, err := w.login("scout", secret, home); !errors.Is(err, directory.ErrCredentials) {
 		t.Errorf("a login: %v", err)
 	}
-	w.must(w.dir.Unfreeze(t.Context(), admin, w.org, target, "over"))
+	w.must(w.dir.Unfreeze(t.Context(), ada, w.org, target, "over"))
 	if _, err := w.login("scout", secret, home); err != nil {
 		t.Errorf("after the freeze: %v", err)
 	}

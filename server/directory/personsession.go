@@ -34,6 +34,7 @@ var ErrSession = errors.New("directory: no such session")
 
 // SessionSpec says what a person's session is to be.
 type SessionSpec struct {
+	ID     uuid.UUID     // zero: a new one
 	Door   string        // "control", "panel"
 	Factor bool          // a second factor was shown
 	Length time.Duration // zero: PersonSessionLength
@@ -90,7 +91,7 @@ func (d *Directory) startSession(tx *storage.Tx, e *audit.Event, p *storage.Pers
 		}
 	}
 	token := newSessionToken()
-	ps := storage.PersonSession{Head: storage.Head{Org: p.Org}, Person: p.ID, TokenHash: d.store.HashSession(token),
+	ps := storage.PersonSession{Head: storage.Head{ID: spec.ID, Org: p.Org}, Person: p.ID, TokenHash: d.store.HashSession(token),
 		Door: spec.Door, Factor: spec.Factor, Expires: tx.Now().Add(spec.Length), Idle: max(spec.Idle, 0)}
 	if err := tx.CreatePersonSession(e, &ps); err != nil {
 		return ps, "", err

@@ -11,22 +11,28 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"postern/server/control"
 )
 
 // controlCommand is a command that may be expected to be refused.
 func controlCommand(ts *testscript.TestScript, refused bool, args []string) {
-	if len(args) < 2 {
-		ts.Fatalf("control HOST NAME KEY=VALUE…")
+	as := "admin"
+	if len(args) > 2 && args[0] == "-as" {
+		as, args = args[1], args[2:]
 	}
-	status, err := ts.Value(scriptKey{}).(*script).control(ts, args)
+	if len(args) < 2 {
+		ts.Fatalf("control [-as SESSION] HOST NAME KEY=VALUE…")
+	}
+	status, err := ts.Value(scriptKey{}).(*script).control(ts, as, args)
 	ts.Check(err)
 	if ok := status == http.StatusOK; ok == refused {
 		ts.Fatalf("status %d", status)
 	}
 }
 
-// control HOST NAME KEY=VALUE KEY:=JSON …
-func (s *script) control(ts *testscript.TestScript, args []string) (status int, err error) {
+// control [-as SESSION] HOST NAME KEY=VALUE KEY:=JSON …
+func (s *script) control(ts *testscript.TestScript, as string, args []string) (status int, err error) {
 	h := s.find(ts, args[0])
 	request, err := object(args[2:])
 	if err != nil {
@@ -36,7 +42,14 @@ func (s *script) control(ts *testscript.TestScript, args []string) (status int, 
 		return new(net.Dialer).DialContext(ctx, "unix", h.cfg.Control)
 	}
 	client := &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, Timeout: patience}
-	answer, err := client.Post("http://postern/"+args[1], "application/json", bytes.NewReader(request))
+	post, err := http.NewRequestWithContext(s.ctx, http.MethodPost, "http://postern/"+args[1], bytes.NewReader(request))
+	if err != nil {
+		return 0, err
+	}
+	if session := h.session(as); session != "" {
+		post.Header.Set(control.SessionHeader, session)
+	}
+	answer, err := client.Do(post)
 	if err != nil {
 		return 0, err
 	}
@@ -48,6 +61,20 @@ func (s *script) control(ts *testscript.TestScript, args []string) (status int, 
 	fmt.Fprintln(ts.Stdout(), string(bytes.TrimSpace(text)))
 	remember(ts, text)
 	return answer.StatusCode, nil
+}
+
+// session is the token of whom a script names: admin, second, unix for nobody,
+// or a token itself.
+func (h *host) session(as string) string {
+	switch as {
+	case "admin":
+		return h.Admin.Session
+	case "second":
+		return h.Second.Session
+	case "unix":
+		return ""
+	}
+	return as
 }
 
 // object makes a JSON object of words: key=text, or key:=json.

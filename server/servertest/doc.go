@@ -41,7 +41,11 @@
 //	control HOST NAME K=V…     a command at the control socket, as agent.suspend agent=scout; K:=V
 //	                           for a value in JSON. The answer is on standard output, and its plain
 //	                           values (of a list: of the first row) are in variables answer_K. With
-//	                           a ! in front the command must be refused
+//	                           a ! in front the command must be refused. It comes from the
+//	                           host's admin, in a session with a second factor; "control -as
+//	                           WHO HOST …" from second, who is another one, from the holder of
+//	                           a session's token, or from unix, the Unix user alone
+//	totp VARIABLE SECRET       the code of an authenticator with this secret, now, in a variable
 //
 // For each agent there are the variables scout_token, scout_credential and
 // scout_agent, with its name in place of scout.

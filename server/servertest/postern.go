@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -21,6 +22,7 @@ import (
 	"postern/server/directory"
 	"postern/server/relay"
 	"postern/storage"
+	"postern/storage/audit"
 	"postern/storage/seal"
 )
 
@@ -42,6 +44,8 @@ type Postern struct {
 	Host      string
 	Org       storage.Organization
 	Agents    map[string]*Agent
+	Admin     Person // may do all, in a session that outlasts every test
+	Second    Person // another one; both have been here for long, so two are two
 	Authority *server.Authority
 
 	cfg server.Config
@@ -228,12 +232,49 @@ func (p *Postern) populate(ctx context.Context, agents []string) error {
 			return err
 		}
 	}
+	if p.Admin, err = p.AddPerson(ctx, "admin@"+p.Domain, storage.PersonAdmin); err != nil {
+		return err
+	}
+	if p.Second, err = p.AddPerson(ctx, "second@"+p.Domain, storage.PersonAdmin); err != nil {
+		return err
+	}
 	for _, name := range agents {
 		if _, err := p.AddAgent(ctx, name); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Person is somebody with an account on a server under test, and a session.
+type Person struct {
+	storage.Person
+	Session string // token of a session with a second factor
+
+	session storage.PersonSession
+}
+
+// AddPerson makes an account that is a month old, without a password, and a
+// session with a second factor that does not end.
+func (p *Postern) AddPerson(ctx context.Context, address string, roles ...storage.PersonRole) (who Person, err error) {
+	made := storage.Person{Head: storage.Head{Org: p.Org.ID}, Address: address, Roles: roles, Created: p.World.Clock.Now().AddDate(0, -1, 0)}
+	err = p.Server().Store().Write(ctx, storage.System, func(tx *storage.Tx) error {
+		who.Person = made
+		return tx.CreatePerson(tx.Record(audit.Event{Verb: audit.PersonCreate}), &who.Person)
+	})
+	if err != nil {
+		return who, err
+	}
+	ps, token, err := p.Server().Directory().StartSession(ctx, storage.System, who.Person,
+		directory.SessionSpec{Door: "control", Factor: true, Length: 100 * 365 * 24 * time.Hour, Idle: -1})
+	who.Session, who.session = token, ps
+	return who, err
+}
+
+// Actor is the person in that session, as events name them.
+func (p Person) Actor() audit.Actor {
+	ps := directory.PersonSession{Person: p.Person, Session: p.session}
+	return ps.Actor("", netip.Addr{})
 }
 
 // allVerbs are what an agent may do on its own inbox.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pquerna/otp/totp"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"postern/storage"
@@ -126,6 +127,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"clock":    command(1, 1, (*script).clock),
 	"events":   command(2, 2, (*script).events),
 	"control":  controlCommand,
+	"totp":     command(2, 2, (*script).totp),
 }
 
 // many is no limit of arguments.
@@ -164,6 +166,13 @@ func (s *script) host(ts *testscript.TestScript, args []string) error {
 		ts.Setenv(a.Name+"_agent", a.Agent.ID.String())
 	}
 	_, err = h.news(s.ctx) // what it took to make the host is not the script's
+	return err
+}
+
+// totp VARIABLE SECRET
+func (s *script) totp(ts *testscript.TestScript, args []string) error {
+	code, err := totp.GenerateCode(args[1], s.world.Clock.Now())
+	ts.Setenv(args[0], code)
 	return err
 }
 

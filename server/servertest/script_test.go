@@ -14,11 +14,6 @@ import (
 var notYet = map[audit.Verb]string{
 	audit.LogRollback:      "needs an operator who starts a server on older data: TestAcceptRollback in server",
 	audit.AlertAcknowledge: "needs an alert: TestPI7_AlertsCountUp in storage",
-	audit.PersonCreate:     "people come to the command line next",
-	audit.PersonChange:     "people come to the command line next",
-	audit.PersonLogin:      "people come to the command line next",
-	audit.PersonRefused:    "people come to the command line next",
-	audit.PersonLogout:     "people come to the command line next",
 	audit.ConsentGive:      "needs a rule for two: TestConsentCollectsPeople in directory",
 	audit.StorageSwept:     "needs a crash between file and commit: the sweep's tests in storage",
 	audit.CredentialWaive:  "needs a person's session: TestAC7_Waiver in directory",

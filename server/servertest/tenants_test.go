@@ -15,13 +15,14 @@ import (
 
 	"github.com/google/uuid"
 
+	door "postern/server/control"
 	"postern/server/directory"
 	"postern/server/servertest"
 	"postern/storage"
 )
 
 // lookups are requests at the control socket that name something, by command; what
-// they name is AGENT, CREDENTIAL, DOMAIN, INBOX, QUEUED, MESSAGE or ANY id. None of
+// they name is AGENT, CREDENTIAL, DOMAIN, INBOX, QUEUED, MESSAGE, PERSON or ANY id. None of
 // them may tell what belongs to another organization from what does not exist.
 var lookups = map[string][]string{
 	"agent.create":          {`{"name":"mole","owner":"ada@example.com","inboxes":["INBOX"]}`},
@@ -52,6 +53,19 @@ var lookups = map[string][]string{
 	"queue.hold":            {`{"id":"QUEUED","reason":"x"}`},
 	"queue.release":         {`{"id":"QUEUED","reason":"x"}`},
 	"queue.bounce":          {`{"id":"QUEUED","reason":"x"}`},
+	"person.show":           {`{"person":"PERSON"}`},
+	"person.roles":          {`{"person":"PERSON","roles":["auditor"]}`},
+	"person.disable":        {`{"person":"PERSON","reason":"x"}`},
+	"person.enable":         {`{"person":"PERSON"}`},
+	"person.factor":         {`{"person":"PERSON"}`},
+	"person.password":       {`{"person":"PERSON","new":"correct-horse-battery"}`},
+	"person.sessions":       {`{"person":"PERSON"}`},
+	"person.revoke":         {`{"person":"PERSON","session":"ANY"}`},
+	"person.list":           {`{}`},
+	"person.whoami":         {`{}`},
+	"person.create":         nil, // says that an address is taken, whoever has it: it is one for the whole server
+	"person.login":          nil, // names no organization; every refusal has the same words
+	"person.logout":         nil, // names nothing, and ends the session of this test
 	"agent.list":            {`{}`},
 	"alert.list":            {`{}`},
 	"domain.list":           {`{}`},
@@ -78,8 +92,8 @@ func TestAC19_Tenants(t *testing.T) {
 			t.Errorf("no request of this test says %s: add one, with what it names", command)
 		}
 		for _, request := range requests {
-			foreign, _ := controlAsk(t, dir, command, named(request, theirs))
-			nobodys, _ := controlAsk(t, dir, command, named(request, nothing))
+			foreign, _ := controlAsk(t, dir, p.Admin.Session, command, named(request, theirs))
+			nobodys, _ := controlAsk(t, dir, p.Admin.Session, command, named(request, nothing))
 			if plainly(foreign, theirs) != plainly(nobodys, nothing) {
 				t.Errorf("%s %s: of another organization: %.300s\nof nobody: %.300s", command, request, foreign, nobodys)
 			}
@@ -92,7 +106,7 @@ func TestAC19_Tenants(t *testing.T) {
 
 // nothing are names of every kind that stand for nothing.
 var nothing = map[string]string{"AGENT": "0190a1b2-0000-7000-8000-000000000001", "CREDENTIAL": "0190a1b2-0000-7000-8000-000000000002", "DOMAIN": "zeta.test", "INBOX": "nobody@zeta.test",
-	"QUEUED": "0190a1b2-0000-7000-8000-000000000003", "MESSAGE": "nothing@zeta.test", "ANY": "0190a1b2-0000-7000-8000-000000000004"}
+	"QUEUED": "0190a1b2-0000-7000-8000-000000000003", "MESSAGE": "nothing@zeta.test", "ANY": "0190a1b2-0000-7000-8000-000000000004", "PERSON": "nobody@people.test"}
 
 // strangers makes, in another organization, one of everything.
 func strangers(t *testing.T, p *servertest.Postern, org storage.Organization) map[string]string {
@@ -109,7 +123,9 @@ func strangers(t *testing.T, p *servertest.Postern, org storage.Organization) ma
 	if r := s.submit("rival@beta.test", "ada@away.test", "From: rival@beta.test\r\nMessage-ID: <secret@beta.test>\r\nSubject: secret\r\n\r\nx\r\n"); r[:3] != "250" {
 		t.Fatal(r)
 	}
-	theirs := map[string]string{"AGENT": agent.ID.String(), "CREDENTIAL": c.ID.String(), "DOMAIN": "beta.test", "INBOX": "rival@beta.test", "MESSAGE": "secret@beta.test", "ANY": agent.ID.String(),
+	person, _, err := d.CreatePerson(ctx, storage.System, org.ID, directory.PersonSpec{Address: "rival@people.test", Roles: []storage.PersonRole{storage.PersonAdmin}})
+	fatal(t, err)
+	theirs := map[string]string{"PERSON": person.Address, "AGENT": agent.ID.String(), "CREDENTIAL": c.ID.String(), "DOMAIN": "beta.test", "INBOX": "rival@beta.test", "MESSAGE": "secret@beta.test", "ANY": agent.ID.String(),
 		"QUEUED": uuid.NewString()}
 	if rows, err := p.Server().Store().Outgoings(ctx, org.ID, uuid.Nil, 10); err == nil && len(rows) > 0 {
 		theirs["QUEUED"] = rows[0].ID.String()
@@ -126,7 +142,7 @@ func named(request string, names map[string]string) string {
 
 // plainly is an answer with the names that it was asked about taken out.
 func plainly(answer string, names map[string]string) string {
-	for _, kind := range []string{"INBOX", "MESSAGE", "AGENT", "CREDENTIAL", "QUEUED", "ANY", "DOMAIN"} { // a domain is in the first two
+	for _, kind := range []string{"PERSON", "INBOX", "MESSAGE", "AGENT", "CREDENTIAL", "QUEUED", "ANY", "DOMAIN"} { // a domain is in the first two
 		answer = strings.ReplaceAll(answer, names[kind], kind)
 	}
 	return changing.ReplaceAllString(answer, "…")
@@ -163,13 +179,17 @@ func controlCommands(t *testing.T) (all []string) {
 	return append(all, "queue.retry", "queue.hold", "queue.release", "queue.bounce")
 }
 
-// controlAsk says one command at the control socket of a server in dir.
-func controlAsk(t *testing.T, dir, command, request string) (answer string, status int) {
+// controlAsk says one command at the control socket of a server in dir, in a
+// person's session.
+func controlAsk(t *testing.T, dir, session, command, request string) (answer string, status int) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, "control.sock"))
 	}}}
-	r, err := client.Post("http://postern/"+command, "application/json", strings.NewReader(request))
+	q, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://postern/"+command, strings.NewReader(request))
+	fatal(t, err)
+	q.Header.Set(door.SessionHeader, session)
+	r, err := client.Do(q)
 	fatal(t, err)
 	defer r.Body.Close()
 	data, err := io.ReadAll(r.Body)

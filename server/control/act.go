@@ -1,0 +1,45 @@
+package control
+
+import "postern/server/directory"
+
+// acts says of each command what kind of act it is. A reserved one needs a person
+// with a second factor, whose role allows it. The others need nothing more than
+// the socket; but a person who is logged in does what their roles allow, and no
+// more because they sit there as some Unix user. Where a reserved act depends on
+// what exactly is asked, the command asks by itself. A command that is missing
+// here is taken for one that operates. // AC-2, AC-15
+var acts = map[string]directory.Act{
+	"domain.add": directory.ActOperate, "domain.list": directory.ActEvidence, "domain.show": directory.ActEvidence,
+	"domain.records": directory.ActEvidence, "domain.remove": directory.ActOperate,
+	"inbox.create": directory.ActOperate, "inbox.list": directory.ActEvidence, "inbox.show": directory.ActEvidence, "inbox.remove": directory.ActOperate,
+	"agent.create": directory.ActOperate, "agent.list": directory.ActEvidence, "agent.show": directory.ActEvidence,
+	"agent.suspend": directory.ActOperate, "agent.resume": directory.ActOperate, "agent.decommission": directory.ActOperate,
+	"credential.create": directory.ActOperate, "credential.list": directory.ActEvidence, "credential.show": directory.ActEvidence,
+	"credential.rotate": directory.ActOperate, "credential.rotate-due": directory.ActOperate, "credential.revoke": directory.ActOperate,
+	"freeze.set": directory.ActOperate, "freeze.lift": directory.ActUnfreeze, "freeze.list": directory.ActEvidence,
+	"queue.list": directory.ActEvidence, "queue.show": directory.ActEvidence, "queue.retry": directory.ActOperate,
+	"queue.hold": directory.ActOperate, "queue.release": directory.ActRelease, "queue.bounce": directory.ActOperate,
+	"audit.list": directory.ActEvidence, "audit.export": directory.ActEvidence, "audit.key": directory.ActEvidence,
+	"message.trace": directory.ActEvidence, "health": directory.ActSelf,
+	"alert.list": directory.ActEvidence, "alert.show": directory.ActEvidence, "alert.acknowledge": directory.ActOperate,
+	"person.create": directory.ActSelf, // its own question: the first needs nobody
+	"person.list":   directory.ActEvidence, "person.show": directory.ActEvidence, "person.sessions": directory.ActEvidence,
+	"person.roles": directory.ActPeople, "person.disable": directory.ActPeople, "person.enable": directory.ActPeople, "person.factor": directory.ActPeople,
+	"person.password": directory.ActSelf, "person.revoke": directory.ActSelf, // of others: their own question
+	"person.login": directory.ActSelf, "person.logout": directory.ActSelf, "person.whoami": directory.ActSelf,
+}
+
+// allowed says whether the caller may use a command at all.
+func (by caller) allowed(command string) error {
+	act, ok := acts[command]
+	if !ok {
+		act = directory.ActOperate
+	}
+	switch {
+	case act.Reserved():
+		return by.may(act)
+	case by.person != nil && !directory.Allows(by.person.Person.Roles, act):
+		return by.roleRefuses(act)
+	}
+	return nil
+}

@@ -1,0 +1,165 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/google/uuid"
+
+	"postern/server/directory"
+	"postern/storage"
+	"postern/storage/audit"
+)
+
+// PersonLoginRequest asks for a session.
+type PersonLoginRequest struct {
+	Address  string `json:"address"`
+	Password string `json:"password"`
+	Code     string `json:"code,omitempty"` // of the authenticator, or a recovery code
+}
+
+// PersonLogin is a session that began; its token is shown this once.
+type PersonLogin struct {
+	Session string `json:"session"`
+	Whoami
+}
+
+// Whoami is who acts.
+type Whoami struct {
+	Kind    string               `json:"kind"` // person, unix
+	Unix    string               `json:"unix"` // the Unix user at the socket
+	Address string               `json:"address,omitempty"`
+	Roles   []storage.PersonRole `json:"roles,omitempty"`
+	Factor  bool                 `json:"second_factor"` // was shown in this session
+	Acts    []directory.Act      `json:"acts,omitempty"`
+	ID      uuid.UUID            `json:"session_id,omitzero"`
+	Expires time.Time            `json:"expires_at,omitzero"`
+}
+
+// PersonSession is a session that lives.
+type PersonSession struct {
+	ID       uuid.UUID `json:"id"`
+	Door     string    `json:"door"`
+	Factor   bool      `json:"second_factor"`
+	Created  time.Time `json:"created_at"`
+	LastUsed time.Time `json:"last_used_at"`
+	Expires  time.Time `json:"expires_at"`
+	Current  bool      `json:"current,omitempty"` // the one that asks
+}
+
+// SessionRef names a session of a person.
+type SessionRef struct {
+	Person  string `json:"person"`
+	Session string `json:"session"`
+}
+
+func (s *Server) loginCommands() {
+	answer(s, "person.login", s.personLogin)
+	answer(s, "person.logout", s.personLogout)
+	answer(s, "person.whoami", s.personWhoami)
+	lines(s, "person.sessions", s.personSessions)
+	answer(s, "person.revoke", s.personRevoke)
+}
+
+// Login begins a session of a person. Every refusal has the same words.
+func (c *Client) Login(ctx context.Context, q PersonLoginRequest) (PersonLogin, error) {
+	return ask[PersonLoginRequest, PersonLogin](ctx, c, "person.login", q)
+}
+
+func (s *Server) personLogin(ctx context.Context, by caller, q PersonLoginRequest) (PersonLogin, error) {
+	ps, token, err := s.Directory.Login(ctx, directory.PersonAttempt{Address: q.Address, Password: q.Password, Code: q.Code,
+		Door: "control", Peer: audit.Actor{Kind: audit.Unix, Name: by.unix}, Unix: by.unix})
+	var no *directory.AuthError
+	switch {
+	case errors.As(err, &no) && no.Cause == nil:
+		return PersonLogin{}, &Error{Code: Refused, Noun: "login", cause: err,
+			Message: "not let in: the address, the password or the code is wrong, or there were too many failures (" + no.Trace + ")"}
+	case errors.As(err, &no):
+		return PersonLogin{}, no.Cause
+	case err != nil:
+		return PersonLogin{}, err
+	}
+	by.person = ps
+	return PersonLogin{token, by.whoami()}, nil
+}
+
+// Logout ends the session of the client.
+func (c *Client) Logout(ctx context.Context) error {
+	_, err := ask[None, None](ctx, c, "person.logout", None{})
+	return err
+}
+
+func (s *Server) personLogout(ctx context.Context, by caller, _ None) (None, error) {
+	if by.person == nil {
+		return None{}, &Error{Code: State, Message: "nobody is logged in"}
+	}
+	return None{}, s.Directory.EndPersonSession(ctx, by.Actor, by.person.Person, by.person.Session.ID, "logout")
+}
+
+// Whoami says who acts.
+func (c *Client) Whoami(ctx context.Context) (Whoami, error) {
+	return ask[None, Whoami](ctx, c, "person.whoami", None{})
+}
+
+func (s *Server) personWhoami(_ context.Context, by caller, _ None) (Whoami, error) {
+	return by.whoami(), nil
+}
+
+func (by caller) whoami() Whoami {
+	w := Whoami{Kind: "unix", Unix: by.unix}
+	if by.person == nil {
+		return w
+	}
+	p, ps := by.person.Person, by.person.Session
+	w = Whoami{Kind: "person", Unix: by.unix, Address: p.Address, Roles: p.Roles, Factor: ps.Factor, ID: ps.ID, Expires: ps.Expires}
+	for _, act := range directory.Acts() {
+		if directory.Allows(p.Roles, act) && (ps.Factor || !act.Reserved()) {
+			w.Acts = append(w.Acts, act)
+		}
+	}
+	return w
+}
+
+// PersonSessions lists the sessions of a person that live; empty: one's own.
+func (c *Client) PersonSessions(ctx context.Context, person string) iter.Seq2[PersonSession, error] {
+	return rows[PersonRef, PersonSession](ctx, c, "person.sessions", PersonRef{person})
+}
+
+func (s *Server) personSessions(ctx context.Context, by caller, q PersonRef, emit func(PersonSession) error) error {
+	p, err := s.findPerson(ctx, by, q.Person)
+	if err != nil {
+		return err
+	}
+	all, err := s.Directory.PersonSessions(ctx, by.org, p.ID)
+	for _, ps := range all {
+		if err == nil {
+			err = emit(PersonSession{ps.ID, ps.Door, ps.Factor, ps.Created, ps.LastUsed, ps.Expires, by.Session == ps.ID})
+		}
+	}
+	return err
+}
+
+// RevokeSession ends a session: one's own, or, for who manages people, anybody's.
+func (c *Client) RevokeSession(ctx context.Context, q SessionRef) error {
+	_, err := ask[SessionRef, None](ctx, c, "person.revoke", q)
+	return err
+}
+
+func (s *Server) personRevoke(ctx context.Context, by caller, q SessionRef) (None, error) {
+	p, err := s.findPerson(ctx, by, q.Person)
+	if err != nil {
+		return None{}, err
+	}
+	if !by.is(p.ID) {
+		if err := by.may(directory.ActPeople); err != nil {
+			return None{}, err
+		}
+	}
+	id, err := uuid.Parse(q.Session)
+	if err != nil {
+		return None{}, invalid("%q is no id of a session", q.Session)
+	}
+	return None{}, missing(s.Directory.EndPersonSession(ctx, by.Actor, p, id, "revoked"), "session", q.Session)
+}

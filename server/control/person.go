@@ -1,0 +1,226 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"postern/server/directory"
+	"postern/storage"
+)
+
+// Person is somebody with an account of their own.
+type Person struct {
+	ID       uuid.UUID            `json:"id"`
+	Address  string               `json:"address"`
+	Roles    []storage.PersonRole `json:"roles"`
+	State    string               `json:"state"`  // active, disabled
+	Factor   bool                 `json:"factor"` // has a second factor
+	Recovery int                  `json:"recovery_codes_left"`
+	Created  time.Time            `json:"created_at"`
+	Disabled time.Time            `json:"disabled_at,omitzero"`
+	Reason   string               `json:"reason,omitempty"`
+}
+
+// PersonCreate asks for an account.
+type PersonCreate struct {
+	Address       string               `json:"address"`
+	Roles         []storage.PersonRole `json:"roles"`
+	Password      string               `json:"password"`
+	WithoutFactor bool                 `json:"without_factor,omitempty"`
+}
+
+// Factor is a new second factor, which is shown this once.
+type Factor struct {
+	Secret   string   `json:"totp_secret,omitempty"`
+	URI      string   `json:"totp_uri,omitempty"`
+	Recovery []string `json:"recovery_codes,omitempty"`
+}
+
+// Enrolled is a person with what is shown of their second factor this once.
+type Enrolled struct {
+	Person
+	Factor
+}
+
+// PersonRef names a person by mail address or id.
+type PersonRef struct {
+	Person string `json:"person"`
+}
+
+// PersonChange asks for a change of an account.
+type PersonChange struct {
+	Person string               `json:"person"`
+	Roles  []storage.PersonRole `json:"roles,omitempty"`
+	Reason string               `json:"reason,omitempty"`
+}
+
+// PasswordChange asks for another password; who changes their own says the old.
+type PasswordChange struct {
+	Person string `json:"person"`
+	Old    string `json:"old,omitempty"`
+	New    string `json:"new"`
+}
+
+func (s *Server) personCommands() {
+	answer(s, "person.create", s.personCreate)
+	lines(s, "person.list", s.personList)
+	answer(s, "person.show", s.personShow)
+	answer(s, "person.roles", s.personRoles)
+	answer(s, "person.disable", s.personDisable)
+	answer(s, "person.enable", s.personEnable)
+	answer(s, "person.factor", s.personFactor)
+	answer(s, "person.password", s.personPassword)
+	s.loginCommands()
+}
+
+// CreatePerson makes an account. Until there is the first, no session is needed:
+// that one is made by who may use the socket, and is an admin. // AC-15
+func (c *Client) CreatePerson(ctx context.Context, q PersonCreate) (Enrolled, error) {
+	return ask[PersonCreate, Enrolled](ctx, c, "person.create", q)
+}
+
+func (s *Server) personCreate(ctx context.Context, by caller, q PersonCreate) (Enrolled, error) {
+	if q.Password == "" {
+		return Enrolled{}, invalid("an account needs a password")
+	}
+	some, err := s.Directory.People(ctx, by.org, uuid.Nil, 1)
+	if err != nil {
+		return Enrolled{}, err
+	}
+	if len(some) > 0 {
+		if err := by.may(directory.ActPeople); err != nil {
+			return Enrolled{}, err
+		}
+	}
+	p, f, err := s.Directory.CreatePerson(ctx, by.Actor, by.org, directory.PersonSpec{
+		Address: q.Address, Roles: q.Roles, Password: q.Password, Factor: !q.WithoutFactor, First: len(some) == 0})
+	return Enrolled{*personView(&p), factorView(f)}, err
+}
+
+// People lists all who have an account.
+func (c *Client) People(ctx context.Context) iter.Seq2[*Person, error] {
+	return rows[None, *Person](ctx, c, "person.list", None{})
+}
+
+func (s *Server) personList(ctx context.Context, by caller, _ None, emit func(*Person) error) error {
+	read := func(after uuid.UUID) ([]storage.Person, error) { return s.Directory.People(ctx, by.org, after, page) }
+	return pages(read, func(p *storage.Person) uuid.UUID { return p.ID }, func(p *storage.Person) error { return emit(personView(p)) })
+}
+
+// Person shows one account.
+func (c *Client) Person(ctx context.Context, person string) (Person, error) {
+	return ask[PersonRef, Person](ctx, c, "person.show", PersonRef{person})
+}
+
+func (s *Server) personShow(ctx context.Context, by caller, q PersonRef) (*Person, error) {
+	p, err := s.findPerson(ctx, by, q.Person)
+	return personView(&p), err
+}
+
+// SetRoles gives a person other roles.
+func (c *Client) SetRoles(ctx context.Context, q PersonChange) (Person, error) {
+	return ask[PersonChange, Person](ctx, c, "person.roles", q)
+}
+
+func (s *Server) personRoles(ctx context.Context, by caller, q PersonChange) (*Person, error) {
+	p, err := s.findPerson(ctx, by, q.Person)
+	if err == nil {
+		p, err = s.Directory.SetRoles(ctx, by.Actor, by.org, p.ID, q.Roles)
+	}
+	return personView(&p), err
+}
+
+// DisablePerson keeps a person out, and ends their sessions. // AC-9
+func (c *Client) DisablePerson(ctx context.Context, q PersonChange) (Person, error) {
+	return ask[PersonChange, Person](ctx, c, "person.disable", q)
+}
+
+func (s *Server) personDisable(ctx context.Context, by caller, q PersonChange) (*Person, error) {
+	p, err := s.findPerson(ctx, by, q.Person)
+	if err == nil {
+		p, err = s.Directory.DisablePerson(ctx, by.Actor, by.org, p.ID, q.Reason)
+	}
+	return personView(&p), err
+}
+
+// EnablePerson lets a person in again.
+func (c *Client) EnablePerson(ctx context.Context, person string) (Person, error) {
+	return ask[PersonRef, Person](ctx, c, "person.enable", PersonRef{person})
+}
+
+func (s *Server) personEnable(ctx context.Context, by caller, q PersonRef) (*Person, error) {
+	p, err := s.findPerson(ctx, by, q.Person)
+	if err == nil {
+		p, err = s.Directory.EnablePerson(ctx, by.Actor, by.org, p.ID)
+	}
+	return personView(&p), err
+}
+
+// ResetFactor gives a person a new second factor; their sessions end.
+func (c *Client) ResetFactor(ctx context.Context, person string) (Enrolled, error) {
+	return ask[PersonRef, Enrolled](ctx, c, "person.factor", PersonRef{person})
+}
+
+func (s *Server) personFactor(ctx context.Context, by caller, q PersonRef) (Enrolled, error) {
+	p, err := s.findPerson(ctx, by, q.Person)
+	if err != nil {
+		return Enrolled{}, err
+	}
+	p, f, err := s.Directory.ResetFactor(ctx, by.Actor, by.org, p.ID)
+	return Enrolled{*personView(&p), factorView(f)}, err
+}
+
+// ChangePassword gives a person another password; their other sessions end.
+func (c *Client) ChangePassword(ctx context.Context, q PasswordChange) (Person, error) {
+	return ask[PasswordChange, Person](ctx, c, "person.password", q)
+}
+
+func (s *Server) personPassword(ctx context.Context, by caller, q PasswordChange) (*Person, error) {
+	p, err := s.findPerson(ctx, by, q.Person)
+	if err != nil {
+		return nil, err
+	}
+	if !by.is(p.ID) {
+		if err := by.may(directory.ActPeople); err != nil {
+			return nil, err
+		}
+	}
+	p, err = s.Directory.ChangePassword(ctx, by.Actor, by.org, p.ID, q.Old, q.New)
+	return personView(&p), err
+}
+
+// is reports whether the caller is a person, in a session of theirs.
+func (by caller) is(person uuid.UUID) bool { return by.person != nil && by.person.Person.ID == person }
+
+// findPerson finds a person by address or id; without either, the caller.
+func (s *Server) findPerson(ctx context.Context, by caller, ref string) (storage.Person, error) {
+	if ref == "" && by.person != nil {
+		return by.person.Person, nil
+	}
+	p, err := s.Directory.Person(ctx, by.org, ref)
+	if errors.Is(err, directory.ErrInvalid) {
+		err = storage.ErrNotFound
+	}
+	return p, missing(err, "person", ref)
+}
+
+func personView(p *storage.Person) *Person {
+	v := &Person{ID: p.ID, Address: p.Address, Roles: slices.Clone(p.Roles), State: "active", Factor: len(p.TOTP) > 0,
+		Recovery: len(p.Recovery), Created: p.Created, Disabled: p.Disabled, Reason: p.Reason}
+	if !p.Disabled.IsZero() {
+		v.State = "disabled"
+	}
+	return v
+}
+
+func factorView(f *directory.Factor) Factor {
+	if f == nil {
+		return Factor{}
+	}
+	return Factor{f.Secret, f.URI, f.Recovery}
+}

@@ -1,0 +1,170 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"postern/storage"
+	"postern/storage/audit"
+)
+
+// PersonAttempt is a login of a person as a door got it.
+type PersonAttempt struct {
+	Address, Password string
+	Code              string // of the authenticator, or a recovery code
+	Door              string // "control", "panel"
+	Peer              audit.Actor
+	Unix              string     // the Unix user at the control socket, if there is one
+	Network           netip.Addr // where they come from, if known
+}
+
+// refusalTime is when a refused login is answered at the earliest. Looking an
+// account up, hashing and recording take less than that together, so that an
+// account that exists and one that does not cannot be told apart by a clock.
+const refusalTime = 300 * time.Millisecond
+
+// Login lets a person in by password and code, and returns the session's token,
+// which is shown this once. Every refusal is an *AuthError with the same words:
+// that an account exists, that the password was right, that a code was used
+// before, that there were too many failures, are for the log alone. // AC-12
+func (d *Directory) Login(ctx context.Context, a PersonAttempt) (*PersonSession, string, error) {
+	began := time.Now()
+	ps, token, err := d.tryLogin(ctx, a)
+	if err != nil {
+		select {
+		case <-time.After(time.Until(began.Add(refusalTime))):
+		case <-ctx.Done():
+		}
+	}
+	return ps, token, err
+}
+
+// loginTries is how often a login begins anew because its account was written in
+// the middle: another login may have used the code.
+const loginTries = 3
+
+func (d *Directory) tryLogin(ctx context.Context, a PersonAttempt) (*PersonSession, string, error) {
+	address, err := personAddress(a.Address)
+	if err != nil {
+		address = "" // nobody's
+	}
+	place := guessed{address, a.Network}
+	for range loginTries {
+		now := d.now()
+		if d.throttle.full(a.Network, now) || d.guesses.full(place.key(), placeGuesses, now) || d.guesses.full(place.codeKey(), codeGuesses, now) {
+			return nil, "", d.strangePerson(a, "person-failures")
+		}
+		p, known, err := d.findPerson(ctx, address)
+		if err != nil {
+			return nil, "", unavailable(err)
+		}
+		factor, rule, err := d.prove(ctx, &p, known, a)
+		if err != nil {
+			return nil, "", unavailable(err)
+		}
+		if rule != "" {
+			d.countGuess(a, place, rule)
+			if !known {
+				return nil, "", d.strangePerson(a, "person-unknown")
+			}
+			return nil, "", d.refusePerson(ctx, a, &p, rule)
+		}
+		ps, token, err := d.enter(ctx, a, p, factor)
+		if errors.Is(err, storage.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return nil, "", unavailable(err)
+		}
+		d.guesses.forget(place.key())
+		return ps, token, nil
+	}
+	return nil, "", unavailable(storage.ErrConflict)
+}
+
+// findPerson looks an account up; who is not there is an empty one.
+func (d *Directory) findPerson(ctx context.Context, address string) (p storage.Person, known bool, err error) {
+	p, err = d.store.PersonByAddress(ctx, address)
+	if errors.Is(err, storage.ErrNotFound) {
+		return storage.Person{}, false, nil
+	}
+	return p, err == nil, err
+}
+
+// prove holds password and code against an account, both always. It returns the
+// factor that was shown, or the rule by which the login is refused.
+func (d *Directory) prove(ctx context.Context, p *storage.Person, known bool, a PersonAttempt) (factor, rule string, err error) {
+	right, err := d.passwords.right(ctx, p.Password, normalPassword(a.Password))
+	if err != nil {
+		return "", "", err
+	}
+	factor, rule = d.useCode(p, p.ID, a.Code, d.now())
+	switch {
+	case !known:
+		return "", "person-unknown", nil
+	case !right:
+		return "", "password", nil
+	case !p.Disabled.IsZero():
+		return "", "disabled", nil
+	}
+	return factor, rule, nil
+}
+
+// countGuess counts what was wrong where it counts.
+func (d *Directory) countGuess(a PersonAttempt, place guessed, rule string) {
+	now := d.now()
+	d.throttle.failed(a.Network, now)
+	switch rule {
+	case "code", "code-used":
+		d.guesses.failed(place.codeKey(), codeGuesses, now)
+	default:
+		d.guesses.failed(place.key(), placeGuesses, now)
+	}
+}
+
+// enter records the login, what it used up and the session, in one transaction:
+// a code that a login used is used, and one whose login could not be recorded is
+// not. storage.ErrConflict when the account was written in the meantime.
+func (d *Directory) enter(ctx context.Context, a PersonAttempt, p storage.Person, factor string) (*PersonSession, string, error) {
+	was := p
+	entered := &PersonSession{Person: p}
+	entered.Session.ID = storage.NewID()
+	var token string
+	err := d.store.Write(ctx, entered.Actor(a.Unix, a.Network), func(tx *storage.Tx) (err error) {
+		p = was
+		e := tx.Record(personEvent(audit.PersonLogin, &p, "login"))
+		e.Fields = append(e.Fields, audit.Word(audit.KeyDoor, a.Door), audit.Word(audit.KeyFactor, factor))
+		if err := tx.UpdatePerson(e, &p); err != nil {
+			return err
+		}
+		spec := SessionSpec{ID: entered.Session.ID, Door: a.Door, Factor: factor != "none"}
+		entered.Session, token, err = d.startSession(tx, e, &p, spec)
+		return err
+	})
+	entered.Person = p
+	return entered, token, err
+}
+
+// refusePerson records that a known person was not let in. // AU-13
+func (d *Directory) refusePerson(ctx context.Context, a PersonAttempt, p *storage.Person, rule string) error {
+	no := &AuthError{Class: ErrCredentials, Rule: rule, Trace: newTrace()}
+	err := d.store.Write(ctx, a.Peer, func(tx *storage.Tx) error {
+		tx.Record(audit.Event{Verb: audit.PersonRefused, Outcome: audit.Refused, Org: p.Org, Object: p.ID,
+			Fields:   audit.Fields{audit.Word(audit.KeyDoor, a.Door), audit.Word(audit.KeyRule, rule), audit.Word(audit.KeyTrace, no.Trace)},
+			Personal: audit.Fields{audit.Text(audit.KeyPerson, p.Address)}})
+		return nil
+	})
+	if err != nil {
+		return unavailable(err)
+	}
+	return no
+}
+
+// strangePerson counts a login with others of its kind: of nobody whom we know,
+// or of somebody who fails too often to be given an event each time.
+func (d *Directory) strangePerson(a PersonAttempt, rule string) error {
+	d.Refuse(a.Network, "LOGIN", rule)
+	return &AuthError{Class: ErrCredentials, Rule: rule, Trace: newTrace()}
+}
