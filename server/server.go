@@ -39,6 +39,7 @@ type Options struct {
 	Resolver dns.Resolver     // nil: those of Config.DNS, behind a cache
 	Roots    *x509.CertPool   // to verify next hops with; nil: the system's
 	Timeouts relay.Timeouts   // of the relay's attempts
+	Judge    delivery.Judge   // scores what comes into a mailbox; nil: nobody does
 }
 
 // Server is a whole Postern: storage, names, queue, verbs and doors, wired.
@@ -184,7 +185,7 @@ func (s *Server) wire(o Options) error {
 
 	s.directory = directory.New(s.store, directory.Options{Now: s.now, Log: s.log})
 	s.inbound = delivery.NewInbound(s.store, s.directory, delivery.Options{
-		Hostname: s.cfg.Host, Auth: &msgauth.Checker{Resolver: resolver}, Now: s.now, Log: s.log,
+		Hostname: s.cfg.Host, Auth: &msgauth.Checker{Resolver: resolver}, Judge: o.Judge, Now: s.now, Log: s.log,
 	})
 	s.relay = relay.New(hop)
 	s.queue = queue.New(s.store, queue.Options{
@@ -205,7 +206,7 @@ func (s *Server) wire(o Options) error {
 	})
 	s.imap = imapd.New(imapd.Config{
 		Hostname: s.cfg.Host, TLS: o.TLS, Limits: s.cfg.Limits.imap(), Now: s.now, Log: s.log,
-		Store: s.store, Directory: s.directory,
+		Store: s.store, Directory: s.directory, Judge: o.Judge,
 	})
 	s.control = control.New(control.Config{
 		Store: s.store, Directory: s.directory, Queue: s.queue, Host: s.cfg.Host, Version: Version(), Now: s.now, Log: s.log,

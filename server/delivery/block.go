@@ -24,7 +24,7 @@ func (in *Inbound) block(m *mail) []byte {
 		b = received.Append(b)
 	}
 	b = m.auth.AppendField(b, in.o.Hostname)
-	return message.AppendField(b, "Postern-Verdict", "v=1; verdict="+verdictWord(m.verdict)+"; id="+m.id.String())
+	return message.AppendField(b, "Postern-Verdict", "v=1; verdict="+m.judgement.Word()+"; id="+m.id.String())
 }
 
 func (in *Inbound) hides(f message.Field) bool { return Hides(f, in.o.Hostname) }

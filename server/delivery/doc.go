@@ -19,7 +19,17 @@
 // # Judged before visible
 //
 // Every way into a mailbox passes here with a verdict and authentication
-// results (invariant 5). Until there is a scorer the verdict says so: unscored.
+// results (invariant 5). A Judge gives the verdict, one for mail from outside, for
+// local mail, for what a client appends and for notices; where there is none the
+// verdict says so: unscored.
+//
+// # Correspondents
+//
+// Who wrote to an inbox what provably came from them, and had nothing said against
+// it, is noted beside the message, as a keyed hash: an agent that was tainted by
+// another message may still answer those whom the inbox had exchanged clean mail
+// with before, and an agent that may only reply, those who wrote. Where nothing
+// judges, unscored is enough for the second and not for the first.
 //
 // # Duplicates
 //

@@ -24,8 +24,10 @@ type Options struct {
 	// Auth judges who a message from outside comes from. Nil: nobody does, and
 	// the results say none.
 	Auth *msgauth.Checker
-	Now  func() time.Time // nil: time.Now
-	Log  *slog.Logger     // nil: nothing is logged
+	// Judge scores what comes in. Nil: nobody does, and verdicts say so.
+	Judge Judge
+	Now   func() time.Time // nil: time.Now
+	Log   *slog.Logger     // nil: nothing is logged
 }
 
 // Inbound delivers messages. It is safe for concurrent use.

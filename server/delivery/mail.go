@@ -24,11 +24,13 @@ type mail struct {
 	verb      audit.Verb
 	structure *message.Structure
 	auth      msgauth.Results
-	verdict   storage.Verdict
+	judgement Judgement
+	judges    bool   // somebody judges: what is unscored was not looked at
 	view      []byte // the structure as the mailbox shows it, in binary
 	overlay   []byte // in binary
 	size      int64  // of the view
 	to        []target
+	senders   []string
 	stored    int // by the last run of store
 }
 
@@ -47,18 +49,21 @@ var errUnreadable = errors.New("delivery: the message could not be read back")
 // prepare does all that needs no transaction. A message that policy does not
 // admit is a *RefusedError, and in the log.
 func (in *Inbound) prepare(ctx context.Context, r *Received, src source, origin storage.Origin) (*mail, error) {
-	m := &mail{id: storage.NewID(), r: r, source: src, origin: origin, verb: audit.MessageReceived, verdict: storage.Unscored}
+	m := &mail{id: storage.NewID(), r: r, source: src, origin: origin, verb: audit.MessageReceived, judges: in.o.Judge != nil}
 	header, err := m.parse()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
 	}
-	if err := in.address(ctx, m); err != nil {
+	if err := m.address(); err != nil {
 		return nil, err
 	}
 	if d := policy.Admit(m.facts(header)); !d.Allow {
 		return nil, in.refuse(ctx, m, d.Rule)
 	}
 	in.authenticate(ctx, m)
+	if err := in.judge(ctx, m); err != nil {
+		return nil, err
+	}
 	overlay := message.NewOverlay(header, in.block(m), in.hides)
 	m.overlay = overlay.AppendBinary(nil)
 	m.view = m.structure.Overlaid(overlay).AppendBinary(nil)
@@ -93,21 +98,32 @@ func (in *Inbound) authenticate(ctx context.Context, m *mail) {
 	}
 }
 
-// address finds the mailbox of each recipient. Two recipients of one inbox are
-// one copy.
-func (in *Inbound) address(ctx context.Context, m *mail) error {
-	placed := policy.Receive(policy.ReceiveFacts{Verdict: m.verdict})
+// judge scores the message, and with that finds the mailbox of each recipient.
+func (in *Inbound) judge(ctx context.Context, m *mail) error {
+	m.judgement = in.o.Judge.Of(ctx, Judged{Body: m.source, Size: m.source.size, Structure: m.structure, Auth: m.auth, Origin: m.origin})
+	m.senders = Senders(&m.structure.Envelope, m.r.From)
+	placed := policy.Receive(policy.ReceiveFacts{Verdict: m.judgement.Verdict})
+	for i := range m.to {
+		t := &m.to[i]
+		door, err := in.mailboxes.find(ctx, t.record, placed.Mailbox)
+		if err != nil {
+			return err
+		}
+		t.inbox, t.mailbox = door.inbox, door.mailbox
+		t.flags |= m.judgement.Flags()
+	}
+	return nil
+}
+
+// address notes the recipients. Two of one inbox are one copy.
+func (m *mail) address() error {
 	seen := map[uuid.UUID]bool{}
 	for _, rcpt := range m.r.To {
 		if seen[rcpt.Inbox.ID] {
 			continue
 		}
 		seen[rcpt.Inbox.ID] = true
-		door, err := in.mailboxes.find(ctx, rcpt.Inbox, placed.Mailbox)
-		if err != nil {
-			return err
-		}
-		m.to = append(m.to, target{path: rcpt.Path, record: rcpt.Inbox, inbox: door.inbox, mailbox: door.mailbox})
+		m.to = append(m.to, target{path: rcpt.Path, record: rcpt.Inbox})
 	}
 	if len(m.to) == 0 {
 		return errors.New("delivery: a message without recipients")
@@ -148,6 +164,9 @@ func (m *mail) store(tx *storage.Tx) error {
 		if _, err := tx.Deposit(tx.Record(m.event(m.verb, t)), t.inbox, t.mailbox, m.deposit(t, body, tx)); err != nil {
 			return err
 		}
+		if err := m.correspond(tx, t); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -159,20 +178,22 @@ func (m *mail) seen(tx *storage.Tx, t target) (bool, error) {
 }
 
 func (m *mail) deposit(t target, body storage.BodyRef, tx *storage.Tx) storage.Deposit {
-	return storage.Deposit{
-		ID: m.id, Received: tx.Now(), Flags: t.flags, Size: m.size,
+	d := storage.Deposit{
+		ID: m.id, Received: tx.Now(), Flags: t.flags, Size: m.size, Senders: m.senders,
 		Content: storage.Content{
-			Body: body, Structure: m.view, Overlay: m.overlay, Auth: m.auth.AppendBinary(nil), Verdict: m.verdict,
+			Body: body, Structure: m.view, Overlay: m.overlay, Auth: m.auth.AppendBinary(nil),
 			SHA256: m.source.sha256, MessageID: m.structure.Envelope.MessageID, Origin: m.origin,
 		},
 	}
+	m.judgement.Put(&d.Content)
+	return d
 }
 
 // event is what one recipient's copy leaves in the log.
 func (m *mail) event(verb audit.Verb, t target) audit.Event {
 	return audit.Event{
 		Verb: verb, Outcome: audit.OK, Org: t.record.Org, Inbox: t.record.ID, Object: m.id,
-		Fields:   append(append(m.fields(), audit.Word(audit.KeyVerdict, verdictWord(m.verdict))), m.judgement()...),
+		Fields:   append(append(m.fields(), audit.Word(audit.KeyVerdict, m.judgement.Word())), m.authenticity()...),
 		Personal: append(m.personal(), audit.Text(audit.KeyTo, t.path.String())),
 	}
 }
@@ -192,8 +213,8 @@ func (m *mail) fields() audit.Fields {
 	return f
 }
 
-// judgement are the words of authentication; nothing where nobody judged.
-func (m *mail) judgement() audit.Fields {
+// authenticity are the words of authentication; nothing where nobody looked.
+func (m *mail) authenticity() audit.Fields {
 	if m.origin != storage.OriginMX {
 		return nil
 	}
@@ -238,19 +259,4 @@ func (m *mail) recipients() (f audit.Fields) {
 		f = append(f, audit.Text(audit.KeyTo, t.path.String()))
 	}
 	return f
-}
-
-// verdictWord is the verdict as header fields and events write it.
-func verdictWord(v storage.Verdict) string {
-	switch v {
-	case storage.Clean:
-		return "clean"
-	case storage.Suspicious:
-		return "suspicious"
-	case storage.Quarantine:
-		return "quarantine"
-	case storage.Partial:
-		return "partial"
-	}
-	return "unscored"
 }

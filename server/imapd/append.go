@@ -22,7 +22,8 @@ func (s *session) AppendLimit() uint32 { return appendLimit(s.server.limits.Mess
 func appendLimit(largest int64) uint32 { return uint32(min(largest, math.MaxUint32)) }
 
 // Append is APPEND. The message is sealed as it arrives. It is judged like any other on its way into a mailbox
-// (invariant 5): until there is a scorer, unscored.
+// (invariant 5). What is found to belong into quarantine goes there, whatever mailbox was named, and the answer is OK
+// without a UID: the client has no part in that mailbox. // PI-3
 func (s *session) Append(name string, r imap.LiteralReader, o *imap.AppendOptions) (*imap.AppendData, error) {
 	if err := s.may("APPEND", storage.Append); err != nil {
 		return nil, err
@@ -57,7 +58,15 @@ func (s *session) Append(name string, r imap.LiteralReader, o *imap.AppendOption
 	if err != nil {
 		return nil, s.fault(err)
 	}
-	d.deposit.Flags, d.deposit.Keywords, d.deposit.Received = flags.flags, flags.keywords, internalDate(o.Time)
+	placed := policy.Receive(policy.ReceiveFacts{Verdict: d.judgement.Verdict})
+	quarantined := placed.Mailbox == storage.RoleQuarantine
+	if quarantined {
+		if box, err = s.inbox.MailboxByRole(s.ctx, placed.Mailbox); err != nil {
+			return nil, s.fault(err)
+		}
+	}
+	d.deposit.Flags |= flags.flags
+	d.deposit.Keywords, d.deposit.Received = flags.keywords, internalDate(o.Time)
 	var uid uint32
 	err = s.write(func(tx *storage.Tx) error {
 		uid, err = d.store(tx, s, stage, &box)
@@ -67,6 +76,9 @@ func (s *session) Append(name string, r imap.LiteralReader, o *imap.AppendOption
 		return nil, s.fault(into(err))
 	}
 	s.principal.Count.Add(1)
+	if quarantined {
+		return nil, nil
+	}
 	return &imap.AppendData{UID: imap.UID(uid), UIDValidity: box.UIDValidity}, nil
 }
 
@@ -101,13 +113,14 @@ func (u *upstream) Read(p []byte) (int, error) {
 
 // appended is a message made ready to store.
 type appended struct {
-	deposit storage.Deposit
-	event   audit.Event
+	deposit   storage.Deposit
+	judgement delivery.Judgement
+	event     audit.Event
 }
 
 var errUnreadable = errors.New("imapd: the message could not be read back")
 
-// judge parses a message and fixes its view, in which nothing speaks in Postern's name that does not come from it: the
+// judge parses and scores a message and fixes its view, in which nothing speaks in Postern's name that does not come from it: the
 // fields that delivery hides are hidden here. All other bytes are shown as they came.
 func (s *session) judge(stage *storage.Stage) (*appended, error) {
 	parsed := message.Parse(stage, stage.Size())
@@ -125,17 +138,20 @@ func (s *session) judge(stage *storage.Stage) (*appended, error) {
 	overlay := message.NewOverlay(header, nil, func(f message.Field) bool { return delivery.Hides(f, s.server.hostname) })
 	sum := stage.SHA256()
 	a := &appended{event: s.event(audit.MessageAppended)}
+	a.judgement = s.server.scorer.Of(s.ctx, delivery.Judged{Body: stage, Size: stage.Size(), Structure: parsed, Origin: storage.OriginAppend})
 	a.deposit = storage.Deposit{
-		ID: storage.NewID(), Size: stage.Size() + overlay.Delta(),
+		ID: storage.NewID(), Size: stage.Size() + overlay.Delta(), Flags: a.judgement.Flags(),
+		Senders: delivery.Senders(&parsed.Envelope, message.Path{}),
 		Content: storage.Content{
 			Structure: parsed.Overlaid(overlay).AppendBinary(nil), Overlay: overlay.AppendBinary(nil),
-			Auth: msgauth.Results{}.AppendBinary(nil), Verdict: storage.Unscored, SHA256: sum,
+			Auth: msgauth.Results{}.AppendBinary(nil), SHA256: sum,
 			MessageID: parsed.Envelope.MessageID, Origin: storage.OriginAppend,
 		},
 	}
+	a.judgement.Put(&a.deposit.Content)
 	a.event.Object = a.deposit.ID
 	a.event.Fields = append(a.event.Fields, audit.Digest(audit.KeySHA256, sum[:]), audit.Int(audit.KeySize, stage.Size()),
-		audit.Word(audit.KeyVerdict, "unscored"))
+		audit.Word(audit.KeyVerdict, a.judgement.Word()))
 	a.describe(&parsed.Envelope)
 	return a, nil
 }

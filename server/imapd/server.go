@@ -12,6 +12,7 @@ import (
 
 	"github.com/emersion/go-imap/v2/imapserver"
 
+	"postern/server/delivery"
 	"postern/server/directory"
 	"postern/storage"
 )
@@ -31,6 +32,7 @@ type Config struct {
 
 	Store     *storage.Store
 	Directory *directory.Directory
+	Judge     delivery.Judge // scores what clients append; nil: nobody does
 }
 
 // Server serves IMAP over TLS on any number of listeners.
@@ -42,6 +44,7 @@ type Server struct {
 	log       *slog.Logger
 	store     *storage.Store
 	directory *directory.Directory
+	scorer    delivery.Judge
 	library   *imapserver.Server
 
 	mu        sync.Mutex
@@ -60,7 +63,7 @@ var ErrServerClosed = errors.New("imapd: server closed")
 func New(cfg Config) *Server {
 	s := &Server{
 		hostname: cfg.Hostname, limits: cfg.Limits, now: cfg.Now, log: cfg.Log,
-		store: cfg.Store, directory: cfg.Directory, listeners: map[*listener]struct{}{},
+		store: cfg.Store, directory: cfg.Directory, scorer: cfg.Judge, listeners: map[*listener]struct{}{},
 	}
 	if s.limits == (Limits{}) {
 		s.limits = DefaultLimits()

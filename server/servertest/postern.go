@@ -19,6 +19,7 @@ import (
 	"postern/dns"
 	"postern/dns/nameserver"
 	"postern/server"
+	"postern/server/delivery"
 	"postern/server/directory"
 	"postern/server/relay"
 	"postern/storage"
@@ -33,6 +34,7 @@ type Options struct {
 	Agents []string // each gets an inbox of its name, and a credential with every verb on it
 	Dir    string   // empty: a temporary one
 
+	Judge     delivery.Judge       // of what comes into a mailbox; nil: nobody
 	Log       *slog.Logger         // nil: nothing
 	Configure func(*server.Config) // changes the configuration; may be nil
 }
@@ -51,6 +53,8 @@ type Postern struct {
 	cfg server.Config
 	tls *tls.Config
 	log *slog.Logger
+	// Options that the server gets at every start.
+	judge delivery.Judge
 
 	mu     sync.Mutex
 	server *server.Server // nil while it is down
@@ -100,7 +104,7 @@ func Start(o Options) (*Postern, error) {
 	if o.Domain == "" {
 		o.Domain = "alpha.test"
 	}
-	p := &Postern{World: o.World, Domain: o.Domain, Host: "mail." + o.Domain, Agents: map[string]*Agent{}, log: o.Log}
+	p := &Postern{World: o.World, Domain: o.Domain, Host: "mail." + o.Domain, Agents: map[string]*Agent{}, log: o.Log, judge: o.Judge}
 	if err := p.configure(o); err != nil {
 		return nil, err
 	}
@@ -164,7 +168,7 @@ func (p *Postern) Up() error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s, err := server.New(ctx, p.cfg, server.Options{
-		Log: p.log, Now: p.World.Clock.Now, TLS: p.tls, Resolver: dns.NewCache(resolver, p.World.Clock.Now),
+		Log: p.log, Judge: p.judge, Now: p.World.Clock.Now, TLS: p.tls, Resolver: dns.NewCache(resolver, p.World.Clock.Now),
 		Timeouts: relay.Timeouts{Greeting: patience, Command: patience, DataStart: patience, DataEnd: patience},
 	})
 	if err != nil {
