@@ -24,6 +24,7 @@ type world struct {
 	store *storage.Store
 	dir   *directory.Directory
 	org   uuid.UUID
+	data  string
 
 	mu  sync.Mutex
 	now time.Time
@@ -50,7 +51,8 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	w.store, err = storage.Open(t.Context(), storage.Config{Dir: filepath.Join(home, "data"), Root: root, Now: w.clock})
+	w.data = filepath.Join(home, "data")
+	w.store, err = storage.Open(t.Context(), storage.Config{Dir: w.data, Root: root, Now: w.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
