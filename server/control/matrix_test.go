@@ -1,0 +1,181 @@
+package control
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"postern/storage"
+	"postern/storage/audit"
+)
+
+// The sets of callers of the matrix: unix is the Unix user alone, bare an admin
+// whose session has no second factor, and the others are people of one role.
+const (
+	everybody = "unix bare admin operator reviewer auditor"
+	operators = "unix bare admin operator"
+	admins    = "admin"
+	reviewers = "admin reviewer"
+)
+
+// matrix is who may use each command. A request is such that it would find
+// nothing, or change nothing that counts here.
+var matrix = map[string]struct{ who, request string }{
+	"health":                {everybody, `{}`},
+	"domain.add":            {operators, `{"name":"x"}`},
+	"domain.list":           {everybody, `{}`},
+	"domain.show":           {everybody, `{"name":"x.test"}`},
+	"domain.records":        {everybody, `{"name":"x.test"}`},
+	"domain.remove":         {operators, `{"name":"x.test"}`},
+	"inbox.create":          {operators, `{"address":"x@x.test"}`},
+	"inbox.list":            {everybody, `{}`},
+	"inbox.show":            {everybody, `{"address":"x@x.test"}`},
+	"inbox.remove":          {operators, `{"address":"x@x.test"}`},
+	"agent.create":          {operators, `{"name":"x"}`},
+	"agent.list":            {everybody, `{}`},
+	"agent.show":            {everybody, `{"agent":"x"}`},
+	"agent.suspend":         {operators, `{"agent":"x"}`},
+	"agent.resume":          {operators, `{"agent":"x"}`},
+	"agent.decommission":    {operators, `{"agent":"x"}`},
+	"credential.create":     {operators, `{"agent":"x"}`},
+	"credential.list":       {everybody, `{}`},
+	"credential.show":       {everybody, `{"credential":"x"}`},
+	"credential.rotate":     {operators, `{"credential":"x"}`},
+	"credential.rotate-due": {operators, `{}`},
+	"credential.revoke":     {operators, `{"credential":"x"}`},
+	"freeze.set":            {operators, `{"kind":"agent","name":"x","reason":"x"}`},
+	"freeze.lift":           {admins, `{"kind":"agent","name":"x","reason":"x"}`},
+	"freeze.list":           {everybody, `{}`},
+	"queue.list":            {everybody, `{}`},
+	"queue.show":            {everybody, `{"id":"x"}`},
+	"queue.retry":           {operators, `{"id":"x"}`},
+	"queue.hold":            {operators, `{"id":"x"}`},
+	"queue.release":         {reviewers, `{"id":"x"}`},
+	"queue.bounce":          {operators, `{"id":"x"}`},
+	"audit.list":            {everybody, `{"limit":1}`},
+	"audit.export":          {everybody, `{}`},
+	"audit.key":             {everybody, `{}`},
+	"message.trace":         {everybody, `{"message_id":"x@x.test"}`},
+	"alert.list":            {everybody, `{}`},
+	"alert.show":            {everybody, `{"id":"x"}`},
+	"alert.acknowledge":     {operators, `{"id":"x"}`},
+	"person.create":         {admins, `{"address":"x","password":"x"}`},
+	"person.list":           {everybody, `{}`},
+	"person.show":           {everybody, `{"person":"x@x.test"}`},
+	"person.sessions":       {everybody, `{"person":"x@x.test"}`},
+	"person.roles":          {admins, `{"person":"x@x.test"}`},
+	"person.disable":        {admins, `{"person":"x@x.test"}`},
+	"person.enable":         {admins, `{"person":"x@x.test"}`},
+	"person.factor":         {admins, `{"person":"x@x.test"}`},
+	"person.password":       {admins, `{"person":"other@example.org","new":"x"}`},
+	"person.revoke":         {admins, `{"person":"other@example.org","session":"x"}`},
+	"person.login":          {everybody, `{"address":"x@x.test","password":"x"}`},
+	"person.logout":         {everybody, `{}`},
+	"person.whoami":         {everybody, `{}`},
+}
+
+// TestAC2_MatrixOfRoles drives every command that the server has as every kind of
+// caller, over the socket: who may not is refused because of who they are, with an
+// event, and who may gets any other answer.
+func TestAC2_MatrixOfRoles(t *testing.T) {
+	w := newWorld(t)
+	w.session("other@example.org", true, storage.PersonOperator)
+	callers := map[string]string{"unix": "", "bare": w.session("bare@example.org", false, storage.PersonAdmin)}
+	for _, role := range []storage.PersonRole{storage.PersonAdmin, storage.PersonOperator, storage.PersonReviewer, storage.PersonAuditor} {
+		callers[string(role)] = w.session(string(role)+"@example.org", true, role)
+	}
+	refused := 0
+	commands := slices.DeleteFunc(slices.Clone(w.server.commands), func(c string) bool { return c == "person.logout" })
+	for _, command := range append(commands, "person.logout") { // the last, for it ends the sessions
+		row, ok := matrix[command]
+		if _, named := acts[command]; !ok || !named {
+			t.Errorf("%s has no row here, or no kind of act: say who may use it", command)
+			continue
+		}
+		for _, who := range strings.Fields(everybody) {
+			rule := w.refusedTo(callers[who], command, row.request)
+			if may := slices.Contains(strings.Fields(row.who), who); may != (rule == "") {
+				t.Errorf("%s as %s: refused by %q, want allowed %v", command, who, rule, may)
+			}
+			if rule != "" {
+				refused++
+				w.recorded(command, rule)
+			}
+		}
+	}
+	for command := range matrix {
+		if !slices.Contains(w.server.commands, command) {
+			t.Errorf("the server has no command %s", command)
+		}
+	}
+	if refused < 50 {
+		t.Errorf("%d refusals: the matrix says little", refused)
+	}
+}
+
+// refusedTo is the rule by which a command is refused because of who asks: empty
+// when it is not, whatever else is wrong with the request.
+func (w *world) refusedTo(session, command, request string) string {
+	w.t.Helper()
+	q, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, "http://postern/"+command, strings.NewReader(request))
+	w.must(err)
+	if session != "" {
+		q.Header.Set(SessionHeader, session)
+	}
+	r, err := w.Client.http.Do(q)
+	w.must(err)
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	w.must(err)
+	if bytes.Contains(body, []byte("not what this server understands")) {
+		w.t.Fatalf("%s %s: %s", command, request, body)
+	}
+	var answer struct{ Error Error }
+	if r.StatusCode != http.StatusForbidden || json.Unmarshal(body, &answer) != nil {
+		return ""
+	}
+	switch noun := answer.Error.Noun; noun {
+	case "session", "factor", "role":
+		return noun
+	case "ended":
+		w.t.Fatalf("%s: the session is over", command)
+	}
+	return ""
+}
+
+// recorded holds that the newest event is this refusal. // AU-1
+func (w *world) recorded(command, rule string) {
+	w.t.Helper()
+	last, err := w.store.Events(w.t.Context(), storage.EventQuery{Newest: true, Limit: 1})
+	w.must(err)
+	e := last[0]
+	if e.Verb != audit.PersonRefused || e.Fields.Text(audit.KeyCommand) != command || e.Fields.Text(audit.KeyRule) != rule || e.Fields.Text(audit.KeyAct) == "" {
+		w.t.Errorf("%s, refused by %s, left %s %v", command, rule, e.Verb, e.Fields)
+	}
+}
+
+// TestSessionIsNeverTheUnixUser: a session that cannot be used refuses what the
+// Unix user alone may do.
+func TestSessionIsNeverTheUnixUser(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	token := w.session("ada@example.org", true, storage.PersonAdmin)
+	ada := w.As(token)
+	if who, err := ada.Whoami(ctx); err != nil || who.Address != "ada@example.org" || !who.Factor {
+		t.Fatalf("%+v, %v", who, err)
+	}
+	w.must(ada.Logout(ctx))
+	for _, wrong := range []string{token, " ", "none", token + "x", strings.Repeat("x", 5000)} {
+		_, err := collect(w.As(wrong).Agents(ctx))
+		if e := refusal(err); err == nil || e.Code != Refused || e.Noun != "ended" {
+			t.Errorf("as %.20q: %v", wrong, err)
+		}
+	}
+	if _, err := collect(w.Agents(ctx)); err != nil {
+		t.Errorf("without a session: %v", err)
+	}
+}
