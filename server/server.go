@@ -14,12 +14,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"postern/dns"
 	"postern/server/control"
 	"postern/server/delivery"
 	"postern/server/directory"
 	"postern/server/imapd"
 	"postern/server/msgauth"
+	"postern/server/policy"
 	"postern/server/queue"
 	"postern/server/relay"
 	"postern/server/smtpd"
@@ -183,7 +186,7 @@ func (s *Server) wire(o Options) error {
 		hop.Roots = o.Roots
 	}
 
-	s.directory = directory.New(s.store, directory.Options{Now: s.now, Log: s.log})
+	s.directory = directory.New(s.store, directory.Options{Terms: s.terms, PolicyEpoch: s.store.PolicyEpoch, Now: s.now, Log: s.log})
 	s.inbound = delivery.NewInbound(s.store, s.directory, delivery.Options{
 		Hostname: s.cfg.Host, Auth: &msgauth.Checker{Resolver: resolver}, Judge: o.Judge, Now: s.now, Log: s.log,
 	})
@@ -212,6 +215,13 @@ func (s *Server) wire(o Options) error {
 		Store: s.store, Directory: s.directory, Queue: s.queue, Host: s.cfg.Host, Version: Version(), Now: s.now, Log: s.log,
 	})
 	return nil
+}
+
+// terms are what policy says of a credential on the inboxes of a domain.
+func (s *Server) terms(ctx context.Context, org, domain, agent, credential uuid.UUID) (directory.Terms, error) {
+	rules, err := policy.Load(ctx, s.store, policy.Subjects{Organization: org, Domain: domain, Agent: agent, Credential: credential})
+	c := rules.Credentials
+	return directory.Terms{MaxAge: c.MaxAge, Warning: c.Warn, Sessions: c.Sessions, SessionLength: c.SessionLength}, err
 }
 
 // listen binds every door that is not off.

@@ -59,6 +59,7 @@ func doomed(t *testing.T) (ts *testStore, gone, stays InboxRecord) {
 		return err
 	})
 	ts.enqueue(t, gone, "Subject: out\r\n\r\nOn its way.\r\n", "ann@far.example", "bob@far.example")
+	ts.capture(t, gone, "Subject: trial\r\n\r\nTo nobody.\r\n", "ann@far.example")
 	return ts, gone, stays
 }
 

@@ -105,6 +105,14 @@ func (s *Store) Policies(ctx context.Context, org uuid.UUID, targets ...uuid.UUI
 	return all, nil
 }
 
+// PolicyEpoch changes whenever a policy does: who keeps what policy says asks
+// whether it still says so.
+func (s *Store) PolicyEpoch() uint64 {
+	s.policies.mu.RLock()
+	defer s.policies.mu.RUnlock()
+	return s.policies.turn
+}
+
 // policy finds the policy of a target, nil when it has none.
 func (s *Store) policy(ctx context.Context, target uuid.UUID) (*Policy, error) {
 	p, known, turn := s.policies.get(target)

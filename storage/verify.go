@@ -381,6 +381,7 @@ var decisive = []struct {
 	}},
 	{"approval", "inbox", approvalHint},
 	{"taint", "id", nil},
+	{"captured", "inbox", capturedHint},
 	{"mailbox", "inbox", nil}, // opened with its inbox, by messages
 }
 
@@ -566,13 +567,14 @@ func (v *verification) mailbox(in *Inbox, id uuid.UUID) error {
 // counted right.
 func (v *verification) bodies() error {
 	err := v.each(`SELECT m.body FROM message m LEFT JOIN body b ON b.no = m.body WHERE b.no IS NULL
-		UNION SELECT o.body FROM outgoing o LEFT JOIN body b ON b.no = o.body WHERE b.no IS NULL`,
+		UNION SELECT o.body FROM outgoing o LEFT JOIN body b ON b.no = o.body WHERE b.no IS NULL
+		UNION SELECT c.body FROM captured c LEFT JOIN body b ON b.no = c.body WHERE b.no IS NULL`,
 		func(no int64) { v.differ(audit.NoEvent, fmt.Sprintf("body %d", no), "is gone, and a row refers to it") })
 	if err != nil {
 		return err
 	}
 	err = v.each(`SELECT b.no FROM body b LEFT JOIN body_ref f ON f.no = b.no LEFT JOIN
-		(SELECT body, COUNT(*) AS n FROM (SELECT body FROM message UNION ALL SELECT body FROM outgoing) AS uses GROUP BY body) AS used ON used.body = b.no
+		(SELECT body, COUNT(*) AS n FROM (SELECT body FROM message UNION ALL SELECT body FROM outgoing UNION ALL SELECT body FROM captured) AS uses GROUP BY body) AS used ON used.body = b.no
 		WHERE COALESCE(f.refs, 1) <> COALESCE(used.n, 0)`,
 		func(no int64) {
 			v.differ(audit.NoEvent, fmt.Sprintf("body %d", no), "its references are counted wrong")

@@ -20,6 +20,7 @@ var acts = map[string]directory.Act{
 	"queue.list": directory.ActEvidence, "queue.show": directory.ActEvidence, "queue.retry": directory.ActOperate,
 	"queue.hold": directory.ActOperate, "queue.release": directory.ActRelease, "queue.bounce": directory.ActOperate,
 	"audit.list": directory.ActEvidence, "audit.export": directory.ActEvidence, "audit.key": directory.ActEvidence,
+	"captured.list": directory.ActEvidence, "captured.show": directory.ActContent,
 	"message.trace": directory.ActEvidence, "health": directory.ActSelf,
 	"alert.list": directory.ActEvidence, "alert.show": directory.ActEvidence, "alert.acknowledge": directory.ActOperate,
 	"person.create": directory.ActSelf, // its own question: the first needs nobody

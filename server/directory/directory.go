@@ -65,13 +65,14 @@ func New(store *storage.Store, o Options) *Directory {
 // second (invariant 8), and refusals must not wait longer than they have to.
 const interval = 500 * time.Millisecond
 
-// Run ends erasures that a crash cut short, writes what waits, and ends the
-// sessions of credentials that expire, until the context is done; then it writes
-// what is left.
+// Run ends erasures that a crash cut short, writes what waits, ends the sessions
+// of credentials that expire, and looks once an hour for those that will soon,
+// until the context is done; then it writes what is left.
 func (d *Directory) Run(ctx context.Context) {
-	var erasing sync.WaitGroup
-	erasing.Go(func() { d.finishErasures(ctx) })
-	defer erasing.Wait()
+	var beside sync.WaitGroup
+	beside.Go(func() { d.finishErasures(ctx) })
+	beside.Go(func() { d.watch(ctx) })
+	defer beside.Wait()
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/google/uuid"
+
 	"postern/server/message"
 	"postern/storage"
 )
@@ -51,6 +53,12 @@ func (d *Directory) Recipient(ctx context.Context, p message.Path) (storage.Inbo
 		return d.postmaster(ctx, org)
 	}
 	return storage.InboxRecord{}, ErrNoSuchInbox
+}
+
+// Environment is that of an inbox of an organization.
+func (d *Directory) Environment(ctx context.Context, org, inbox uuid.UUID) (storage.Environment, error) {
+	in, err := d.store.InboxRecord(ctx, org, inbox)
+	return in.Env, err
 }
 
 // postmaster is where mail for a postmaster without an inbox goes: to the

@@ -44,6 +44,9 @@ func NewTransport(r *Relay, dir *directory.Directory, log *slog.Logger) *Transpo
 // Attempt implements [queue.Transport].
 func (t *Transport) Attempt(ctx context.Context, batch []queue.Item) []queue.Result {
 	first := batch[0]
+	if refused := t.confined(ctx, first); refused != nil {
+		return repeat(refused, len(batch))
+	}
 	m := Message{From: first.Sender, Data: first.Body, Size: first.Size, EightBit: first.EightBit, UTF8: first.UTF8}
 	for _, it := range batch {
 		m.To = append(m.To, it.Recipient)
@@ -51,17 +54,38 @@ func (t *Transport) Attempt(ctx context.Context, batch []queue.Item) []queue.Res
 	if !first.Sender.IsNull() {
 		signer, refused := t.signer(ctx, first)
 		if refused != nil {
-			out := make([]queue.Result, len(batch))
-			for i := range out {
-				out[i] = *refused
-			}
-			return out
+			return repeat(refused, len(batch))
 		}
 		m.Sign = func() ([]byte, error) { return signer.Sign(m.Data, m.Size) }
 	}
 	var out []queue.Result
 	for _, r := range t.relay.Send(ctx, m) {
 		out = append(out, r.forQueue())
+	}
+	return out
+}
+
+// confined refuses mail of a test inbox, before anything is asked of the network.
+// Submission captures it and queues none, so there is none to refuse unless
+// somebody put it there. // AC-14
+func (t *Transport) confined(ctx context.Context, it queue.Item) *queue.Result {
+	env, err := t.dir.Environment(ctx, it.Org, it.Inbox)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return nil // a sender without an inbox is the signer's to judge
+	case err != nil:
+		return &queue.Result{Outcome: queue.NotTried, Rule: "storage", Enhanced: "4.3.0"}
+	case env == storage.Test:
+		return testMail
+	}
+	return nil
+}
+
+// repeat gives every recipient the same result.
+func repeat(r *queue.Result, n int) []queue.Result {
+	out := make([]queue.Result, n)
+	for i := range out {
+		out[i] = *r
 	}
 	return out
 }
@@ -82,6 +106,7 @@ func (r Result) forQueue() queue.Result {
 var (
 	senderGone = &queue.Result{Outcome: queue.Permanent, Rule: "sender-domain-gone", Enhanced: "5.1.8"}
 	notProved  = &queue.Result{Outcome: queue.Permanent, Rule: "sender-domain-not-proved", Enhanced: "5.7.1"}
+	testMail   = &queue.Result{Outcome: queue.Permanent, Rule: "test-environment", Enhanced: "5.7.1"}
 	noKeys     = &queue.Result{Outcome: queue.Temporary, Rule: "no-signing-key", Enhanced: "4.3.5"}
 )
 

@@ -116,6 +116,29 @@ func TestTransportRefuses(t *testing.T) {
 	}
 }
 
+// TestAC14_TestMailNeverConnects holds the second lock: what stands in the queue for a test inbox, however it came
+// there, is refused before a name is asked for or a host is called.
+func TestAC14_TestMailNeverConnects(t *testing.T) {
+	l, o := newLab(t), newOffice(t)
+	h := l.host("to.test", "127.0.0.2", plain.script)
+	if _, _, err := o.dir.AddDomain(t.Context(), storage.System, o.org, "from.test", directory.AssumeOwned{Reason: "a test"}); err != nil {
+		t.Fatal(err)
+	}
+	trial, err := o.dir.CreateInbox(t.Context(), storage.System, o.org, "trial@from.test", storage.Test)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mail := o.item(t, "trial@from.test", "a@to.test", letter)
+	mail.Inbox = trial.ID
+	got := relay.NewTransport(l.relay(), o.dir, nil).Attempt(t.Context(), []queue.Item{mail, mail})
+	if len(got) != 2 || got[1].Outcome != queue.Permanent || got[1].Rule != "test-environment" {
+		t.Errorf("%+v", got)
+	}
+	if h.heard("connect") != 0 {
+		t.Error("connected")
+	}
+}
+
 // What is no failure of anybody does not count as an attempt.
 func TestTransportCancelled(t *testing.T) {
 	l, o := newLab(t), newOffice(t)

@@ -29,7 +29,7 @@
 //	                           lines must match. IMAP: lines are passed over until one matches,
 //	                           but not the end of a command
 //	starttls                   STARTTLS, and the handshake
-//	login AGENT [SECRET]       AUTH PLAIN, or LOGIN with the tag "login"
+//	login AGENT [SECRET]       AUTH PLAIN, or LOGIN with the tag "login"; an address may stand for the agent
 //	send FILE                  DATA, the file with CRLF line ends, and the dot
 //	append MAILBOX FILE        IMAP: APPEND with the tag "append"
 //	literal equal|ends FILE    IMAP: the last literal heard is the file, or ends with it

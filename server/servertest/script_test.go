@@ -16,7 +16,6 @@ var notYet = map[audit.Verb]string{
 	audit.AlertAcknowledge: "needs an alert: TestPI7_AlertsCountUp in storage",
 	audit.ConsentGive:      "needs a rule for two: TestConsentCollectsPeople in directory",
 	audit.StorageSwept:     "needs a crash between file and commit: the sweep's tests in storage",
-	audit.CredentialWaive:  "needs a person's session: TestAC7_Waiver in directory",
 	audit.MessageHeld:      "nothing holds yet", audit.ApprovalRelease: "nothing holds yet", audit.ApprovalReject: "nothing holds yet",
 	audit.ApprovalExpire: "nothing holds yet", audit.ApprovalViewed: "nothing holds yet", audit.AgentTainted: "nothing judges yet",
 }

@@ -156,18 +156,21 @@ func (s *script) closed(ts *testscript.TestScript, _ []string) error {
 	return s.talking(ts).on().closed()
 }
 
-// login AGENT [SECRET]
+// login AGENT [SECRET], login ADDRESS SECRET
 func (s *script) login(ts *testscript.TestScript, args []string) error {
-	a := s.agent(ts, args[0])
-	secret := a.Token
+	name, secret := args[0], ""
+	if !strings.Contains(name, "@") {
+		a := s.agent(ts, name)
+		name, secret = a.Address, a.Token
+	}
 	if len(args) > 1 {
 		secret = args[1]
 	}
 	switch t := s.talking(ts).(type) {
 	case *smtpTalk:
-		return t.login(a.Address, secret)
+		return t.login(name, secret)
 	case *imapTalk:
-		return t.say(fmt.Sprintf("login LOGIN %s %s", a.Address, secret))
+		return t.say(fmt.Sprintf("login LOGIN %s %s", name, secret))
 	}
 	return errors.New("nobody to log in with")
 }

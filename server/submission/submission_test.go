@@ -435,20 +435,39 @@ func TestUnownedDomain(t *testing.T) {
 	}
 }
 
+// TestAC14_TestCredentialStaysInside holds that a test login is told yes for every recipient alike, and that only test
+// inboxes get the mail: the rest is captured, outside of the queue.
 func TestAC14_TestCredentialStaysInside(t *testing.T) {
-	w := newWorld(t, true)
+	w := newWorld(t, false) // an unproved domain is no matter: nothing leaves
 	test := w.inbox("test@example.com", storage.Test)
+	w.inbox("trial@example.com", storage.Test)
 	p := w.login(test, storage.Test, storage.Send)
-	mail := strings.Replace(letter, "A@example.com", "test@example.com", 1)
-	var refused *submission.RefusedError
-	if _, err := w.submit(p, mail, "x@remote.test"); !errors.As(err, &refused) || refused.Rule != policy.TestEnvironment {
-		t.Errorf("test mail to the world: %v", err)
+	everybody := []string{"x@remote.test", "trial@example.com", "b@example.com", "nobody@example.com", "postmaster@example.com"}
+	for i, to := range everybody {
+		if err := w.out.CheckRecipient(t.Context(), p, w.path(to), i+1); err != nil {
+			t.Errorf("RCPT %s: %v", to, err)
+		}
 	}
-	if _, err := w.submit(p, mail, "test@example.com"); err != nil {
-		t.Errorf("test mail inside: %v", err)
+	_, err := w.submit(p, strings.Replace(letter, "A@example.com", "test@example.com", 1), everybody...)
+	w.must(err)
+	rows := w.rows()
+	if len(rows) != 1 || !rows[0].Local || rows[0].To != "trial@example.com" {
+		t.Errorf("the queue: %+v", rows)
 	}
-	if rows := w.rows(); len(rows) != 1 || !rows[0].Local {
-		t.Errorf("%d rows", len(rows))
+	captured, err := w.store.Captures(t.Context(), w.org, uuid.Nil, 10)
+	w.must(err)
+	var to []string
+	for _, c := range captured {
+		to = append(to, c.To)
+	}
+	if want := slices.Delete(slices.Clone(everybody), 1, 2); !slices.Equal(to, want) {
+		t.Errorf("captured for %q, want %q", to, want)
+	}
+	// The other way round, live mail reaches a test inbox, as mail from outside does.
+	_, err = w.submit(w.p, letter, "trial@example.com")
+	w.must(err)
+	if rows := w.rows(); len(rows) != 2 {
+		t.Errorf("%d rows after live mail to a test inbox", len(rows))
 	}
 }
 

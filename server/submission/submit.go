@@ -59,6 +59,7 @@ type submission struct {
 	header   []byte             // as submitted
 	edited   edited
 	local    []bool // by recipient
+	captured []bool // by recipient: kept, and never written to
 	stage    *storage.Stage
 	eightBit bool
 	sent     storage.Deposit // the copy in Sent, but for its body
@@ -104,6 +105,9 @@ func (o *Outbound) facts(ctx context.Context, m *submission) (policy.SubmitFacts
 		return policy.SubmitFacts{}, err
 	}
 	m.local = local
+	if m.captured, err = o.captures(ctx, m); err != nil {
+		return policy.SubmitFacts{}, err
+	}
 	f := policy.SubmitFacts{
 		SenderFacts: senderFacts(m.s.Principal, m.s.From), Owned: owned,
 		Recipients: len(m.s.To), Size: m.s.Stage.Size(),
@@ -111,8 +115,8 @@ func (o *Outbound) facts(ctx context.Context, m *submission) (policy.SubmitFacts
 		HeaderBytes: m.head.Header.Len(),
 	}
 	m.provenance.facts(&f)
-	for _, here := range local {
-		if !here {
+	for i, here := range local {
+		if !here && !m.captured[i] {
 			f.Remote++
 		}
 	}
@@ -229,11 +233,14 @@ func (o *Outbound) commit(tx *storage.Tx, m *submission) error {
 		return err
 	}
 	for i, path := range m.s.To {
+		if m.captured[i] {
+			continue
+		}
 		if err := o.enqueue(tx, e, m, path, m.local[i], body); err != nil {
 			return err
 		}
 	}
-	return nil
+	return o.capture(tx, m, body)
 }
 
 func (o *Outbound) enqueue(tx *storage.Tx, e *audit.Event, m *submission, to message.Path, local bool, body storage.BodyRef) error {

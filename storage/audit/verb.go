@@ -80,13 +80,17 @@ const (
 	CredentialLeaked Verb = 70 // the token of a credential stood in an outgoing message, which was stopped
 	AlertRaise       Verb = 72 // something that somebody should look at happened, or happened twice as often as when it was last said
 	AlertAcknowledge Verb = 73 // a person has seen an alert
-	CredentialWaive  Verb = 80 // a person let a credential live longer than policy allows
 	MessageHeld      Verb = 64 // a rule made a submitted message wait for a person
 	ApprovalRelease  Verb = 65 // people let a held message go
 	ApprovalReject   Verb = 66 // a person refused a held message
 	ApprovalExpire   Verb = 67 // nobody decided in time, which is a rejection
 	ApprovalViewed   Verb = 68 // a person was shown the content of a held message
 	AgentTainted     Verb = 69 // an agent read what may have been written to steer it
+	CredentialWaive  Verb = 80 // a person let a credential live longer than policy allows
+	CredentialEnding Verb = 81 // a credential nears its end and has no successor
+	MessageCaptured  Verb = 82 // what a test credential sent to others than test inboxes was kept here
+	CaptureRead      Verb = 83 // an operator looked at what was captured
+	CaptureSwept     Verb = 84 // what was captured long ago, or by an inbox that is erased, was removed
 )
 
 var verbNames = [...]string{
@@ -109,12 +113,13 @@ var verbNames = [...]string{
 	AuditExported: "audit.exported", AuditListed: "audit.listed",
 	CredentialRotate: "credential.rotate", FreezeSet: "freeze.set", FreezeLift: "freeze.lift",
 	InboxErased: "inbox.erased", AlertRaise: "alert.raise", AlertAcknowledge: "alert.acknowledge",
-	CredentialWaive: "credential.waive",
-	MessageHeld:     "message.held", ApprovalRelease: "approval.release", ApprovalReject: "approval.reject",
+	MessageHeld: "message.held", ApprovalRelease: "approval.release", ApprovalReject: "approval.reject",
 	ApprovalExpire: "approval.expire", ApprovalViewed: "approval.viewed", AgentTainted: "agent.tainted",
 	PersonCreate: "person.create", PersonChange: "person.change", PersonLogin: "person.login",
 	PersonRefused: "person.refused", PersonLogout: "person.logout", ConsentGive: "consent.give",
 	CredentialLeaked: "credential.leaked",
+	CredentialWaive:  "credential.waive", CredentialEnding: "credential.ending",
+	MessageCaptured: "message.captured", CaptureRead: "capture.read", CaptureSwept: "capture.swept",
 }
 
 var verbsByName = func() map[string]Verb {
