@@ -69,6 +69,8 @@
 // # An administrator acts
 //
 // The command talks to control over a Unix socket, whose peer the kernel names.
+// What is reserved for people, such as releasing held mail or lifting a freeze,
+// also needs a person's session, from postern login, with a second factor.
 // Handlers call the same functions of directory and queue as everybody, and the
 // event says who asked. Revoking a credential, or freezing what must be stopped,
 // acts in memory first: live sessions end, then the record is written. The queue

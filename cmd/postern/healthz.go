@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"postern/server/control"
 )
 
 func healthzCommand(t *talk) *cobra.Command {
@@ -11,7 +13,7 @@ func healthzCommand(t *talk) *cobra.Command {
 		Use: "healthz", Short: "Say whether the running server is well", Args: exactly(),
 		Long: "Say whether the running server is well: exit status 0, 4 when a check\nfailed, 69 when no server answers.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			h, err := t.client().Health(cmd.Context())
+			h, err := control.NewClient(t.socket).Health(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -10,6 +10,12 @@
 // (SO_PEERCRED, unix(7)), and that Unix user stands as the actor in every event
 // that a request leaves. A peer whose credentials cannot be read is refused.
 //
+// A request may carry the token of a person's session in a header. Then the
+// person acts, with the Unix user named beside them, and may do what their roles
+// allow. Every command has a kind of act; those reserved for people need a
+// session with a second factor. A session that has ended refuses the request: it
+// never falls back to the Unix user.
+//
 // # What is said
 //
 // One HTTP POST for each command, named noun.verb, with a JSON object each way:

@@ -69,7 +69,7 @@ func (c *Client) Login(ctx context.Context, q PersonLoginRequest) (PersonLogin, 
 }
 
 func (s *Server) personLogin(ctx context.Context, by caller, q PersonLoginRequest) (PersonLogin, error) {
-	ps, token, err := s.Directory.Login(ctx, directory.PersonAttempt{Address: q.Address, Password: q.Password, Code: q.Code,
+	ps, token, err := s.Directory.Login(ctx, directory.PersonAttempt{Org: by.org, Address: q.Address, Password: q.Password, Code: q.Code,
 		Door: "control", Peer: audit.Actor{Kind: audit.Unix, Name: by.unix}, Unix: by.unix})
 	var no *directory.AuthError
 	switch {

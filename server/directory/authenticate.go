@@ -207,7 +207,7 @@ const maxLogin = 400
 
 // loginForLog is the login name, unless a secret was put in its place.
 func (a Attempt) loginForLog() string {
-	if strings.Contains(a.Login, livePrefix) || strings.Contains(a.Login, testPrefix) {
+	if strings.Contains(a.Login, livePrefix) || strings.Contains(a.Login, testPrefix) || strings.Contains(a.Login, sessionPrefix) {
 		return fmt.Sprintf("(%d bytes that contain a token)", len(a.Login))
 	}
 	return a.Login[:min(len(a.Login), maxLogin)]

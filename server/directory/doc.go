@@ -1,5 +1,5 @@
 // Package directory knows who is who: organizations, their domains, inboxes,
-// agents and credentials, and who is connected now.
+// agents and credentials, people, and who is connected now.
 //
 // # A login
 //
@@ -33,6 +33,21 @@
 //
 // A session also ends by itself: when its credential expires or was rotated and
 // the overlap is over, and after a day. Run looks twice a second.
+//
+// # People
+//
+// Some acts count for nothing unless a person does them: releasing, unfreezing,
+// policy, waivers, managing people. A person has roles, and a table says which
+// acts each allows ([Allows]). They log in with a password and a code, both
+// checked always, for an account that is there as for one that is not; a refusal
+// says the same and comes after the same time. A login writes the account, by
+// version, so that a code works once. Their sessions are records that are looked
+// up for every act: what ends a person, a password or a session ends it now.
+//
+// Where an act needs two people, [Directory.Consent] collects them, each for
+// exactly one act. An admin could make a second person, or take one over by a
+// new password; so an account that another made or changed within a day does not
+// count, whether it comes first or second.
 //
 // # What waits
 //

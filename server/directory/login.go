@@ -6,12 +6,15 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/google/uuid"
+
 	"postern/storage"
 	"postern/storage/audit"
 )
 
 // PersonAttempt is a login of a person as a door got it.
 type PersonAttempt struct {
+	Org               uuid.UUID // whose door it is: people of others are nobody here // AC-19
 	Address, Password string
 	Code              string // of the authenticator, or a recovery code
 	Door              string // "control", "panel"
@@ -56,7 +59,7 @@ func (d *Directory) tryLogin(ctx context.Context, a PersonAttempt) (*PersonSessi
 		if d.throttle.full(a.Network, now) || d.guesses.full(place.key(), placeGuesses, now) || d.guesses.full(place.codeKey(), codeGuesses, now) {
 			return nil, "", d.strangePerson(a, "person-failures")
 		}
-		p, known, err := d.findPerson(ctx, address)
+		p, known, err := d.findPerson(ctx, a.Org, address)
 		if err != nil {
 			return nil, "", unavailable(err)
 		}
@@ -85,9 +88,9 @@ func (d *Directory) tryLogin(ctx context.Context, a PersonAttempt) (*PersonSessi
 }
 
 // findPerson looks an account up; who is not there is an empty one.
-func (d *Directory) findPerson(ctx context.Context, address string) (p storage.Person, known bool, err error) {
+func (d *Directory) findPerson(ctx context.Context, org uuid.UUID, address string) (p storage.Person, known bool, err error) {
 	p, err = d.store.PersonByAddress(ctx, address)
-	if errors.Is(err, storage.ErrNotFound) {
+	if errors.Is(err, storage.ErrNotFound) || err == nil && p.Org != org {
 		return storage.Person{}, false, nil
 	}
 	return p, err == nil, err

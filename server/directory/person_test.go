@@ -40,7 +40,7 @@ func (w *world) codeAt(f *directory.Factor, off time.Duration) string {
 
 // enter logs a person in, from one address or another.
 func (w *world) enter(address, password, code string, from ...string) (*directory.PersonSession, string, error) {
-	a := directory.PersonAttempt{Address: address, Password: password, Code: code, Door: "control", Unix: "root", Peer: admin}
+	a := directory.PersonAttempt{Org: w.org, Address: address, Password: password, Code: code, Door: "control", Unix: "root", Peer: admin}
 	if len(from) > 0 {
 		a.Network = netip.MustParseAddr(from[0])
 	}
@@ -377,6 +377,20 @@ func TestAC6_PeopleInADump(t *testing.T) {
 	}))
 }
 
+// TestAC19_PeopleOfOthersAreNobody: an account lets in at its own organization.
+func TestAC19_PeopleOfOthersAreNobody(t *testing.T) {
+	w := newWorld(t)
+	w.enrol("ada@example.com", storage.PersonAdmin)
+	other, err := w.dir.CreateOrganization(t.Context(), admin, "other")
+	w.must(err)
+	_, f, err := w.dir.CreatePerson(t.Context(), admin, other.ID, directory.PersonSpec{Address: "eve@example.com",
+		Roles: []storage.PersonRole{storage.PersonAdmin}, Password: phrase, Factor: true, First: true})
+	w.must(err)
+	if _, _, err := w.enter("eve@example.com", phrase, w.codeAt(f, 0)); w.refusedBy(err) != "person-unknown" {
+		t.Errorf("somebody of another organization: %v", err)
+	}
+}
+
 // TestSessionsOfOnePersonAreBounded: the oldest makes room.
 func TestSessionsOfOnePersonAreBounded(t *testing.T) {
 	w := newWorld(t)
@@ -399,7 +413,7 @@ func TestLoginGivesUp(t *testing.T) {
 	w := newWorld(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, _, err := w.dir.Login(ctx, directory.PersonAttempt{Address: "ada@example.com", Password: phrase, Door: "control", Peer: admin})
+	_, _, err := w.dir.Login(ctx, directory.PersonAttempt{Org: w.org, Address: "ada@example.com", Password: phrase, Door: "control", Peer: admin})
 	var no *directory.AuthError
 	if !errors.As(err, &no) || no.Class != directory.ErrUnavailable {
 		t.Errorf("%v", err)
@@ -413,7 +427,7 @@ func BenchmarkLogin(b *testing.B) {
 		Roles: []storage.PersonRole{storage.PersonAdmin}, Password: phrase})
 	w.must(err)
 	for b.Loop() {
-		_, _, err := w.dir.Login(b.Context(), directory.PersonAttempt{Address: "ada@example.com", Password: phrase, Door: "control", Peer: admin})
+		_, _, err := w.dir.Login(b.Context(), directory.PersonAttempt{Org: w.org, Address: "ada@example.com", Password: phrase, Door: "control", Peer: admin})
 		w.must(err)
 	}
 }
