@@ -71,7 +71,7 @@ func outgoingWrap(org, body uuid.UUID) seal.Identity {
 
 // CreateOutgoing puts one recipient into the queue and holds the body for it. The
 // destination is the recipient's domain in A-labels, lower case. Created, Due
-// and what concerns the body are filled in.
+// (now, or the end of one that is held) and what concerns the body are filled in.
 func (tx *Tx) CreateOutgoing(e *audit.Event, o *Outgoing, body BodyRef, destination string) error {
 	s := tx.store()
 	key, err := s.inboxKey(context.Background(), o.Org, o.Inbox)
@@ -83,6 +83,9 @@ func (tx *Tx) CreateOutgoing(e *audit.Event, o *Outgoing, body BodyRef, destinat
 		return err
 	}
 	o.Created, o.Due = tx.now, tx.now
+	if o.State == OutgoingHeld {
+		o.Due = o.Expires
+	}
 	o.BodyNo, o.BodyID, o.Size = body.No, body.ID, body.Size
 	o.BodyKey = key.Wrap(body.Key, outgoingWrap(o.Org, body.ID))
 	sealed, err := tx.sealRecord(e, "outgoing", o)
@@ -93,9 +96,9 @@ func (tx *Tx) CreateOutgoing(e *audit.Event, o *Outgoing, body BodyRef, destinat
 		return err
 	}
 	return tx.exec(`INSERT INTO outgoing (id, org, inbox, message, version, event, state, local, body, dest_hash, created, due, attempts, code, sealed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, 0, 0, $12)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, 0, $13)`,
 		o.ID[:], o.Org[:], o.Inbox[:], o.Message[:], o.Version, o.Event[:], int64(o.State), laneOf(o.Local), o.BodyNo,
-		orgKey.Hash("destination", []byte(destination))[:16], micros(o.Created), sealed)
+		orgKey.Hash("destination", []byte(destination))[:16], micros(o.Created), micros(o.Due), sealed)
 }
 
 // UpdateOutgoing writes the state of a row that was read before. One that is

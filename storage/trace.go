@@ -152,6 +152,7 @@ func (t *tracer) follow(ctx context.Context, inbox uuid.UUID) error {
 	return t.each(ctx, q, func(e *audit.Event) bool {
 		if _, ours := t.found[e.Seq]; ours {
 			at.put(e)
+			at.passed(e) // a decision of people takes the copy out of Outbox
 			return true
 		}
 		answers := e.Verb == audit.NoticeDelivered && e.Personal.Text(audit.KeyInReplyTo) == t.MessageID

@@ -24,6 +24,9 @@ func (in *Inbound) block(m *mail) []byte {
 		b = received.Append(b)
 	}
 	b = m.auth.AppendField(b, in.o.Hostname)
+	if m.r.notice != "" {
+		b = message.AppendField(b, "Postern-Notice", m.r.notice)
+	}
 	return message.AppendField(b, "Postern-Verdict", "v=1; verdict="+m.judgement.Word()+"; id="+m.id.String())
 }
 

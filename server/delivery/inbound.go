@@ -68,6 +68,8 @@ type Received struct {
 	From        message.Path // return path
 	To          []Recipient
 	Stage       *storage.Stage // finished; the caller discards it
+
+	notice string // Postern-Notice, of a notice that was made here
 }
 
 // Receipt is the answer to an accepted message.

@@ -25,7 +25,7 @@ func (in *Inbound) Report(ctx context.Context, n queue.Notice) (queue.Report, er
 		stage.Discard()
 		return queue.Report{}, err
 	}
-	r := &Received{Actor: storage.System, Door: "queue", To: []Recipient{{Path: n.To, Inbox: record}}}
+	r := &Received{Actor: storage.System, Door: "queue", To: []Recipient{{Path: n.To, Inbox: record}}, notice: about(n)}
 	m, err := in.prepare(ctx, r, stageSource(stage), storage.OriginReport)
 	if err != nil {
 		stage.Discard()
@@ -33,4 +33,13 @@ func (in *Inbound) Report(ctx context.Context, n queue.Notice) (queue.Report, er
 	}
 	m.verb = audit.NoticeDelivered
 	return queue.Report{Store: m.store, Discard: stage.Discard}, nil
+}
+
+// about is the field by which a program knows a notice of a decision. Of mail from
+// elsewhere no view shows such a field.
+func about(n queue.Notice) string {
+	if n.Decision == 0 {
+		return ""
+	}
+	return "v=1; event=" + n.Decision.String() + "; id=" + n.Message.String()
 }

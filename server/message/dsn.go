@@ -24,6 +24,7 @@ type DSN struct {
 	Time         time.Time // of the notice
 	Recipients   []DSNRecipient
 	Header       []byte // top header of the original; at most 16 KiB of it are quoted
+	Notice       string // NoticeRejected or NoticeExpired: people ended it, and no server; empty otherwise
 }
 
 // A DSNRecipient is what became of one recipient.
@@ -110,7 +111,7 @@ func (d DSN) appendHeader(b []byte, boundary string) []byte {
 	}
 	b = AppendField(b, "From", "Mail Delivery System <"+d.From.String()+">")
 	b = AppendField(b, "To", "<"+d.To.String()+">")
-	b = AppendField(b, "Subject", dsnActions[action].subject)
+	b = AppendField(b, "Subject", orElse(decisions[d.Notice].subject, dsnActions[action].subject))
 	b = AppendField(b, "Date", string(AppendDate(nil, d.Time)))
 	b = AppendField(b, "Message-ID", d.MessageID)
 	if id := originalID(d.Header); id != "" {
@@ -125,12 +126,21 @@ func (d DSN) appendHeader(b []byte, boundary string) []byte {
 
 // originalID is the Message-ID of the original when it has the form of one.
 func originalID(header []byte) string {
-	id, _ := Lookup(header, "message-id")
-	if len(id) < 5 || len(id) > 250 || !isASCII(id) || id[0] != '<' || strings.IndexByte(id, '>') != len(id)-1 ||
-		strings.ContainsAny(id, " \t") || strings.Count(id, "@") != 1 {
-		return ""
+	if id, _ := Lookup(header, "message-id"); isMessageID(id) {
+		return id
 	}
-	return id
+	return ""
+}
+
+func isMessageID(id string) bool {
+	return len(id) >= 5 && len(id) <= 250 && isASCII(id) && id[0] == '<' && strings.IndexByte(id, '>') == len(id)-1 &&
+		!strings.ContainsAny(id, " \t") && strings.Count(id, "@") == 1
+}
+
+// decisions are our words for what people decided about a message.
+var decisions = map[string]struct{ subject, why string }{
+	NoticeRejected: {"Mail was rejected", "It waited for approval, and was rejected. It is in Drafts."},
+	NoticeExpired:  {"Mail was not approved in time", "It waited for approval, and nobody decided in time. It is in Drafts."},
 }
 
 func appendPartHead(b []byte, boundary, mediaType string, eightBit bool) []byte {
@@ -149,7 +159,7 @@ func (d DSN) appendText(b []byte) []byte {
 		status := r.status()
 		b = append(append(append(b, "\r\nYour message to <"...), strings.Map(printable, r.Final.String())...), ">\r\n"...)
 		b = append(append(b, dsnActions[r.action()].text...), ".\r\n"...)
-		if why := explain(status); why != "" {
+		if why := orElse(decisions[d.Notice].why, explain(status)); why != "" {
 			b = append(append(b, why...), "\r\n"...)
 		}
 		b = append(append(append(b, "(Status "...), status...), r.replyText()...)

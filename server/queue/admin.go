@@ -55,6 +55,9 @@ func (q *Queue) change(ctx context.Context, actor audit.Actor, org, id uuid.UUID
 	if err != nil {
 		return err
 	}
+	if err := waiting(&was); err != nil {
+		return err
+	}
 	if was.State != from {
 		return fmt.Errorf("%w: the message is %s", ErrState, was.State)
 	}
@@ -75,6 +78,9 @@ func (q *Queue) change(ctx context.Context, actor audit.Actor, org, id uuid.UUID
 // Bounce ends a row with a failure: the agent gets a report.
 func (q *Queue) Bounce(ctx context.Context, actor audit.Actor, org, id uuid.UUID, reason string) error {
 	o, err := q.store.Outgoing(ctx, org, id)
+	if err == nil {
+		err = waiting(&o)
+	}
 	if err != nil {
 		return err
 	}
@@ -152,18 +158,31 @@ func (q *Queue) rejectHolds(ctx context.Context) error {
 		if err != nil || len(ended) == 0 {
 			return err
 		}
+		var failed []error
 		for _, d := range ended {
-			o, err := q.store.Outgoing(ctx, d.Org, d.ID)
-			if errors.Is(err, storage.ErrNotFound) {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			v := verdict{o: o, verb: audit.QueueExpired, r: Result{Rule: "hold-expired", Enhanced: "5.7.1"}}
-			if err := q.end(ctx, storage.System, o, v, ""); err != nil && !errors.Is(err, ErrBusy) {
-				return err
+			if err := q.rejectHold(ctx, d); err != nil {
+				failed = append(failed, fmt.Errorf("message %s: %w", d.Message, err))
 			}
 		}
+		if len(failed) == len(ended) {
+			return errors.Join(failed...) // one that cannot be ended keeps no other from its end
+		}
 	}
+}
+
+// rejectHold ends what is held beyond its end: one row that an operator holds, or
+// all of a message about which people did not decide.
+func (q *Queue) rejectHold(ctx context.Context, d storage.DueOutgoing) error {
+	o, err := q.store.Outgoing(ctx, d.Org, d.ID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil // with another row of its message
+	}
+	if err != nil {
+		return err
+	}
+	if o.Approval {
+		return q.expire(ctx, &o)
+	}
+	v := verdict{o: o, verb: audit.QueueExpired, r: Result{Rule: "hold-expired", Enhanced: "5.7.1"}}
+	return q.end(ctx, storage.System, o, v, "")
 }

@@ -19,6 +19,9 @@ type Notice struct {
 	To         message.Path // address of the inbox: the return path of the message
 	MessageID  string       // of the notice
 	Data       []byte       // the notice, a whole message
+	// Of a message about which people decided: how, and the id of its submission.
+	Decision Decision
+	Message  uuid.UUID
 }
 
 // Report is a notice that is ready to be stored. Store runs inside a
@@ -62,7 +65,7 @@ func (q *Queue) notice(ctx context.Context, failed []verdict) (Notice, error) {
 	dsn := message.DSN{
 		From: message.Path{Local: "postmaster", Domain: to.Domain}, To: to, ReportingMTA: q.o.Hostname,
 		MessageID: message.NewMessageID(to.Domain), Arrival: first.Created, Time: q.o.Now(),
-		Header: q.header(ctx, &first),
+		Header: q.header(ctx, &first), Notice: failed[0].decision.String(),
 	}
 	for _, v := range failed {
 		final, err := message.ParsePath(v.o.To, true)

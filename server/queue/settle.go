@@ -34,6 +34,8 @@ type verdict struct {
 	r    Result
 	verb audit.Verb
 	next time.Time // for QueueAttempt
+
+	decision Decision // of people, that ended it; zero: none
 }
 
 // settle records the results of an attempt, once.

@@ -91,9 +91,8 @@ const (
 	KeyQuotes        Key = 83 // id, repeated: a stored message with which the content has text in common
 	KeyShare         Key = 84 // int, one for each KeyQuotes: how much of the content stands in it, in percent
 
-	KeyHoldRule Key = 70 // word, repeated: a rule that made a message wait
-	KeyPersons  Key = 71 // int: how many people must agree
-	KeySince    Key = 72 // time: since when something lasts
+	KeyPersons Key = 71 // int: how many people must agree
+	KeySince   Key = 72 // time: since when something lasts
 )
 
 // Personal keys.
@@ -172,8 +171,8 @@ var keys = [...]keyInfo{
 	KeyTrigger: {"trigger", kindWord}, KeyTriggerBy: {"trigger_by", kindWord}, KeyOrigin: {"origin", kindWord},
 	KeyRemark: {"remark", kindWord}, KeyContradiction: {"contradiction", kindWord}, KeyAnswers: {"answers", kindID},
 	KeyAnswersSHA256: {"answers_sha256", kindDigest}, KeyReads: {"reads", kindSet}, KeyQuotes: {"quotes", kindID},
-	KeyShare:    {"share", kindInt},
-	KeyHoldRule: {"hold_rule", kindWord}, KeyPersons: {"persons", kindInt}, KeySince: {"since", kindTime},
+	KeyShare:   {"share", kindInt},
+	KeyPersons: {"persons", kindInt}, KeySince: {"since", kindTime},
 	KeyRole: {"role", kindWord}, KeyFactor: {"factor", kindWord}, KeyNeed: {"need", kindInt}, KeySession: {"session", kindID}, KeyAct: {"act", kindWord},
 
 	KeyFrom: {"from", kindText}, KeyTo: {"to", kindText}, KeySubject: {"subject", kindText},
