@@ -16,7 +16,7 @@ import (
 
 func credentialCommand(t *talk) *cobra.Command {
 	return noun("credential", "Tokens of agents: what lets them in, and where to",
-		credentialCreate(t), credentialList(t), credentialShow(t), credentialRotate(t), credentialRevoke(t))
+		credentialCreate(t), credentialList(t), credentialShow(t), credentialRotate(t), credentialRevoke(t), credentialActivity(t), credentialReport(t))
 }
 
 // issue is the command line of credential create.
@@ -238,21 +238,40 @@ func (t *talk) rotateDue(cmd *cobra.Command, args []string, f *rotation) error {
 
 func credentialRevoke(t *talk) *cobra.Command {
 	var q control.CredentialRevoke
+	var since string
 	c := &cobra.Command{
-		Use: "revoke ID --reason TEXT", Short: "End a token and its live sessions now", Args: exactly("ID"),
+		Use: "revoke ID --reason TEXT [--list-since TIME]", Short: "End a token and its live sessions now", Args: exactly("ID"),
+		Long: `End a token and its live sessions now. With --list-since, for a token that leaked, it then
+lists all that the token did since that time: see postern credential activity. Mail that it
+put into the queue before goes on its way; postern freeze agent NAME stops that too.`,
+		Example: "  postern credential revoke 8fKq2LmX --reason 'stood in a public repository' --list-since 2026-01-01",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if q.Reason == "" {
 				return misused(cmd, usage("--reason is missing: it stands in the audit log"))
 			}
+			var err error
+			if q.Since, err = parseTime(since, time.Now()); err != nil {
+				return misused(cmd, err)
+			}
 			q.Credential = args[0]
 			done, err := t.client().RevokeCredential(cmd.Context(), q)
-			if err != nil {
+			switch {
+			case err != nil:
+				return err
+			case t.format != asTable:
+				return t.encode(done)
+			case done.Activity == nil:
+				return t.stopped(done.Stopped)
+			}
+			if err := t.stopped(done.Stopped); err != nil {
 				return err
 			}
-			return t.stopped(done)
+			fmt.Fprintln(t.out)
+			return t.activity(done.Activity)
 		},
 	}
 	c.Flags().StringVar(&q.Reason, "reason", "", "why, for the audit log")
+	c.Flags().StringVar(&since, "list-since", "", "list all that it did from this time on, as 2026-01-02, or 24h for a day ago")
 	return c
 }
 

@@ -16,6 +16,7 @@ var acts = map[string]directory.Act{
 	"agent.suspend": directory.ActOperate, "agent.resume": directory.ActOperate, "agent.decommission": directory.ActOperate,
 	"credential.create": directory.ActOperate, "credential.list": directory.ActEvidence, "credential.show": directory.ActEvidence,
 	"credential.rotate": directory.ActOperate, "credential.rotate-due": directory.ActOperate, "credential.revoke": directory.ActOperate,
+	"credential.report": directory.ActEvidence, "credential.activity": directory.ActEvidence,
 	"freeze.set": directory.ActOperate, "freeze.lift": directory.ActUnfreeze, "freeze.list": directory.ActEvidence,
 	"queue.list": directory.ActEvidence, "queue.show": directory.ActEvidence, "queue.retry": directory.ActOperate,
 	"queue.hold": directory.ActOperate, "queue.release": directory.ActRelease, "queue.bounce": directory.ActOperate,

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"net/netip"
 	"time"
@@ -109,8 +110,15 @@ type CredentialRef struct {
 
 // CredentialRevoke ends a credential.
 type CredentialRevoke struct {
-	Credential string `json:"credential"`
-	Reason     string `json:"reason"`
+	Credential string    `json:"credential"`
+	Reason     string    `json:"reason"`
+	Since      time.Time `json:"list_since,omitzero"` // list all that it did since then
+}
+
+// Revoked says what a revocation did, and what the credential had done before.
+type Revoked struct {
+	Stopped
+	Activity *Activity `json:"activity,omitempty"`
 }
 
 // CredentialRotate asks for a successor of a credential.
@@ -148,6 +156,8 @@ func (s *Server) credentialCommands() {
 	answer(s, "credential.rotate", s.credentialRotate)
 	urgentLines(s, "credential.rotate-due", s.credentialRotateDue)
 	answer(s, "credential.revoke", s.credentialRevoke)
+	lines(s, "credential.report", s.credentialReport)
+	answer(s, "credential.activity", s.credentialActivity)
 }
 
 // CreateCredential issues a credential. // AC-3
@@ -353,21 +363,32 @@ func (s *Server) rotateDue(ctx context.Context, by caller, a *storage.Agent, c *
 	return row
 }
 
-// RevokeCredential ends a credential and its live sessions. // AC-9
-func (c *Client) RevokeCredential(ctx context.Context, q CredentialRevoke) (Stopped, error) {
-	return ask[CredentialRevoke, Stopped](ctx, c, "credential.revoke", q)
+// RevokeCredential ends a credential and its live sessions, and lists what it did
+// since a time when one is given. What is contained comes before what is told: an
+// error of the list leaves the credential revoked. // AC-9, AC-18
+func (c *Client) RevokeCredential(ctx context.Context, q CredentialRevoke) (Revoked, error) {
+	return ask[CredentialRevoke, Revoked](ctx, c, "credential.revoke", q)
 }
 
-func (s *Server) credentialRevoke(ctx context.Context, by caller, q CredentialRevoke) (Stopped, error) {
+func (s *Server) credentialRevoke(ctx context.Context, by caller, q CredentialRevoke) (Revoked, error) {
 	if q.Reason == "" {
-		return Stopped{}, invalid("a revocation needs a reason")
+		return Revoked{}, invalid("a revocation needs a reason")
 	}
 	cred, err := s.credential(ctx, by, q.Credential)
 	if err != nil {
-		return Stopped{}, err
+		return Revoked{}, err
 	}
 	n, err := s.Directory.RevokeCredential(ctx, by.Actor, by.org, cred.ID, q.Reason)
-	return Stopped{cred.ID, "revoked", n}, err
+	done := Revoked{Stopped: Stopped{cred.ID, "revoked", n}}
+	if err != nil || q.Since.IsZero() {
+		return done, err
+	}
+	did, err := s.activity(ctx, by, &cred, q.Since)
+	if err != nil {
+		return done, fmt.Errorf("the credential is revoked, and what it did could not be listed: %w", err)
+	}
+	done.Activity = &did
+	return done, nil
 }
 
 func (s *Server) credential(ctx context.Context, by caller, ref string) (storage.Credential, error) {

@@ -59,6 +59,8 @@ var matrix = map[string]struct{ who, request string }{
 	"audit.list":            {everybody, `{"limit":1}`},
 	"audit.export":          {everybody, `{}`},
 	"audit.key":             {everybody, `{}`},
+	"credential.report":     {everybody, `{}`},
+	"credential.activity":   {everybody, `{"credential":"x"}`},
 	"captured.list":         {everybody, `{}`},
 	"captured.show":         {reviewers, `{"id":"0198c0de-0000-7000-8000-000000000001"}`},
 	"message.trace":         {everybody, `{"message_id":"x@x.test"}`},

@@ -202,7 +202,9 @@ func (d *Directory) Credentials(ctx context.Context, org, agent uuid.UUID) ([]st
 	if _, err := d.store.Agent(ctx, org, agent); err != nil {
 		return nil, err
 	}
-	return d.store.Credentials(ctx, org, agent)
+	all, err := d.store.Credentials(ctx, org, agent)
+	d.pending.lastUsed(all)
+	return all, err
 }
 
 // verbWords are the verbs of a scope in the order in which they are written.

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -73,6 +74,17 @@ func (p *pending) touch(credential uuid.UUID, at time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.used[credential] = at
+}
+
+// lastUsed brings the last use of credentials up to what is not yet written.
+func (p *pending) lastUsed(all []storage.Credential) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range all {
+		if at := p.used[all[i].ID]; at.After(all[i].LastUsed) {
+			all[i].LastUsed = at
+		}
+	}
 }
 
 // Flush writes all that waits. What could not be written is kept for the next
@@ -147,13 +159,12 @@ func (s sessionEnd) event() audit.Event {
 func (d *Directory) flushUsed(ctx context.Context) error {
 	q := d.pending
 	q.mu.Lock()
-	batch := q.used
-	q.used = map[uuid.UUID]time.Time{}
+	batch := maps.Clone(q.used)
 	q.mu.Unlock()
 	if len(batch) == 0 {
 		return nil
 	}
-	return d.store.Upkeep(ctx, func(u *storage.Upkeep) error {
+	err := d.store.Upkeep(ctx, func(u *storage.Upkeep) error {
 		for id, at := range batch {
 			if err := u.Used(id, at); err != nil {
 				return err
@@ -161,4 +172,15 @@ func (d *Directory) flushUsed(ctx context.Context) error {
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for id, at := range batch {
+		if q.used[id].Equal(at) {
+			delete(q.used, id)
+		}
+	}
+	return nil
 }
