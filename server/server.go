@@ -188,7 +188,7 @@ func (s *Server) wire(o Options) error {
 
 	s.directory = directory.New(s.store, directory.Options{Terms: s.terms, PolicyEpoch: s.store.PolicyEpoch, Now: s.now, Log: s.log})
 	s.inbound = delivery.NewInbound(s.store, s.directory, delivery.Options{
-		Hostname: s.cfg.Host, Auth: &msgauth.Checker{Resolver: resolver}, Judge: o.Judge, Now: s.now, Log: s.log,
+		Hostname: s.cfg.Host, Auth: &msgauth.Checker{Resolver: resolver, Now: s.now}, Judge: o.Judge, Now: s.now, Log: s.log,
 	})
 	s.relay = relay.New(hop)
 	s.queue = queue.New(s.store, queue.Options{

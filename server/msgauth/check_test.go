@@ -148,7 +148,9 @@ func TestCheck(t *testing.T) {
 		{"broken records", "192.0.2.1", "a@broken.example", letter("a@broken.example"), "spf=permerror dmarc=permerror/none iprev=pass dkim"},
 		{"endless SPF", "192.0.2.1", "a@endless.example", letter("a@endless.example"), "spf=permerror dmarc=none/none iprev=pass dkim"},
 		{"two From fields", "192.0.2.1", "a@good.example", "From: a@good.example\r\n" + plain, "spf=pass dmarc=permerror/none iprev=pass dkim"},
-		{"two authors", "192.0.2.1", "a@good.example", letter("a@good.example, b@good.example"), "spf=pass dmarc=permerror/none iprev=pass dkim"},
+		{"two authors of one domain", "192.0.2.1", "a@good.example", letter("a@good.example, b@good.example"), "spf=pass dmarc=pass/reject iprev=pass dkim"},
+		{"authors of two domains", "192.0.2.1", "a@good.example", letter("a@good.example, b@soft.example"), "spf=pass dmarc=permerror/none iprev=pass dkim"},
+		{"a group", "192.0.2.1", "a@good.example", letter("us: a@good.example;"), "spf=pass dmarc=permerror/none iprev=pass dkim"},
 		{"no From", "192.0.2.1", "a@good.example", "Subject: x\r\n\r\nx\r\n", "spf=pass dmarc=permerror/none iprev=pass dkim"},
 		{"no header", "192.0.2.1", "a@good.example", "", "spf=pass dmarc=permerror/none iprev=pass dkim"},
 		{"literal", "192.0.2.1", "a@[192.0.2.1]", plain, "spf=none dmarc=fail/reject iprev=pass dkim"},
@@ -159,7 +161,7 @@ func TestCheck(t *testing.T) {
 	}
 	r := c.Check(t.Context(), facts(t, "192.0.2.1", "a@Good.Example", signed(t, "good.example", plain, e1)))
 	want := msgauth.Results{
-		SPF: msgauth.SPF{Value: msgauth.Pass, Domain: "good.example"}, DKIM: []msgauth.DKIM{{Value: msgauth.Pass, Domain: "good.example"}},
+		SPF: msgauth.SPF{Value: msgauth.Pass, Domain: "good.example"}, DKIM: []msgauth.DKIM{{Value: msgauth.Pass, Domain: "good.example", Selector: "e1"}},
 		DMARC: msgauth.DMARC{Value: msgauth.Pass, Domain: "good.example", Policy: msgauth.PolicyReject},
 		IPRev: msgauth.IPRev{Value: msgauth.Pass, Addr: netip.MustParseAddr("192.0.2.1"), Name: "mx.good.example"},
 	}
@@ -193,33 +195,32 @@ func TestSignaturesAreCapped(t *testing.T) {
 	}
 }
 
-// Blank lines at the end of a body are held back by the library and gone
-// through again for each piece: ten megabytes of them used up all the time there is.
+// A body of nothing but what a canonical form holds back or drops costs no more
+// than any other.
 func TestBlankBodies(t *testing.T) {
 	c := world(t)
-	simple := "DKIM-Signature: v=1; a=rsa-sha256; c=simple/simple; d=good.example; s=r1; h=From; bh=AAAA; b=AAAA\r\n"
+	simple := "DKIM-Signature: v=1; a=rsa-sha256; c=simple/simple; d=good.example; s=r1; h=From; b=AAAA;\r\n bh=" + strings.Repeat("A", 43) + "=\r\n"
 	for _, blank := range []string{"\r\n", " \r\n", "\t"} {
 		mail := strings.Repeat(simple, 5) + letter("a@good.example") + strings.Repeat(blank, (10<<20)/len(blank))
 		got := brief(c.Check(t.Context(), facts(t, "192.0.2.3", "a@good.example", mail)))
-		if got != "spf=fail dmarc=fail/reject iprev=permerror dkim permerror permerror permerror permerror permerror" {
+		if got != "spf=fail dmarc=fail/reject iprev=permerror dkim fail fail fail fail fail" {
 			t.Error(got)
 		}
 	}
 }
 
-// The library copies a field for each of its lines, and searches the header for
-// each name of h=: small mails used up gigabytes and seconds.
+// The shape of a header changes neither the answer nor the order of the work.
 func TestCostlyHeaders(t *testing.T) {
 	c := world(t)
 	folds := "X-Folded: a\r\n" + strings.Repeat(" \r\n", 50_000)
 	recipients := "Cc: c@there.example" + strings.Repeat(",\r\n someone.there@there.example", 1_500) + "\r\n"
-	names := "DKIM-Signature: v=1; a=rsa-sha256; d=good.example; s=r1; bh=AAAA; b=AAAA;\r\n h=From" + strings.Repeat(":x", 20_000) + "\r\n"
+	names := "DKIM-Signature: v=1; a=rsa-sha256; d=good.example; s=r1; b=AAAA; bh=" + strings.Repeat("A", 43) + "=;\r\n h=From" + strings.Repeat(":x", 20_000) + "\r\n"
 	letter := letter("a@good.example")
 	e1 := dkim.Selected{Selector: "e1", Key: keys()[1]}
 	for _, test := range []struct{ what, mail, want string }{
-		{"folds, signed", folds + signed(t, "good.example", letter, e1), " permerror"},
+		{"folds, signed", folds + signed(t, "good.example", letter, e1), " pass"},
 		{"folds alone", folds + letter, ""},
-		{"names", names + letter, " permerror"},
+		{"names", strings.Repeat(names, 5) + letter, " fail fail fail fail fail"},
 		{"many recipients", signed(t, "good.example", recipients+letter, e1), " pass"},
 	} {
 		got := brief(c.Check(t.Context(), facts(t, "192.0.2.3", "a@good.example", test.mail)))

@@ -6,8 +6,12 @@ import (
 	"net/netip"
 )
 
-// codecVersion is the first octet of stored results.
-const codecVersion = 1
+// The first octet of stored results. Version 1 has no selectors, and of a chain
+// the value alone.
+const (
+	codecFirst   = 1
+	codecVersion = 2
+)
 
 // maxDomain bounds each stored domain.
 const maxDomain = 255
@@ -18,7 +22,7 @@ var errCodec = errors.New("msgauth: malformed stored results")
 // AppendBinary appends the form that is stored beside a message. Results in
 // which nothing was judged take no octet at all.
 func (r Results) AppendBinary(b []byte) []byte {
-	if r.SPF == (SPF{}) && len(r.DKIM) == 0 && r.DMARC == (DMARC{}) && r.ARC == None && r.IPRev == (IPRev{}) {
+	if r.SPF == (SPF{}) && len(r.DKIM) == 0 && r.DMARC == (DMARC{}) && r.ARC.Value == None && r.IPRev == (IPRev{}) {
 		return b
 	}
 	helo := byte(0)
@@ -29,10 +33,14 @@ func (r Results) AppendBinary(b []byte) []byte {
 	b = appendString(b, r.SPF.Domain)
 	b = append(b, byte(len(r.DKIM)))
 	for _, d := range r.DKIM {
-		b = appendString(append(b, byte(d.Value)), d.Domain)
+		b = appendString(appendString(append(b, byte(d.Value)), d.Domain), d.Selector)
 	}
 	b = appendString(append(b, byte(r.DMARC.Value), byte(r.DMARC.Policy)), r.DMARC.Domain)
-	b = append(b, byte(r.ARC), byte(r.IPRev.Value))
+	b = append(b, byte(r.ARC.Value), byte(r.ARC.DMARC), byte(len(r.ARC.Sealers)))
+	for _, sealer := range r.ARC.Sealers {
+		b = appendString(b, sealer)
+	}
+	b = append(b, byte(r.IPRev.Value))
 	b = appendString(b, string(r.IPRev.Addr.AsSlice()))
 	return appendString(b, r.IPRev.Name)
 }
@@ -41,25 +49,36 @@ func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// DecodeResults reads what AppendBinary wrote, strictly. Nothing at all is the
-// zero Results.
+// DecodeResults reads what AppendBinary wrote, strictly, or wrote in an earlier
+// version. Nothing at all is the zero Results.
 func DecodeResults(b []byte) (Results, error) {
 	if len(b) == 0 {
 		return Results{}, nil
 	}
 	d := decoder{b: b}
 	var r Results
-	if d.octet(codecVersion) != codecVersion {
+	version := d.octet(codecVersion)
+	if version < codecFirst {
 		return Results{}, errCodec
 	}
 	r.SPF.Value = Value(d.octet(byte(lastValue)))
 	r.SPF.Helo = d.octet(1) == 1
 	r.SPF.Domain = d.text()
 	for range d.octet(maxSignatures) {
-		r.DKIM = append(r.DKIM, DKIM{Value(d.octet(byte(lastValue))), d.text()})
+		one := DKIM{Value: Value(d.octet(byte(lastValue))), Domain: d.text()}
+		if version > codecFirst {
+			one.Selector = d.text()
+		}
+		r.DKIM = append(r.DKIM, one)
 	}
 	r.DMARC = DMARC{Value: Value(d.octet(byte(lastValue))), Policy: Policy(d.octet(byte(lastPolicy))), Domain: d.text()}
-	r.ARC = Value(d.octet(byte(lastValue)))
+	r.ARC.Value = Value(d.octet(byte(lastValue)))
+	if version > codecFirst {
+		r.ARC.DMARC = Value(d.octet(byte(lastValue)))
+		for range d.octet(maxSets) {
+			r.ARC.Sealers = append(r.ARC.Sealers, d.text())
+		}
+	}
 	r.IPRev.Value = Value(d.octet(byte(lastValue)))
 	if raw := d.text(); raw != "" {
 		ip, ok := netip.AddrFromSlice([]byte(raw))

@@ -2,80 +2,101 @@ package msgauth
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
+	"slices"
+	"strconv"
 	"strings"
 
-	"github.com/emersion/go-msgauth/dmarc"
 	"golang.org/x/net/publicsuffix"
 
 	"postern/dns"
-	"postern/server/message"
 )
 
 // errNoRecord: the domain takes no part in DMARC.
 var errNoRecord = errors.New("no DMARC record")
 
-// dmarc asks whether SPF or DKIM passed for the domain in From (RFC 7489,
-// section 6.6.2).
-func (c *Checker) dmarc(ctx context.Context, f Facts, r Results) DMARC {
-	domain, ok := author(f)
+// errBadRecord: it wants to, and does not say how.
+var errBadRecord = errors.New("malformed DMARC record")
+
+// dmarcPolicy is what the domain in From asks for.
+type dmarcPolicy struct {
+	value  Value // None with a record; otherwise the result, whatever SPF and DKIM say
+	none   bool  // no record: the result is None
+	domain string
+	policy Policy
+	record dmarcRecord
+}
+
+// dmarcPolicy finds the policy for a message (RFC 7489, section 6.6).
+func (c *Checker) dmarcPolicy(ctx context.Context, m *mail) dmarcPolicy {
+	domain, ok := author(m)
 	if !ok {
-		// Section 6.6.1: several authors, or none. Nobody can be asked.
-		return DMARC{Value: PermError}
+		return dmarcPolicy{value: PermError}
 	}
-	out := DMARC{Domain: domain}
+	out := dmarcPolicy{domain: domain}
 	record, found, err := c.dmarcRecord(ctx, domain)
 	switch {
 	case errors.Is(err, errNoRecord):
-		return out
-	case errors.Is(err, dns.ErrTemporary), ctx.Err() != nil:
-		out.Value = TempError
-		return out
-	case err != nil:
-		out.Value = PermError
-		return out
-	}
-	out.Policy = policyOf(record, found != domain)
-	// Section 3.1.2: with a null return path the HELO name takes its place.
-	spf := aligned(r.SPF.Domain, domain, record.SPFAlignment)
-	out.Value = Fail
-	if spf && r.SPF.Value == TempError {
-		out.Value = TempError
-	}
-	for _, d := range r.DKIM {
-		switch match := aligned(d.Domain, domain, record.DKIMAlignment); {
-		case match && d.Value == Pass:
-			out.Value = Pass
-			return out
-		case match && d.Value == TempError:
-			out.Value = TempError
+		out.none = true
+	case errors.Is(err, errBadRecord):
+		out.value = PermError
+	case err != nil, ctx.Err() != nil:
+		out.value = TempError
+	default:
+		out.record, out.policy = record, c.policyFor(ctx, record, domain, found)
+		if !sampled(record.percent, m.fields.header) {
+			out.policy = milder(out.policy)
 		}
-	}
-	if spf && r.SPF.Value == Pass {
-		out.Value = Pass
 	}
 	return out
 }
 
-// author is the domain of the only mailbox in From.
-func author(f Facts) (string, bool) {
-	header, err := message.ReadHeader(f.Data, f.Parsed)
-	if err != nil || len(f.Parsed.Envelope.From) != 1 {
-		return "", false
+// judge asks whether SPF or DKIM passed for the domain (RFC 7489, section
+// 6.6.2). One that could not be judged now leaves the answer open.
+func (p dmarcPolicy) judge(r Results) DMARC {
+	out := DMARC{Value: p.value, Domain: p.domain, Policy: p.policy}
+	if p.none || p.value != None {
+		return out
 	}
-	fields := 0
-	for field := range message.Fields(header) {
-		if field.Is("from") {
-			fields++
+	out.Value = Fail
+	consider := func(v Value, domain string, strict bool) {
+		if (v == Pass || v == TempError && out.Value == Fail) && aligned(domain, p.domain, strict) {
+			out.Value = v
 		}
 	}
-	domain, err := dns.Name(f.Parsed.Envelope.From[0].Host)
-	return domain, err == nil && fields == 1
+	// Section 3.1.2: with a null return path the HELO name takes its place.
+	consider(r.SPF.Value, r.SPF.Domain, p.record.strictSPF)
+	for _, d := range r.DKIM {
+		consider(d.Value, d.Domain, p.record.strictDKIM)
+	}
+	return out
+}
+
+// author is the one domain in From. With several, or none, nobody can be asked
+// (section 6.6.1).
+func author(m *mail) (string, bool) {
+	if len(m.fields.header) == 0 || m.Parsed.FromFields != 1 {
+		return "", false
+	}
+	var domain string
+	for _, a := range m.Parsed.Envelope.From {
+		if a.IsGroupStart() || a.IsGroupEnd() {
+			return "", false // RFC 6854: meant for those who cannot be answered
+		}
+		name, err := dns.Name(a.Host)
+		if err != nil || domain != "" && name != domain {
+			return "", false
+		}
+		domain = name
+	}
+	return domain, domain != ""
 }
 
 // dmarcRecord finds the record of a domain, or that of its organizational
-// domain (RFC 7489, section 6.6.3), and where it was.
-func (c *Checker) dmarcRecord(ctx context.Context, domain string) (*dmarc.Record, string, error) {
+// domain (section 6.6.3), and where it was.
+func (c *Checker) dmarcRecord(ctx context.Context, domain string) (dmarcRecord, string, error) {
 	record, err := c.oneRecord(ctx, domain)
 	if org := organization(domain); errors.Is(err, errNoRecord) && org != domain {
 		record, err = c.oneRecord(ctx, org)
@@ -84,47 +105,131 @@ func (c *Checker) dmarcRecord(ctx context.Context, domain string) (*dmarc.Record
 	return record, domain, err
 }
 
-func (c *Checker) oneRecord(ctx context.Context, domain string) (*dmarc.Record, error) {
+func (c *Checker) oneRecord(ctx context.Context, domain string) (dmarcRecord, error) {
 	a, err := c.Resolver.LookupTXT(ctx, "_dmarc."+domain)
 	if errors.Is(err, dns.ErrNotFound) || errors.Is(err, dns.ErrName) {
-		return nil, errNoRecord
+		return dmarcRecord{}, errNoRecord
 	}
 	if err != nil {
-		return nil, err
+		return dmarcRecord{}, err
 	}
-	var records []string
-	for _, txt := range a.Records {
-		if v, _, _ := strings.Cut(txt, ";"); strings.ReplaceAll(strings.TrimSpace(v), " ", "") == "v=DMARC1" {
-			records = append(records, txt)
-		}
-	}
+	records := slices.DeleteFunc(slices.Clone(a.Records), func(txt string) bool { return !isDMARC(txt) })
 	if len(records) != 1 {
-		return nil, errNoRecord // section 6.6.3, step 5: several count as none
+		return dmarcRecord{}, errNoRecord // section 6.6.3, step 5: several count as none
 	}
-	return dmarc.Parse(records[0])
+	return parseDMARC(records[0])
 }
 
-func policyOf(r *dmarc.Record, subdomain bool) Policy {
-	p := r.Policy
-	if subdomain && r.SubdomainPolicy != "" {
-		p = r.SubdomainPolicy
+// dmarcRecord is what counts of a record (section 6.3).
+type dmarcRecord struct {
+	policy                Policy
+	subdomains            Policy // sp=, or policy
+	absent                Policy // np= of RFC 9091, or subdomains
+	hasAbsent             bool
+	strictSPF, strictDKIM bool
+	percent               int // of failing mail to which the policy applies
+}
+
+// isDMARC reports whether a TXT record begins as section 6.4 says.
+func isDMARC(txt string) bool {
+	version, _, _ := strings.Cut(txt, ";")
+	name, value, ok := strings.Cut(version, "=")
+	return ok && strings.EqualFold(strings.TrimRight(name, " \t"), "v") && strings.Trim(value, " \t") == "DMARC1"
+}
+
+// parseDMARC reads a record as section 6.3 asks: a tag that is unknown, or whose
+// value makes no sense, is as if it were not there. Only p= is needed, and one
+// who asks for reports without a proper p= or sp= is taken to ask for nothing
+// more (section 6.6.3, step 6).
+func parseDMARC(txt string) (dmarcRecord, error) {
+	list := map[string]string{}
+	for t := range strings.SplitSeq(txt, ";") {
+		name, value, _ := strings.Cut(t, "=")
+		name = strings.ToLower(strings.Trim(name, fws))
+		if _, twice := list[name]; !twice && len(list) < maxTags {
+			list[name] = strings.ToLower(strings.Trim(value, fws))
+		}
 	}
-	switch p {
-	case dmarc.PolicyQuarantine:
+	r := dmarcRecord{percent: 100, strictSPF: list["aspf"] == "s", strictDKIM: list["adkim"] == "s"}
+	if n, err := strconv.ParseUint(list["pct"], 10, 8); err == nil && n <= 100 {
+		r.percent = int(n)
+	}
+	if list["t"] == "y" { // DMARCbis, in the place of pct=0
+		r.percent = 0
+	}
+	policy, ok := parsePolicy(list["p"])
+	r.policy, r.subdomains = policy, policy
+	if sp, given := list["sp"]; given {
+		var valid bool
+		r.subdomains, valid = parsePolicy(sp)
+		ok = ok && valid
+	}
+	if !ok && !strings.Contains(list["rua"], "mailto:") {
+		return dmarcRecord{}, errBadRecord
+	}
+	if !ok {
+		return dmarcRecord{percent: r.percent, strictSPF: r.strictSPF, strictDKIM: r.strictDKIM}, nil
+	}
+	r.absent, r.hasAbsent = parsePolicy(list["np"])
+	return r, nil
+}
+
+func parsePolicy(s string) (Policy, bool) {
+	for p := PolicyNone; p <= lastPolicy; p++ {
+		if s == p.String() {
+			return p, true
+		}
+	}
+	return PolicyNone, false
+}
+
+// policyFor chooses between p=, sp= and np=.
+func (c *Checker) policyFor(ctx context.Context, r dmarcRecord, domain, found string) Policy {
+	switch {
+	case domain == found:
+		return r.policy
+	case r.hasAbsent && c.absent(ctx, domain):
+		return r.absent
+	}
+	return r.subdomains
+}
+
+// absent reports that a domain has neither addresses nor exchangers (RFC 9091,
+// section 2.7).
+func (c *Checker) absent(ctx context.Context, domain string) bool {
+	if _, err := c.Resolver.LookupIP(ctx, domain); !errors.Is(err, dns.ErrNotFound) {
+		return false
+	}
+	_, err := c.Resolver.LookupMX(ctx, domain)
+	return errors.Is(err, dns.ErrNotFound)
+}
+
+// sampled reports whether a message is one of the pct= to which the policy
+// applies (section 6.6.4). It depends on the header alone, so that trying again
+// does not help.
+func sampled(percent int, header []byte) bool {
+	if percent == 100 {
+		return true
+	}
+	sum := sha256.Sum256(header)
+	return int(binary.BigEndian.Uint32(sum[:])%100) < percent
+}
+
+// milder is what holds for the other messages.
+func milder(p Policy) Policy {
+	if p == PolicyReject {
 		return PolicyQuarantine
-	case dmarc.PolicyReject:
-		return PolicyReject
 	}
 	return PolicyNone
 }
 
 // aligned compares a domain that was authenticated with that of the author
 // (section 3.1): equal, or in relaxed mode of one organization.
-func aligned(domain, author string, mode dmarc.AlignmentMode) bool {
+func aligned(domain, author string, strict bool) bool {
 	if domain == "" {
 		return false
 	}
-	return domain == author || mode != dmarc.AlignmentStrict && organization(domain) == organization(author)
+	return domain == author || !strict && organization(domain) == organization(author)
 }
 
 // organization is the domain that one registers below a public suffix (section

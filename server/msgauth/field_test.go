@@ -1,8 +1,10 @@
 package msgauth_test
 
 import (
+	"encoding/hex"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,7 +15,7 @@ import (
 
 var full = msgauth.Results{
 	SPF:   msgauth.SPF{Value: msgauth.Pass, Domain: "example.com"},
-	DKIM:  []msgauth.DKIM{{Value: msgauth.Pass, Domain: "example.com"}, {Value: msgauth.Fail, Domain: "list.example.org"}, {Value: msgauth.PermError}},
+	DKIM:  []msgauth.DKIM{{Value: msgauth.Pass, Domain: "example.com", Selector: "s1"}, {Value: msgauth.Fail, Domain: "list.example.org"}, {Value: msgauth.PermError}},
 	DMARC: msgauth.DMARC{Value: msgauth.Pass, Domain: "example.com", Policy: msgauth.PolicyReject},
 	IPRev: msgauth.IPRev{Value: msgauth.Pass, Addr: netip.MustParseAddr("2001:db8::1"), Name: "mx.example.com"},
 }
@@ -25,9 +27,9 @@ func TestRFC8601_Field(t *testing.T) {
 		want string
 	}{
 		{msgauth.Results{}, "mx.postern.test; none"},
-		{full, `mx.postern.test; spf=pass smtp.mailfrom=example.com; dkim=pass header.d=example.com; dkim=fail header.d=list.example.org; ` +
+		{full, `mx.postern.test; spf=pass smtp.mailfrom=example.com; dkim=pass header.d=example.com header.s=s1; dkim=fail header.d=list.example.org; ` +
 			`dkim=permerror; dmarc=pass header.from=example.com; iprev=pass policy.iprev="2001:db8::1"`},
-		{msgauth.Results{SPF: msgauth.SPF{Value: msgauth.SoftFail, Domain: "h.example", Helo: true}, ARC: msgauth.Fail,
+		{msgauth.Results{SPF: msgauth.SPF{Value: msgauth.SoftFail, Domain: "h.example", Helo: true}, ARC: msgauth.ARC{Value: msgauth.Fail},
 			IPRev: msgauth.IPRev{Value: msgauth.TempError, Addr: netip.MustParseAddr("192.0.2.1")}},
 			"mx.postern.test; spf=softfail smtp.helo=h.example; arc=fail; iprev=temperror policy.iprev=192.0.2.1"},
 		// What strangers chose gets in as a domain name, or not at all.
@@ -107,7 +109,7 @@ func TestForgedFieldsAreFound(t *testing.T) {
 }
 
 func TestStoredForm(t *testing.T) {
-	for _, r := range []msgauth.Results{{}, full, {ARC: msgauth.TempError}, {IPRev: msgauth.IPRev{Addr: netip.MustParseAddr("192.0.2.1")}}} {
+	for _, r := range []msgauth.Results{{}, full, {ARC: msgauth.ARC{Value: msgauth.Pass, Sealers: []string{"a.example", "b.example"}, DMARC: msgauth.Fail}}, {IPRev: msgauth.IPRev{Addr: netip.MustParseAddr("192.0.2.1")}}} {
 		b := r.AppendBinary(nil)
 		again, err := msgauth.DecodeResults(b)
 		if err != nil || !reflect.DeepEqual(again, r) {
@@ -116,6 +118,23 @@ func TestStoredForm(t *testing.T) {
 	}
 	if b := (msgauth.Results{}).AppendBinary(nil); len(b) != 0 {
 		t.Errorf("nothing takes %d octets", len(b))
+	}
+}
+
+// What was stored by the first version, and what of it there was.
+func TestFirstStoredForm(t *testing.T) {
+	const stored = "0101000b6578616d706c652e636f6d03010b6578616d706c652e636f6d02106c6973742e6578616d706c652e6f7267060001020b" +
+		"6578616d706c652e636f6d02011020010db80000000000000000000000010e6d782e6578616d706c652e636f6d"
+	b, err := hex.DecodeString(stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := full
+	want.DKIM = slices.Clone(full.DKIM)
+	want.DKIM[0].Selector = ""
+	want.ARC.Value = msgauth.Fail
+	if got, err := msgauth.DecodeResults(b); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 
@@ -147,6 +166,7 @@ func FuzzParseField(f *testing.F) {
 
 func FuzzDecodeResults(f *testing.F) {
 	f.Add(full.AppendBinary(nil))
+	f.Add([]byte{1, 1, 0, 0, 1, 1, 1, 'a', 0, 0, 0, 2, 0, 0, 0})
 	f.Add([]byte{1})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := msgauth.DecodeResults(b)

@@ -18,14 +18,25 @@ const (
 	Fail
 	SoftFail // SPF only
 	Neutral
-	TempError // could not be judged now
-	PermError // could never be judged: what the domain publishes or the message carries is broken
-	lastValue = PermError
+	TempError    // could not be judged now
+	PermError    // could never be judged: what the domain publishes or the message carries is broken
+	Unacceptable // DKIM only: a good signature of a kind that proves too little
+	lastValue    = Unacceptable
 )
 
 // String is the word for Authentication-Results.
 func (v Value) String() string {
-	return [...]string{"none", "pass", "fail", "softfail", "neutral", "temperror", "permerror"}[v]
+	return [...]string{"none", "pass", "fail", "softfail", "neutral", "temperror", "permerror", "policy"}[v]
+}
+
+// parseValue is the value of a word; None of one that is unknown.
+func parseValue(word string) Value {
+	for v := None; v <= lastValue; v++ {
+		if v.String() == word {
+			return v
+		}
+	}
+	return None
 }
 
 // Policy is what the From domain asks to be done with mail that fails DMARC.
@@ -48,7 +59,7 @@ type Results struct {
 	SPF   SPF
 	DKIM  []DKIM // in the order of the fields; at most maxSignatures
 	DMARC DMARC
-	ARC   Value
+	ARC   ARC
 	IPRev IPRev
 }
 
@@ -62,15 +73,28 @@ type SPF struct {
 
 // DKIM is the result for one signature.
 type DKIM struct {
-	Value  Value
-	Domain string // d=: who signed. Empty when it is no domain name
+	Value    Value
+	Domain   string // d=: who signed. Empty when it is no domain name
+	Selector string // s=: with which key. Empty when it is no name
 }
 
-// DMARC is the result for the domain in From.
+// DMARC is the result for the domain in From. With Fail and PolicyReject the
+// domain asks that the message be refused.
 type DMARC struct {
 	Value  Value
 	Domain string // in From; empty when there is not exactly one
-	Policy Policy // of that domain; PolicyNone without a record
+	// Policy is what the domain asks to be done with this message if it fails:
+	// that of p=, sp= or np=, after pct=. PolicyNone without a record.
+	Policy Policy
+}
+
+// ARC is the result for the chain of those who passed the message on (RFC 8617):
+// None without one, Pass or Fail. Who passed it on may have changed it, and says
+// so himself: a chain is worth what its sealers are.
+type ARC struct {
+	Value   Value
+	Sealers []string // d= of each seal, the first hop's first; with Pass only
+	DMARC   Value    // what the first of them found; with Pass only
 }
 
 // IPRev says whether the host's address has a name that has the address.
@@ -85,27 +109,30 @@ type IPRev struct {
 // but domain names.
 func (r Results) AppendField(b []byte, id string) []byte {
 	text := id
-	add := func(method string, v Value, property, value string) {
-		if v == None && value == "" {
-			return
-		}
-		text += "; " + method + "=" + v.String()
-		if _, err := dns.Name(value); err == nil || property == "policy.iprev" {
-			text += " " + property + "=" + value
+	property := func(name, value string) {
+		if _, err := dns.Name(value); err == nil {
+			text += " " + name + "=" + value
 		}
 	}
-	property := "smtp.mailfrom"
+	add := func(method string, v Value, name, value string) {
+		if v != None || value != "" {
+			text += "; " + method + "=" + v.String()
+			property(name, value)
+		}
+	}
+	sender := "smtp.mailfrom"
 	if r.SPF.Helo {
-		property = "smtp.helo"
+		sender = "smtp.helo"
 	}
-	add("spf", r.SPF.Value, property, r.SPF.Domain)
+	add("spf", r.SPF.Value, sender, r.SPF.Domain)
 	for _, d := range r.DKIM {
 		add("dkim", d.Value, "header.d", d.Domain)
+		property("header.s", d.Selector)
 	}
 	add("dmarc", r.DMARC.Value, "header.from", r.DMARC.Domain)
-	add("arc", r.ARC, "", "")
+	add("arc", r.ARC.Value, "", "")
 	if r.IPRev.Addr.IsValid() {
-		add("iprev", r.IPRev.Value, "policy.iprev", pvalue(r.IPRev.Addr))
+		text += "; iprev=" + r.IPRev.Value.String() + " policy.iprev=" + pvalue(r.IPRev.Addr)
 	}
 	if text == id {
 		text += "; none" // RFC 8601, section 2.2
