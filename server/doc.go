@@ -11,6 +11,7 @@
 //	5  smtpd  imapd  control                          doors: translate a protocol
 //	4  delivery  submission  relay                    verbs: move a message
 //	3  policy  directory  queue  dns/nameserver       rules, names, schedules
+//	   monitor                                        who is not themselves
 //	2  storage  msgauth                               memory and judgement
 //	1  storage/audit  storage/seal  message           vocabulary and algorithms; they import
 //	   dkim  dns                                      nothing of Postern
@@ -75,6 +76,15 @@
 // event says who asked. Revoking a credential, or freezing what must be stopped,
 // acts in memory first: live sessions end, then the record is written. The queue
 // asks directory before each attempt, so that mail of what is frozen waits.
+//
+// # Somebody should look
+//
+// monitor follows the log behind everybody's back and learns what each agent
+// usually does. What is not usual becomes an alert, a row and an event like those
+// that other rooms raise in their own transactions (storage.Tx.RaiseAlert). A
+// second reader of the log then does what policy says about each: freezes the
+// agent, writes mail, tells webhooks. The rooms on its own floor are handed to it
+// here as functions.
 //
 // # An auditor looks
 //

@@ -21,6 +21,7 @@ import (
 	"postern/server/delivery"
 	"postern/server/directory"
 	"postern/server/imapd"
+	"postern/server/monitor"
 	"postern/server/msgauth"
 	"postern/server/policy"
 	"postern/server/queue"
@@ -57,6 +58,7 @@ type Server struct {
 	relay     *relay.Relay
 	queue     *queue.Queue
 	outbound  *submission.Outbound
+	monitor   *monitor.Monitor
 	smtp      *smtpd.Server
 	imap      *imapd.Server
 	control   *control.Server
@@ -203,6 +205,9 @@ func (s *Server) wire(o Options) error {
 	s.outbound = submission.NewOutbound(s.store, s.directory, submission.Options{
 		Hostname: s.cfg.Host, Kick: s.queue.Kick, Now: s.now, Log: s.log,
 	})
+	s.monitor = monitor.New(s.store, monitor.Options{
+		Rules: s.alertRules, Freeze: s.freezeFor, Mail: s.mailAlert, Kick: s.queue.Kick, Now: s.now, Log: s.log,
+	})
 	s.smtp = smtpd.New(smtpd.Config{
 		Hostname: s.cfg.Host, TLS: o.TLS, Limits: s.cfg.Limits.smtp(), Now: s.now, Log: s.log,
 		Store: s.store, Directory: s.directory, Inbound: s.inbound, Outbound: s.outbound,
@@ -294,6 +299,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var loop, queued sync.WaitGroup
 	loop.Go(func() { s.directory.Run(loops) })
 	loop.Go(func() { s.store.Keep(loops) })
+	loop.Go(func() { s.monitor.Run(loops) })
 	failed := make(chan error, len(s.doors)+1)
 	queued.Go(func() {
 		if err := s.queue.Run(working); err != nil {

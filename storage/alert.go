@@ -93,7 +93,7 @@ func (tx *Tx) RaiseAlert(a Alert) error {
 	switch {
 	case err == nil:
 		return tx.countAlert(&open, a.Count)
-	case !errors.Is(err, ErrNotFound):
+	case !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt): // what was tampered with hides nothing
 		return err
 	}
 	a.State, a.First, a.Last = AlertOpen, tx.now, tx.now
@@ -137,7 +137,7 @@ func (tx *Tx) countAlert(a *Alert, more int64) error {
 	if bits.Len64(uint64(a.Count)) > bits.Len64(uint64(was)) {
 		a.name(tx.Record(audit.Event{Verb: audit.AlertRaise}))
 	}
-	return (&Upkeep{tx}).count(a)
+	return tx.Upkeep().count(a)
 }
 
 // CountAlert counts an alert up that is open for the same; where there is none it

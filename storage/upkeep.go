@@ -9,15 +9,19 @@ import (
 
 // Upkeep changes operational columns without an event. Its methods are the
 // closed list: last_used of credentials and people's sessions, outgoing's due,
-// attempts and lease, how often an alert happened, checkpoints, which say nothing
-// that the events do not, what vanished before any session that could ask, and
-// correspondents of an inbox whose key is destroyed.
+// attempts and lease, how often an alert happened, what agents usually do, cursors
+// into the log, checkpoints, which say nothing that the events do not, what vanished
+// before any session that could ask, and correspondents of an inbox whose key is
+// destroyed.
 type Upkeep struct{ tx *Tx }
 
 // Upkeep runs fn in a transaction that needs no event.
 func (s *Store) Upkeep(ctx context.Context, fn func(u *Upkeep) error) error {
 	return s.writer.submit(&op{ctx: ctx, actor: System, upkeep: true, fn: func(tx *Tx) error { return fn(&Upkeep{tx}) }})
 }
+
+// Upkeep changes operational columns in a transaction that records events too.
+func (tx *Tx) Upkeep() *Upkeep { return &Upkeep{tx} }
 
 // Now is the time of the transaction.
 func (u *Upkeep) Now() time.Time { return u.tx.now }

@@ -15,8 +15,11 @@ import (
 // operational is the closed list of what may change without an event.
 var operational = []string{
 	"DELETE correspondent",
+	"DELETE baseline",
 	"DELETE vanished",
+	"INSERT baseline",
 	"INSERT checkpoint",
+	"INSERT cursor",
 	"UPDATE alert.count",
 	"UPDATE alert.last",
 	"UPDATE credential.last_used",

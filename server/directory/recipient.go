@@ -61,6 +61,15 @@ func (d *Directory) Environment(ctx context.Context, org, inbox uuid.UUID) (stor
 	return in.Env, err
 }
 
+// DomainOf is the domain of an inbox.
+func (d *Directory) DomainOf(ctx context.Context, org, inbox uuid.UUID) (storage.Domain, error) {
+	in, err := d.store.InboxRecord(ctx, org, inbox)
+	if err != nil {
+		return storage.Domain{}, err
+	}
+	return d.store.Domain(ctx, org, in.Domain)
+}
+
 // postmaster is where mail for a postmaster without an inbox goes: to the
 // postmaster of the organization's first domain, or to its oldest live inbox.
 func (d *Directory) postmaster(ctx context.Context, org storage.Organization) (storage.InboxRecord, error) {

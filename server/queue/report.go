@@ -36,7 +36,8 @@ type Report struct {
 func (q *Queue) report(ctx context.Context, verdicts []verdict) (Report, error) {
 	var failed []verdict
 	for _, v := range verdicts {
-		if v.verb != audit.QueueDelivered && v.verb != audit.QueueAttempt {
+		// Nobody is told about what has nobody to tell: RFC 5321, section 4.5.5.
+		if v.verb != audit.QueueDelivered && v.verb != audit.QueueAttempt && v.o.From != "" {
 			failed = append(failed, v)
 		}
 	}

@@ -51,13 +51,11 @@ func (t *Transport) Attempt(ctx context.Context, batch []queue.Item) []queue.Res
 	for _, it := range batch {
 		m.To = append(m.To, it.Recipient)
 	}
-	if !first.Sender.IsNull() {
-		signer, refused := t.signer(ctx, first)
-		if refused != nil {
-			return repeat(refused, len(batch))
-		}
-		m.Sign = func() ([]byte, error) { return signer.Sign(m.Data, m.Size) }
+	signer, refused := t.signer(ctx, first)
+	if refused != nil {
+		return repeat(refused, len(batch))
 	}
+	m.Sign = func() ([]byte, error) { return signer.Sign(m.Data, m.Size) }
 	var out []queue.Result
 	for _, r := range t.relay.Send(ctx, m) {
 		out = append(out, r.forQueue())
@@ -111,9 +109,16 @@ var (
 )
 
 // signer finds who signs for the sender's domain, as it is now: a domain that
-// was removed, or is not proved to be the organization's, sends nothing outside.
+// was removed, or is not proved to be the organization's, sends nothing outside. A
+// notice has no sender: it goes in the name of its inbox's domain.
 func (t *Transport) signer(ctx context.Context, it queue.Item) (*dkim.Signer, *queue.Result) {
-	domain, err := t.dir.Domain(ctx, it.Org, it.Sender.Domain)
+	var domain storage.Domain
+	var err error
+	if it.Sender.IsNull() {
+		domain, err = t.dir.DomainOf(ctx, it.Org, it.Inbox)
+	} else {
+		domain, err = t.dir.Domain(ctx, it.Org, it.Sender.Domain)
+	}
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		return nil, senderGone

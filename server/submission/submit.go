@@ -31,24 +31,18 @@ func (o *Outbound) Submit(ctx context.Context, s Submitted) (Receipt, error) {
 	if err := o.trace(ctx, m); err != nil {
 		return Receipt{}, err
 	}
-	if err := o.facts(ctx, m); err != nil {
+	facts, err := o.facts(ctx, m)
+	if err != nil {
 		return Receipt{}, err
 	}
-	// What no policy could allow is refused before its body is sealed. What people
-	// set is asked in the transaction.
-	if d := policy.Submit(m.facts); !d.Allow {
+	if d := policy.Submit(facts); !d.Allow {
 		return Receipt{}, o.refused(ctx, s.Principal, "DATA", d, s.From, s.To, m.about)
 	}
 	defer m.discard()
 	if err := o.complete(ctx, m); err != nil {
 		return Receipt{}, err
 	}
-	err = o.store.Write(ctx, s.Principal.Actor(), func(tx *storage.Tx) error { return o.commit(tx, m) })
-	var no *refusal
-	if errors.As(err, &no) {
-		err = o.refused(ctx, s.Principal, "DATA", no.Decision, s.From, s.To, m.about)
-	}
-	if err != nil {
+	if err := o.store.Write(ctx, s.Principal.Actor(), func(tx *storage.Tx) error { return o.commit(tx, m) }); err != nil {
 		return Receipt{}, err
 	}
 	s.Principal.Count.Add(1)
@@ -64,8 +58,6 @@ type submission struct {
 	whole    *message.Structure // of all of it, once its origin was traced
 	header   []byte             // as submitted
 	edited   edited
-	facts    policy.SubmitFacts // but for what is known in the transaction alone
-	subjects policy.Subjects
 	local    []bool // by recipient
 	captured []bool // by recipient: kept, and never written to
 	stage    *storage.Stage
@@ -107,23 +99,23 @@ func (o *Outbound) read(s Submitted) (*submission, error) {
 const headerReach = message.MaxHeaderBytes + 4<<10
 
 // facts gathers what policy.Submit decides by.
-func (o *Outbound) facts(ctx context.Context, m *submission) error {
-	area, err := o.reach(ctx, m.s.Principal, m.s.To)
+func (o *Outbound) facts(ctx context.Context, m *submission) (policy.SubmitFacts, error) {
+	owned, local, err := o.reach(ctx, m.s.Principal, m.s.To)
 	if err != nil {
-		return err
+		return policy.SubmitFacts{}, err
 	}
-	m.local, m.subjects = area.local, subjects(m.s.Principal, area.domain.ID)
+	m.local = local
 	if m.captured, err = o.captures(ctx, m); err != nil {
-		return err
+		return policy.SubmitFacts{}, err
 	}
 	f := policy.SubmitFacts{
-		SenderFacts: senderFacts(m.s.Principal, m.s.From), Owned: area.domain.Owned,
-		Recipients: len(m.s.To), To: addressees(m.s.To, area.inside), Size: m.s.Stage.Size(),
+		SenderFacts: senderFacts(m.s.Principal, m.s.From), Owned: owned,
+		Recipients: len(m.s.To), Size: m.s.Stage.Size(),
 		FromFields: m.head.FromFields, From: addresses(m.head.Envelope.From), Hops: m.head.ReceivedFields,
 		HeaderBytes: m.head.Header.Len(),
 	}
 	m.provenance.facts(&f)
-	for i, here := range area.local {
+	for i, here := range local {
 		if !here && !m.captured[i] {
 			f.Remote++
 		}
@@ -141,8 +133,7 @@ func (o *Outbound) facts(ctx context.Context, m *submission) error {
 	if f.SenderFields > 0 {
 		f.Sender = addresses(m.head.Envelope.Sender)
 	}
-	m.facts = f
-	return nil
+	return f, nil
 }
 
 // malformed reports whether a line of the header is no field by RFC 5322, section
@@ -227,9 +218,6 @@ func (o *Outbound) commit(tx *storage.Tx, m *submission) error {
 			tx.Record(e)
 			return nil
 		}
-	}
-	if _, err := o.weigh(tx, m); err != nil {
-		return err
 	}
 	body, err := tx.AddBody(m.stage)
 	if err != nil {

@@ -72,9 +72,6 @@ const (
 	KeyCredential  Key = 57 // id: another credential than Event.Credential
 	KeyKind        Key = 58 // word: what a freeze is of: credential, agent, domain, organization, all; the kind of an alert
 	KeyOpen        Key = 59 // int: sessions that were cut and had not ended when the event was written
-	KeyLevel       Key = 60 // word: the level of a policy: organization, domain, agent, credential, inbox
-	KeyRetry       Key = 61 // int: seconds until a limit has room again
-	KeySetting     Key = 62 // word: the key of a policy that was set
 	KeyRole        Key = 65 // word, repeated: a role that a person has after the change
 	KeyFactor      Key = 66 // word: the second factor that was shown: totp, recovery, none
 	KeyNeed        Key = 67 // int: how many people an act needs
@@ -96,6 +93,8 @@ const (
 
 	KeyPersons Key = 71 // int: how many people must agree
 	KeySince   Key = 72 // time: since when something lasts
+
+	KeyFirstTime Key = 86 // int: recipients to whom the inbox had never written
 )
 
 // Personal keys.
@@ -170,14 +169,13 @@ var keys = [...]keyInfo{
 	KeyTrace: {"trace", kindWord}, KeyFormat: {"format", kindWord}, KeyCommand: {"command", kindWord},
 	KeyTruncated: {"truncated", kindBool}, KeyInbox: {"inbox", kindID}, KeyRootKeyID: {"root_key_id", kindWord},
 	KeyPurpose: {"purpose", kindWord}, KeyCredential: {"credential", kindID}, KeyKind: {"kind", kindWord}, KeyOpen: {"open", kindInt},
-	KeyLevel: {"level", kindWord}, KeyRetry: {"retry", kindInt}, KeySetting: {"setting", kindWord},
-	KeyAbout:   {"about", kindID},
 	KeyTrigger: {"trigger", kindWord}, KeyTriggerBy: {"trigger_by", kindWord}, KeyOrigin: {"origin", kindWord},
 	KeyRemark: {"remark", kindWord}, KeyContradiction: {"contradiction", kindWord}, KeyAnswers: {"answers", kindID},
 	KeyAnswersSHA256: {"answers_sha256", kindDigest}, KeyReads: {"reads", kindSet}, KeyQuotes: {"quotes", kindID},
 	KeyShare:   {"share", kindInt},
 	KeyPersons: {"persons", kindInt}, KeySince: {"since", kindTime},
 	KeyRole: {"role", kindWord}, KeyFactor: {"factor", kindWord}, KeyNeed: {"need", kindInt}, KeySession: {"session", kindID}, KeyAct: {"act", kindWord},
+	KeyAbout: {"about", kindID}, KeyFirstTime: {"first_time", kindInt},
 
 	KeyFrom: {"from", kindText}, KeyTo: {"to", kindText}, KeySubject: {"subject", kindText},
 	KeyMessageID: {"message_id", kindText}, KeyInReplyTo: {"in_reply_to", kindText}, KeyAddress: {"address", kindText},

@@ -80,7 +80,7 @@ const (
 	CredentialLeaked Verb = 70 // the token of a credential stood in an outgoing message, which was stopped
 	AlertRaise       Verb = 72 // something that somebody should look at happened, or happened twice as often as when it was last said
 	AlertAcknowledge Verb = 73 // a person has seen an alert
-	PolicySet        Verb = 55 // the settings of a policy changed
+	NoticeQueued     Verb = 79 // a notice made by the server was put into the queue for an address outside
 	MessageHeld      Verb = 64 // a rule made a submitted message wait for a person
 	ApprovalRelease  Verb = 65 // people let a held message go
 	ApprovalReject   Verb = 66 // a person refused a held message
@@ -113,8 +113,7 @@ var verbNames = [...]string{
 	NoticeDelivered: "notice.delivered", StrangersRefused: "strangers.refused", StorageSwept: "storage.swept",
 	AuditExported: "audit.exported", AuditListed: "audit.listed",
 	CredentialRotate: "credential.rotate", FreezeSet: "freeze.set", FreezeLift: "freeze.lift",
-	InboxErased: "inbox.erased", AlertRaise: "alert.raise", AlertAcknowledge: "alert.acknowledge",
-	PolicySet:   "policy.set",
+	InboxErased: "inbox.erased", AlertRaise: "alert.raise", AlertAcknowledge: "alert.acknowledge", NoticeQueued: "notice.queued",
 	MessageHeld: "message.held", ApprovalRelease: "approval.release", ApprovalReject: "approval.reject",
 	ApprovalExpire: "approval.expire", ApprovalViewed: "approval.viewed", AgentTainted: "agent.tainted",
 	PersonCreate: "person.create", PersonChange: "person.change", PersonLogin: "person.login",

@@ -16,3 +16,16 @@ CREATE TABLE alert (
     sealed     BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX alert_recent ON alert (org, kind, agent, credential, object, first);
+
+-- What an agent usually does, sealed: the networks that it comes from are in it.
+CREATE TABLE baseline (
+    agent  BLOB PRIMARY KEY,
+    org    BLOB NOT NULL,
+    sealed BLOB NOT NULL
+) WITHOUT ROWID;
+
+-- How far those who follow the audit log have come.
+CREATE TABLE cursor (
+    name TEXT PRIMARY KEY,
+    seq  BIGINT NOT NULL
+) WITHOUT ROWID;
