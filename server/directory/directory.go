@@ -97,7 +97,14 @@ func (d *Directory) Expire() int {
 	} else if now := d.epoch(); d.known.Swap(now) != now {
 		d.renewTerms(context.Background())
 	}
-	return d.registry.expire(d.now())
+	over, n := d.registry.expire(d.now())
+	for _, cut := range over.byCredential() {
+		switch cut.victims[0].reason {
+		case ruleRotated, ruleExpired, ruleAge: // what else ended them has its own event
+			go d.pending.overtaken(cut, d.now())
+		}
+	}
+	return n
 }
 
 // Check says whether a session may still act: an *AuthError of class

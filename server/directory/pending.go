@@ -27,6 +27,7 @@ type pending struct {
 	mu   sync.Mutex
 	ends []sessionEnd
 	used map[uuid.UUID]time.Time
+	over []audit.Event // ends of credentials that had sessions
 
 	writing sync.Mutex // one Flush at a time
 }
@@ -69,6 +70,38 @@ func (d *Directory) End(p *Principal, cause string) {
 	}
 }
 
+// overtaken notes, when the sessions of a credential whose time was over have let
+// go, how many there were and how long it took. // AC-9
+func (p *pending) overtaken(cut *Cut, at time.Time) {
+	who, rule := cut.victims[0].principal, cut.victims[0].reason
+	e := audit.Event{
+		Verb: audit.CredentialEnd, Outcome: audit.OK, Actor: storage.System,
+		Org: who.Credential.Org, Agent: who.Agent.ID, Credential: who.Credential.ID, Object: who.Credential.ID,
+		Fields: append(audit.Fields{audit.Word(audit.KeyRule, rule), audit.Time(audit.KeyLast, at)}, cut.wait().fields()...),
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = append(p.over, e)
+}
+
+// flushOver writes the ends of credentials.
+func (d *Directory) flushOver(ctx context.Context) error {
+	q := d.pending
+	q.mu.Lock()
+	batch := q.over
+	q.mu.Unlock()
+	if len(batch) == 0 {
+		return nil
+	}
+	if err := d.record(ctx, batch); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.over = q.over[len(batch):]
+	return nil
+}
+
 // touch notes that a credential was used.
 func (p *pending) touch(credential uuid.UUID, at time.Time) {
 	p.mu.Lock()
@@ -81,7 +114,7 @@ func (p *pending) lastUsed(all []storage.Credential) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range all {
-		if at := p.used[all[i].ID]; at.After(all[i].LastUsed) {
+		if at := p.used[all[i].ID].UTC().Truncate(time.Microsecond); at.After(all[i].LastUsed) {
 			all[i].LastUsed = at
 		}
 	}
@@ -96,6 +129,9 @@ func (d *Directory) Flush(ctx context.Context) error { return d.flush(ctx, time.
 func (d *Directory) flush(ctx context.Context, now time.Time) error {
 	d.pending.writing.Lock()
 	defer d.pending.writing.Unlock()
+	if err := d.flushOver(ctx); err != nil {
+		return err
+	}
 	if err := d.flushEnds(ctx); err != nil {
 		return err
 	}

@@ -81,14 +81,14 @@ func (r *registry) verdict(p *Principal, now time.Time) *AuthError {
 		return &AuthError{Class: ErrCredentials, Rule: "frozen"}
 	}
 	if end, rotated := r.ends[p.Credential.ID]; rotated && !now.Before(end) { // AC-8
-		return &AuthError{Class: ErrExpired, Rule: "rotated"}
+		return &AuthError{Class: ErrExpired, Rule: ruleRotated}
 	}
 	terms := p.rules()
 	if over := terms.lapse(&p.Credential, now); over != "" {
 		return &AuthError{Class: ErrExpired, Rule: over}
 	}
 	if now.Sub(p.Since) >= terms.SessionLength { // AC-11
-		return &AuthError{Class: ErrExpired, Rule: "session-length"}
+		return &AuthError{Class: ErrExpired, Rule: ruleLength}
 	}
 	return nil
 }
@@ -143,24 +143,48 @@ func (r *registry) thaw(target uuid.UUID) {
 }
 
 // expire ends the sessions whose time is over, their credential's or their own,
-// and those that are too many.
-func (r *registry) expire(now time.Time) int {
+// and those that are too many. It returns those whose credential's time was over,
+// and how many it ended in all.
+func (r *registry) expire(now time.Time) (over *Cut, all int) {
 	r.mu.Lock()
-	over := r.collect(func(p *Principal) string {
-		if no := r.verdict(p, now); no != nil {
+	over = r.collect(func(p *Principal) string {
+		if no := r.verdict(p, now); no != nil && no.Rule != ruleLength {
 			return no.Rule
 		}
 		return ""
 	})
 	surplus := r.surplus()
-	more := r.collect(func(p *Principal) string {
-		if surplus[p.Session] {
+	own := r.collect(func(p *Principal) string {
+		switch {
+		case now.Sub(p.Since) >= p.rules().SessionLength:
+			return ruleLength
+		case surplus[p.Session]:
 			return "sessions"
 		}
 		return ""
 	})
 	r.mu.Unlock()
-	return over.end().Sessions + more.end().Sessions
+	return over.end(), over.Sessions + own.end().Sessions
+}
+
+// ruleLength names the end of a session that lasted too long, whatever its
+// credential.
+const ruleLength = "session-length"
+
+// byCredential parts a cut by the credential of its sessions.
+func (c *Cut) byCredential() []*Cut {
+	parts := map[uuid.UUID]*Cut{}
+	var all []*Cut
+	for _, v := range c.victims {
+		id := v.principal.Credential.ID
+		if parts[id] == nil {
+			parts[id] = &Cut{began: c.began}
+			all = append(all, parts[id])
+		}
+		parts[id].Sessions++
+		parts[id].victims = append(parts[id].victims, v)
+	}
+	return all
 }
 
 // surplus are the sessions that policy, since it got tighter, does not allow any

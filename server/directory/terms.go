@@ -61,17 +61,24 @@ func (t Terms) End(c *storage.Credential) time.Time {
 	return c.Expires
 }
 
+// The rules by which the time of a credential is over.
+const (
+	ruleRotated = "rotated"
+	ruleExpired = "expired"
+	ruleAge     = "over-age" // policy allows less since
+)
+
 // lapse names why the time of a credential is over; empty while it is not. The
 // event tells a predecessor after its overlap from a credential that nobody
 // replaced; the peer hears of one class. // AC-7, AC-8
 func (t Terms) lapse(c *storage.Credential, now time.Time) string {
 	switch {
 	case !now.Before(c.Expires) && c.Successor != zeroID:
-		return "rotated"
+		return ruleRotated
 	case !now.Before(c.Expires):
-		return "expired"
+		return ruleExpired
 	case !now.Before(t.End(c)):
-		return "over-age"
+		return ruleAge
 	}
 	return ""
 }

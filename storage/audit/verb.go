@@ -92,6 +92,7 @@ const (
 	MessageCaptured  Verb = 82 // what a test credential sent to others than test inboxes was kept here
 	CaptureRead      Verb = 83 // an operator looked at what was captured
 	CaptureSwept     Verb = 84 // what was captured long ago, or by an inbox that is erased, was removed
+	CredentialEnd    Verb = 85 // the time of a credential was over while it had sessions
 )
 
 var verbNames = [...]string{
@@ -120,7 +121,7 @@ var verbNames = [...]string{
 	PersonRefused: "person.refused", PersonLogout: "person.logout", ConsentGive: "consent.give",
 	CredentialLeaked: "credential.leaked",
 	CredentialWaive:  "credential.waive", CredentialEnding: "credential.ending",
-	MessageCaptured: "message.captured", CaptureRead: "capture.read", CaptureSwept: "capture.swept",
+	CredentialEnd: "credential.end", MessageCaptured: "message.captured", CaptureRead: "capture.read", CaptureSwept: "capture.swept",
 }
 
 var verbsByName = func() map[string]Verb {
