@@ -47,6 +47,9 @@ func (h passwords) derive(ctx context.Context, p storage.Password, text string) 
 		return nil, ctx.Err()
 	}
 	defer func() { <-h.turns }()
+	if ctx.Err() != nil { // both were possible
+		return nil, ctx.Err()
+	}
 	return argon2.IDKey([]byte(text), p.Salt, p.Time, p.Memory, p.Threads, hashSize), nil
 }
 
