@@ -3,7 +3,6 @@ module postern
 go 1.26.0
 
 require (
-	blitiri.com.ar/go/spf v1.6.0
 	github.com/BurntSushi/toml v1.6.0
 	github.com/dunglas/httpsfv v1.1.2
 	github.com/emersion/go-imap/v2 v2.0.0-beta.8

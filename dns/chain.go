@@ -30,7 +30,7 @@ func (c *Client) lookup(ctx context.Context, asked string, typ uint16) (found, e
 	fail := func(class, cause error) (found, error) {
 		return found{}, &Error{Name: asked, Type: mdns.TypeToString[typ], Class: class, Cause: cause}
 	}
-	name, err := Name(asked)
+	name, err := question(asked)
 	if err != nil {
 		return fail(ErrName, err)
 	}

@@ -108,7 +108,7 @@ func (c *Client) LookupMX(ctx context.Context, domain string) (Answer[MX], error
 		// others it is a mistake, and passed over.
 		if mx.Mx == "." {
 			null = true
-		} else if host, err := Name(mx.Mx); err == nil {
+		} else if host, err := question(mx.Mx); err == nil && !strings.Contains(host, `\`) {
 			out.Records = append(out.Records, MX{mx.Preference, host})
 		}
 	}

@@ -52,6 +52,36 @@ func Name(s string) (string, error) {
 	return strings.ToLower(name), nil
 }
 
+// question returns a name in the form in which a server is asked for it, and in
+// which the library writes it in an answer: that of Name, or for other names of
+// printable octets, which macros of SPF make (RFC 7208, section 7.3) and a zone
+// may well have, with a backslash before what the library puts one before. A name
+// without a dot that is no name is none.
+func question(s string) (string, error) {
+	name, err := Name(s)
+	if err == nil || len(s) > 254 || !strings.Contains(s, ".") {
+		return name, err
+	}
+	var out []byte
+	label := 0
+	for i, c := range []byte(strings.TrimSuffix(s, ".")) {
+		switch {
+		case c == '.' && label > 0:
+			label = -1
+		case c == '.' || c < ' ' || c > '~' || i >= 253 || label == 63:
+			return "", err
+		case strings.IndexByte(" '@;()\"\\", c) >= 0:
+			out = append(out, '\\')
+		}
+		out = append(out, c)
+		label++
+	}
+	if label == 0 {
+		return "", err
+	}
+	return strings.ToLower(string(out)), nil
+}
+
 func isNameByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
 }

@@ -45,5 +45,5 @@ type Answer[T any] struct {
 // MX is a mail exchanger.
 type MX struct {
 	Preference uint16 // lower is tried first
-	Host       string // lower case, no final dot
+	Host       string // lower case, no final dot; printable ASCII, which Name may refuse
 }

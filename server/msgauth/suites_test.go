@@ -92,7 +92,7 @@ type namedZone struct {
 
 func (z *namedZone) ServeDNS(w mdns.ResponseWriter, q *mdns.Msg) {
 	reply := new(mdns.Msg).SetReply(q)
-	name := strings.ToLower(q.Question[0].Name)
+	name := strings.ReplaceAll(strings.ToLower(q.Question[0].Name), `\`, "") // put there before a space
 	rrs, exists := z.records[name]
 	for _, rr := range rrs {
 		if rr.Header().Rrtype == q.Question[0].Qtype || rr.Header().Rrtype == mdns.TypeCNAME {

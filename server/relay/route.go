@@ -53,7 +53,14 @@ func (r *Relay) route(ctx context.Context, domain string) ([]hop, *fault) {
 	case err != nil:
 		return nil, lookupFailed(ctx, err)
 	}
-	return r.hops(mx.Records)
+	hosts := slices.DeleteFunc(mx.Records, func(mx dns.MX) bool {
+		_, err := dns.Name(mx.Host)
+		return err != nil
+	})
+	if len(hosts) == 0 { // the zone's owner may mend it
+		return nil, lookupFailed(ctx, &dns.Error{Name: domain, Type: "MX", Class: dns.ErrTemporary})
+	}
+	return r.hops(hosts)
 }
 
 // hops orders mail exchangers and drops ourselves with all that are no better,
