@@ -38,6 +38,8 @@
 //	dig NAME TYPE              ask the world's name server, on standard output
 //	clock DURATION             move the clock of all servers forward; back when it is negative
 //	events HOST FILE           the events since the last look are those of the file, see below
+//	policy HOST WHOM KEY=VALUE…  settings of a policy, of "org" or of an agent by name, as if people
+//	                           had agreed to them; no value takes one away
 //	control HOST NAME K=V…     a command at the control socket, as agent.suspend agent=scout; K:=V
 //	                           for a value in JSON. The answer is on standard output, and its plain
 //	                           values (of a list: of the first row) are in variables answer_K. With

@@ -127,6 +127,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"clock":    command(1, 1, (*script).clock),
 	"events":   command(2, 2, (*script).events),
 	"control":  controlCommand,
+	"policy":   command(3, many, (*script).policy),
 	"totp":     command(2, 2, (*script).totp),
 }
 

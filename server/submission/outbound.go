@@ -81,7 +81,15 @@ func (o *Outbound) CheckSender(ctx context.Context, p *directory.Principal, from
 	if err := o.dir.Check(p); err != nil {
 		return err
 	}
-	return o.refused(ctx, p, "MAIL", policy.Sender(senderFacts(p, from)), from, nil)
+	area, err := o.reach(ctx, p, nil)
+	if err != nil {
+		return err
+	}
+	facts := senderFacts(p, from)
+	if facts.Rules, facts.Usage, err = o.standing(ctx, subjects(p, area.domain.ID)); err != nil {
+		return err
+	}
+	return o.refused(ctx, p, "MAIL", policy.Sender(facts), from, nil)
 }
 
 // CheckRecipient decides about RCPT: count is the number of recipients with this
@@ -90,17 +98,23 @@ func (o *Outbound) CheckRecipient(ctx context.Context, p *directory.Principal, t
 	if err := o.dir.Check(p); err != nil {
 		return err
 	}
-	owned, local, err := o.reach(ctx, p, []message.Path{to})
+	area, err := o.reach(ctx, p, []message.Path{to})
 	if err != nil {
 		return err
 	}
-	facts := policy.RecipientFacts{Env: p.Inbox.Env(), Owned: owned, Remote: !local[0] && p.Inbox.Env() != storage.Test, Count: count}
+	facts := policy.RecipientFacts{
+		Env: p.Inbox.Env(), Owned: area.domain.Owned, Remote: !area.local[0] && p.Inbox.Env() != storage.Test, Count: count,
+		To: policy.Addressee{Address: to.Canonical().String(), Inside: area.inside[0]}, Unread: true,
+	}
+	if facts.Rules, facts.Usage, err = o.standing(ctx, subjects(p, area.domain.ID)); err != nil {
+		return err
+	}
 	return o.refused(ctx, p, "RCPT", policy.Recipient(facts), message.Path{}, []message.Path{to})
 }
 
 func senderFacts(p *directory.Principal, from message.Path) policy.SenderFacts {
 	f := policy.SenderFacts{
-		Credential: &p.Credential, AgentState: p.Agent.State,
+		Credential: &p.Credential, Agent: p.Agent.ID, AgentState: p.Agent.State,
 		Inbox: p.Inbox.ID(), Address: p.Inbox.Address(), Env: p.Inbox.Env(),
 	}
 	if !from.IsNull() {
@@ -109,27 +123,36 @@ func senderFacts(p *directory.Principal, from message.Path) policy.SenderFacts {
 	return f
 }
 
-// reach finds out whether the sender's domain may send outside, and which of the
-// recipients are here. The bare postmaster is ours.
-func (o *Outbound) reach(ctx context.Context, p *directory.Principal, to []message.Path) (owned bool, local []bool, err error) {
+// area is where a message goes.
+type area struct {
+	domain storage.Domain // of the sender
+	local  []bool         // by recipient: delivered here
+	inside []bool         // by recipient: of the sender's organization
+}
+
+// reach finds out which domain the sender is of, and which of the recipients are
+// here. The bare postmaster is ours.
+func (o *Outbound) reach(ctx context.Context, p *directory.Principal, to []message.Path) (a area, err error) {
 	address := p.Inbox.Address()
-	domain, _, err := o.dir.Local(ctx, address[strings.LastIndexByte(address, '@')+1:])
-	if err != nil {
-		return false, nil, err
+	if a.domain, _, err = o.dir.Local(ctx, address[strings.LastIndexByte(address, '@')+1:]); err != nil {
+		return area{}, err
 	}
-	known := map[string]bool{"": true, domain.Name: true}
+	type place struct{ local, inside bool }
+	known := map[string]place{"": {true, true}, a.domain.Name: {true, true}}
 	for _, path := range to {
 		name := message.CanonicalDomain(path.Domain)
-		here, asked := known[name]
+		at, asked := known[name]
 		if !asked {
-			if _, here, err = o.dir.Local(ctx, name); err != nil {
-				return false, nil, err
+			domain, here, err := o.dir.Local(ctx, name)
+			if err != nil {
+				return area{}, err
 			}
-			known[name] = here
+			at = place{here, here && domain.Org == p.Credential.Org}
+			known[name] = at
 		}
-		local = append(local, here)
+		a.local, a.inside = append(a.local, at.local), append(a.inside, at.inside)
 	}
-	return domain.Owned, local, nil
+	return a, nil
 }
 
 // refused records a refusal by policy and returns it; nil when it allows. What is
@@ -138,7 +161,7 @@ func (o *Outbound) refused(ctx context.Context, p *directory.Principal, command 
 	if d.Allow {
 		return nil
 	}
-	refused := policy.Refusal(d.Rule)
+	refused := d.Refusal()
 	err := o.store.Write(ctx, p.Actor(), func(tx *storage.Tx) error {
 		e := audit.Event{
 			Verb: audit.MessageRefused, Outcome: audit.Refused,
@@ -146,6 +169,12 @@ func (o *Outbound) refused(ctx context.Context, p *directory.Principal, command 
 			Fields: audit.Fields{
 				audit.Word(audit.KeyDoor, p.Door), audit.Word(audit.KeyCommand, command), audit.Word(audit.KeyRule, d.Rule.String()),
 				audit.Int(audit.KeyCode, refused.Code), audit.Word(audit.KeyEnhanced, refused.Enhanced)},
+		}
+		if d.Level != "" {
+			e.Fields = append(e.Fields, audit.Word(audit.KeyLevel, string(d.Level)))
+		}
+		if d.Retry > 0 {
+			e.Fields = append(e.Fields, audit.Int(audit.KeyRetry, d.Seconds()))
 		}
 		if !from.IsNull() {
 			e.Personal = append(e.Personal, audit.Text(audit.KeyFrom, from.String()))

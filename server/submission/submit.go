@@ -31,18 +31,24 @@ func (o *Outbound) Submit(ctx context.Context, s Submitted) (Receipt, error) {
 	if err := o.trace(ctx, m); err != nil {
 		return Receipt{}, err
 	}
-	facts, err := o.facts(ctx, m)
-	if err != nil {
+	if err := o.facts(ctx, m); err != nil {
 		return Receipt{}, err
 	}
-	if d := policy.Submit(facts); !d.Allow {
+	// What no policy could allow is refused before its body is sealed. What people
+	// set is asked in the transaction.
+	if d := policy.Submit(m.facts); !d.Allow {
 		return Receipt{}, o.refused(ctx, s.Principal, "DATA", d, s.From, s.To, m.about)
 	}
 	defer m.discard()
 	if err := o.complete(ctx, m); err != nil {
 		return Receipt{}, err
 	}
-	if err := o.store.Write(ctx, s.Principal.Actor(), func(tx *storage.Tx) error { return o.commit(tx, m) }); err != nil {
+	err = o.store.Write(ctx, s.Principal.Actor(), func(tx *storage.Tx) error { return o.commit(tx, m) })
+	var no *refusal
+	if errors.As(err, &no) {
+		err = o.refused(ctx, s.Principal, "DATA", no.Decision, s.From, s.To, m.about)
+	}
+	if err != nil {
 		return Receipt{}, err
 	}
 	s.Principal.Count.Add(1)
@@ -58,6 +64,8 @@ type submission struct {
 	whole    *message.Structure // of all of it, once its origin was traced
 	header   []byte             // as submitted
 	edited   edited
+	facts    policy.SubmitFacts // but for what is known in the transaction alone
+	subjects policy.Subjects
 	local    []bool // by recipient
 	captured []bool // by recipient: kept, and never written to
 	stage    *storage.Stage
@@ -99,23 +107,23 @@ func (o *Outbound) read(s Submitted) (*submission, error) {
 const headerReach = message.MaxHeaderBytes + 4<<10
 
 // facts gathers what policy.Submit decides by.
-func (o *Outbound) facts(ctx context.Context, m *submission) (policy.SubmitFacts, error) {
-	owned, local, err := o.reach(ctx, m.s.Principal, m.s.To)
+func (o *Outbound) facts(ctx context.Context, m *submission) error {
+	area, err := o.reach(ctx, m.s.Principal, m.s.To)
 	if err != nil {
-		return policy.SubmitFacts{}, err
+		return err
 	}
-	m.local = local
+	m.local, m.subjects = area.local, subjects(m.s.Principal, area.domain.ID)
 	if m.captured, err = o.captures(ctx, m); err != nil {
-		return policy.SubmitFacts{}, err
+		return err
 	}
 	f := policy.SubmitFacts{
-		SenderFacts: senderFacts(m.s.Principal, m.s.From), Owned: owned,
-		Recipients: len(m.s.To), Size: m.s.Stage.Size(),
+		SenderFacts: senderFacts(m.s.Principal, m.s.From), Owned: area.domain.Owned,
+		Recipients: len(m.s.To), To: addressees(m.s.To, area.inside), Size: m.s.Stage.Size(),
 		FromFields: m.head.FromFields, From: addresses(m.head.Envelope.From), Hops: m.head.ReceivedFields,
 		HeaderBytes: m.head.Header.Len(),
 	}
 	m.provenance.facts(&f)
-	for i, here := range local {
+	for i, here := range area.local {
 		if !here && !m.captured[i] {
 			f.Remote++
 		}
@@ -133,7 +141,8 @@ func (o *Outbound) facts(ctx context.Context, m *submission) (policy.SubmitFacts
 	if f.SenderFields > 0 {
 		f.Sender = addresses(m.head.Envelope.Sender)
 	}
-	return f, nil
+	m.facts = f
+	return nil
 }
 
 // malformed reports whether a line of the header is no field by RFC 5322, section
@@ -218,6 +227,9 @@ func (o *Outbound) commit(tx *storage.Tx, m *submission) error {
 			tx.Record(e)
 			return nil
 		}
+	}
+	if _, err := o.weigh(tx, m); err != nil {
+		return err
 	}
 	body, err := tx.AddBody(m.stage)
 	if err != nil {

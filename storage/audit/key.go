@@ -72,6 +72,9 @@ const (
 	KeyCredential  Key = 57 // id: another credential than Event.Credential
 	KeyKind        Key = 58 // word: what a freeze is of: credential, agent, domain, organization, all; the kind of an alert
 	KeyOpen        Key = 59 // int: sessions that were cut and had not ended when the event was written
+	KeyLevel       Key = 60 // word: the level of a policy: organization, domain, agent, credential, inbox
+	KeyRetry       Key = 61 // int: seconds until a limit has room again
+	KeySetting     Key = 62 // word: the key of a policy that was set
 	KeyRole        Key = 65 // word, repeated: a role that a person has after the change
 	KeyFactor      Key = 66 // word: the second factor that was shown: totp, recovery, none
 	KeyNeed        Key = 67 // int: how many people an act needs
@@ -169,6 +172,7 @@ var keys = [...]keyInfo{
 	KeyTrace: {"trace", kindWord}, KeyFormat: {"format", kindWord}, KeyCommand: {"command", kindWord},
 	KeyTruncated: {"truncated", kindBool}, KeyInbox: {"inbox", kindID}, KeyRootKeyID: {"root_key_id", kindWord},
 	KeyPurpose: {"purpose", kindWord}, KeyCredential: {"credential", kindID}, KeyKind: {"kind", kindWord}, KeyOpen: {"open", kindInt},
+	KeyLevel: {"level", kindWord}, KeyRetry: {"retry", kindInt}, KeySetting: {"setting", kindWord},
 	KeyTrigger: {"trigger", kindWord}, KeyTriggerBy: {"trigger_by", kindWord}, KeyOrigin: {"origin", kindWord},
 	KeyRemark: {"remark", kindWord}, KeyContradiction: {"contradiction", kindWord}, KeyAnswers: {"answers", kindID},
 	KeyAnswersSHA256: {"answers_sha256", kindDigest}, KeyReads: {"reads", kindSet}, KeyQuotes: {"quotes", kindID},

@@ -1,0 +1,61 @@
+package submission
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"postern/server/directory"
+	"postern/server/message"
+	"postern/server/policy"
+	"postern/storage"
+)
+
+// subjects are what a message of this session is counted for.
+func subjects(p *directory.Principal, domain uuid.UUID) policy.Subjects {
+	return policy.Subjects{
+		Organization: p.Credential.Org, Domain: domain, Agent: p.Agent.ID, Credential: p.Credential.ID, Inbox: p.Inbox.ID(),
+	}
+}
+
+// standing is what holds for a session at this moment, and how far it is used up:
+// what MAIL and RCPT are answered by.
+func (o *Outbound) standing(ctx context.Context, s policy.Subjects) (policy.Rules, []storage.Usage, error) {
+	rules, err := policy.Load(ctx, o.store, s)
+	if err != nil {
+		return policy.Rules{}, nil, err
+	}
+	usage, err := o.store.Usage(ctx, s.IDs()...)
+	return rules, usage, err
+}
+
+// weigh asks the one gate within the transaction that stores the message, and
+// counts the message when it is allowed: between the answer and the count there
+// is nobody else, so that no limit is ever exceeded. A refusal is a *refusal.
+func (o *Outbound) weigh(tx *storage.Tx, m *submission) (d policy.Decision, err error) {
+	f := m.facts
+	if f.Rules, err = policy.Load(context.Background(), o.store, m.subjects); err != nil {
+		return d, err
+	}
+	if f.Usage, err = tx.Usage(m.subjects.IDs()...); err != nil {
+		return d, err
+	}
+	if d = policy.Submit(f); !d.Allow {
+		return d, &refusal{d}
+	}
+	return d, tx.CountUsage(f.Tally(), f.Usage...)
+}
+
+// refusal ends a transaction in which the gate said no.
+type refusal struct{ policy.Decision }
+
+func (r *refusal) Error() string { return r.Refusal().Error() }
+
+// addressees are the recipients as the gate knows them.
+func addressees(to []message.Path, inside []bool) []policy.Addressee {
+	all := make([]policy.Addressee, len(to))
+	for i, path := range to {
+		all[i] = policy.Addressee{Address: path.Canonical().String(), Inside: inside[i], Known: true, DomainKnown: true}
+	}
+	return all
+}
