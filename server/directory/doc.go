@@ -31,8 +31,14 @@
 // until the doors have let go of the sessions, for a second at the most, so that
 // the event can say how many there were and how long it took.
 //
-// A session also ends by itself: when its credential expires or was rotated and
-// the overlap is over, and after a day. Run looks twice a second.
+// A session also ends by itself: when its credential expires, was rotated and the
+// overlap is over, or is older than policy allows; and when it lasted as long as
+// policy lets one last. [Terms] say so, of now and not of the login. Run looks
+// twice a second.
+//
+// Rotation is automatic as far as a server can make it: a scheduler asks for
+// successors of all that ends soon and puts the secrets where agents read them,
+// which is no business of a server that stores none.
 //
 // # People
 //

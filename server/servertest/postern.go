@@ -212,6 +212,9 @@ func (p *Postern) Server() *server.Server {
 // Addr is where a door is: "smtp", "submission", "submissions" or "imaps".
 func (p *Postern) Addr(door string) net.Addr { return p.Server().Addr(door) }
 
+// ControlSocket is where the server answers commands.
+func (p *Postern) ControlSocket() string { return p.cfg.Control }
+
 // Pool trusts the server's certificate.
 func (p *Postern) Pool() *x509.CertPool { return p.Authority.Pool() }
 
