@@ -23,7 +23,7 @@ import (
 // 5.1, and with nothing of the code that it tests.
 type sealer struct {
 	domain, selector string
-	key              *dkim.Key
+	key              crypto.Signer
 	cv               string // empty: none for the first, then pass
 	extra            string // further tags of the seal
 }
@@ -34,12 +34,8 @@ func relaxed(field string) string {
 }
 
 func (s sealer) sign(t testing.TB, text string) (algorithm, b string) {
-	private, err := x509.ParsePKCS8PrivateKey(s.key.PKCS8())
-	if err != nil {
-		t.Fatal(err)
-	}
 	digest := sha256.Sum256([]byte(text))
-	switch k := private.(type) {
+	switch k := s.key.(type) {
 	case ed25519.PrivateKey:
 		return "ed25519-sha256", base64.StdEncoding.EncodeToString(ed25519.Sign(k, digest[:]))
 	case *rsa.PrivateKey:
@@ -49,13 +45,23 @@ func (s sealer) sign(t testing.TB, text string) (algorithm, b string) {
 		}
 		return "rsa-sha256", base64.StdEncoding.EncodeToString(sig)
 	}
-	t.Fatalf("%T", private)
+	t.Fatalf("%T", s.key)
 	return "", ""
+}
+
+// private is the key itself.
+func private(t testing.TB, k *dkim.Key) crypto.Signer {
+	t.Helper()
+	signer, err := x509.ParsePKCS8PrivateKey(k.PKCS8())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer.(crypto.Signer)
 }
 
 // algorithm is known before anything is signed.
 func (s sealer) algorithm() string {
-	if s.key.Algorithm() == dkim.RSA {
+	if _, ok := s.key.(*rsa.PrivateKey); ok {
 		return "rsa-sha256"
 	}
 	return "ed25519-sha256"
@@ -99,8 +105,8 @@ func (s sealer) seal(t testing.TB, mail, said string) string {
 // RFC 8617, section 5.2.
 func TestRFC8617_Chains(t *testing.T) {
 	c := world(t)
-	list := sealer{domain: "other.example", selector: "e1", key: keys()[1]}
-	host := sealer{domain: "good.example", selector: "r1", key: keys()[0]}
+	list := sealer{domain: "other.example", selector: "e1", key: private(t, keys()[1])}
+	host := sealer{domain: "good.example", selector: "r1", key: private(t, keys()[0])}
 	plain := letter("a@good.example")
 	one := list.seal(t, plain, "list.other.example; spf=pass; dmarc=pass header.from=good.example")
 	two := host.seal(t, one, "mx.good.example; none")
@@ -156,7 +162,7 @@ func TestRFC8617_Chains(t *testing.T) {
 // A header full of chains is refused before anybody is asked for a key.
 func TestARCIsBounded(t *testing.T) {
 	c := world(t)
-	list := sealer{domain: "other.example", selector: "e1", key: keys()[1]}
+	list := sealer{domain: "other.example", selector: "e1", key: private(t, keys()[1])}
 	one := list.seal(t, letter("a@good.example"), "x; none")
 	set := one[:strings.Index(one, "From:")]
 	many := strings.Repeat(set, message.MaxHeaderBytes/len(set)-1) + letter("a@good.example")

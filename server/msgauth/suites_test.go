@@ -108,7 +108,7 @@ func (z *namedZone) ServeDNS(w mdns.ResponseWriter, q *mdns.Msg) {
 	w.WriteMsg(reply)
 }
 
-func (z *namedZone) add(t *testing.T, name string, typ uint16, data []string) {
+func (z *namedZone) add(t testing.TB, name string, typ uint16, data []string) {
 	owner := strings.ToLower(mdns.Fqdn(name))
 	h := mdns.RR_Header{Name: owner, Rrtype: typ, Class: mdns.ClassINET, Ttl: 60}
 	var rr mdns.RR
@@ -151,7 +151,7 @@ func zoneText(s string) string {
 	return b.String()
 }
 
-func (z *namedZone) start(t *testing.T) *msgauth.Checker {
+func (z *namedZone) start(t testing.TB) *msgauth.Checker {
 	t.Helper()
 	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
