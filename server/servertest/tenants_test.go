@@ -39,6 +39,8 @@ var lookups = map[string][]string{
 	"credential.show":       {`{"credential":"CREDENTIAL"}`},
 	"credential.rotate":     {`{"credential":"CREDENTIAL","overlap":60}`},
 	"credential.revoke":     {`{"credential":"CREDENTIAL","reason":"x"}`},
+	"credential.activity":   {`{"credential":"CREDENTIAL"}`},
+	"credential.report":     {`{"agent":"AGENT"}`, `{}`},
 	"domain.show":           {`{"name":"DOMAIN"}`},
 	"domain.records":        {`{"name":"DOMAIN"}`},
 	"domain.remove":         {`{"name":"DOMAIN"}`},
