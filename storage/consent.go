@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -49,6 +50,23 @@ func (tx *Tx) Consent(org uuid.UUID, act string) (Consent, error) {
 		return Consent{}, ErrCorrupt
 	}
 	return all[0], nil
+}
+
+// Consent finds what was agreed to an act so far; without a Version when nobody
+// has.
+func (s *Store) Consent(ctx context.Context, org uuid.UUID, act string) (Consent, error) {
+	hash, err := s.hashAct(ctx, org, act)
+	if err != nil {
+		return Consent{}, err
+	}
+	c, err := find[Consent](ctx, s, "consent", "act_hash = $1", hash)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Consent{Head: Head{Org: org}, Act: act}, nil
+	case err == nil && (c.Act != act || c.Org != org):
+		return Consent{}, ErrCorrupt
+	}
+	return c, err
 }
 
 // PutConsent writes a consent that Consent returned.

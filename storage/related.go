@@ -19,8 +19,25 @@ const (
 	maxCauses  = 8              // messages that it answers or quotes
 )
 
+// Origins finds what the event of a submission refers to: how the messages came
+// that it answers or quotes, and what its agent had read before. The rest of the
+// trace is left empty.
+func (s *Store) Origins(ctx context.Context, submitted *audit.Event) (*Trace, error) {
+	t := &tracer{store: s, org: submitted.Org, found: map[uint64]audit.Event{}}
+	t.Events = []audit.Event{*submitted}
+	return &t.Trace, t.origins(ctx)
+}
+
 // relate finds what the history of a message has to do with other messages.
 func (t *tracer) relate(ctx context.Context) error {
+	if err := t.origins(ctx); err != nil {
+		return err
+	}
+	return t.sequels(ctx)
+}
+
+// origins finds what was before the message.
+func (t *tracer) origins(ctx context.Context) error {
 	causes, before := map[uint64]audit.Event{}, map[uint64]audit.Event{}
 	var reads audit.UIDs
 	for i := range t.Events {
@@ -42,7 +59,7 @@ func (t *tracer) relate(ctx context.Context) error {
 		return err
 	}
 	t.Causes, t.Before = bySeq(causes), bySeq(before)
-	return t.sequels(ctx)
+	return nil
 }
 
 // related are the messages that a submission answers or quotes.

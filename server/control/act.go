@@ -20,6 +20,8 @@ var acts = map[string]directory.Act{
 	"freeze.set": directory.ActOperate, "freeze.lift": directory.ActUnfreeze, "freeze.list": directory.ActEvidence,
 	"queue.list": directory.ActEvidence, "queue.show": directory.ActEvidence, "queue.retry": directory.ActOperate,
 	"queue.hold": directory.ActOperate, "queue.release": directory.ActRelease, "queue.bounce": directory.ActOperate,
+	"approval.list": directory.ActEvidence, "approval.show": directory.ActContent, // which who may release has, too
+	"approval.release": directory.ActRelease, "approval.reject": directory.ActRelease,
 	"audit.list": directory.ActEvidence, "audit.export": directory.ActEvidence, "audit.key": directory.ActEvidence,
 	"captured.list": directory.ActEvidence, "captured.show": directory.ActContent,
 	"message.trace": directory.ActEvidence, "health": directory.ActSelf,

@@ -50,7 +50,7 @@ var classes = []struct {
 }{
 	{directory.ErrInvalid, Invalid}, {storage.ErrNotFound, NotFound}, {directory.ErrTaken, Taken},
 	{directory.ErrRefused, Refused},
-	{directory.ErrInUse, InUse}, {directory.ErrState, State}, {queue.ErrState, State}, {queue.ErrBusy, Busy},
+	{directory.ErrInUse, InUse}, {directory.ErrState, State}, {queue.ErrState, State}, {queue.ErrReserved, Refused}, {queue.ErrBusy, Busy},
 	{storage.ErrFull, Unavailable}, {storage.ErrUnavailable, Unavailable}, {storage.ErrNoEvent, Unavailable},
 }
 

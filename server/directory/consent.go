@@ -84,3 +84,14 @@ func consent(tx *storage.Tx, org, person uuid.UUID, act string, need int) (have 
 	e.Object = c.ID
 	return have, done, tx.DropLapsedConsents(e, org, tx.Now().Add(-consentLife))
 }
+
+// Agreed is how many people have agreed to an act, and that stands.
+func (d *Directory) Agreed(ctx context.Context, org uuid.UUID, act string) (have int, err error) {
+	c, err := d.store.Consent(ctx, org, act)
+	for _, g := range c.Given {
+		if d.now().Sub(g.At) < consentLife {
+			have++
+		}
+	}
+	return have, err
+}

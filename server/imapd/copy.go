@@ -25,7 +25,8 @@ func (s *session) transfer(command string, set imap.NumSet, dest string, verb au
 	if err != nil {
 		return nil, s.fault(into(err))
 	}
-	if to.Role == storage.RoleOutbox {
+	// Nor does anything come out: a copy would say for ever that it waits.
+	if to.Role == storage.RoleOutbox || s.box.role == storage.RoleOutbox {
 		return nil, s.refuse(command, "outbox", errOutbox)
 	}
 	ranges, err := s.box.view.resolve(set, s.box.saved)

@@ -19,7 +19,8 @@
 // whom, what is heard, and which audit events that leaves. The engine is
 // rogpeppe/go-internal/testscript; these are the words that it learns here:
 //
-//	host DOMAIN AGENT…         start a server for a domain, with agents and their inboxes
+//	host DOMAIN AGENT…         start a server for a domain, with agents and their inboxes. Its verdicts
+//	                           are what messages say of themselves: X-Test-Verdict: suspicious
 //	down HOST, up HOST         stop it in order; start it again on the same data
 //	smtp HOST DOOR [NAME]      connect to smtp, submission or submissions, and hear the greeting
 //	imap HOST [NAME]           the same, to imaps

@@ -155,7 +155,7 @@ func (s *script) host(ts *testscript.TestScript, args []string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	p, err := Start(Options{World: s.world, Domain: args[0], Agents: args[1:], Dir: dir})
+	p, err := Start(Options{World: s.world, Domain: args[0], Agents: args[1:], Dir: dir, Judge: Marked})
 	if err != nil {
 		return err
 	}

@@ -14,10 +14,7 @@ import (
 var notYet = map[audit.Verb]string{
 	audit.LogRollback:  "needs an operator who starts a server on older data: TestAcceptRollback in server",
 	audit.NoticeQueued: "needs policy, alert-mail: TestPI7_FreezesAtOnce",
-	audit.ConsentGive:  "needs a rule for two: TestConsentCollectsPeople in directory",
 	audit.StorageSwept: "needs a crash between file and commit: the sweep's tests in storage",
-	audit.MessageHeld:  "nothing holds yet", audit.ApprovalRelease: "nothing holds yet", audit.ApprovalReject: "nothing holds yet",
-	audit.ApprovalExpire: "nothing holds yet", audit.ApprovalViewed: "nothing holds yet", audit.AgentTainted: "nothing judges yet",
 }
 
 // TestConversations plays the scripts, and holds that between them they leave an

@@ -45,7 +45,7 @@ func (r *receiving) deliver(ctx context.Context, stage *storage.Stage) (string, 
 	if err != nil {
 		return "", err
 	}
-	return receipt.ID.String(), nil
+	return okMessage + receipt.ID.String(), nil
 }
 
 func (r *receiving) reset() { r.to = nil }

@@ -78,6 +78,9 @@ var (
 	okVerify = reply{252, "2.5.0", "Cannot say, but will take mail for a mailbox that exists", ""} // RFC 5321, section 3.5.3
 )
 
+// okMessage stands before the id under which the log knows a message that was taken.
+const okMessage = "OK id="
+
 // Farewells: after these the connection is closed. RFC 5321, section 3.8: a server that must close says 421. Other codes
 // stand where to try again would be of no use.
 var (

@@ -27,9 +27,9 @@ type transaction struct {
 type desk interface {
 	sender(ctx context.Context, from message.Path) error
 	recipient(ctx context.Context, to message.Path) error
-	deliver(ctx context.Context, stage *storage.Stage) (id string, err error)
-	reset() // forgets the message
-	close() // the connection is over
+	deliver(ctx context.Context, stage *storage.Stage) (answer string, err error) // the text behind 250 2.0.0
+	reset()                                                                       // forgets the message
+	close()                                                                       // the connection is over
 }
 
 // session is what the library calls when a command is in its place. The arguments that the library parsed are those of
@@ -108,7 +108,7 @@ func (c *conn) take() reply {
 	}
 	ctx, cancel := c.answering()
 	defer cancel()
-	id, err := c.desk.deliver(ctx, stage)
+	answer, err := c.desk.deliver(ctx, stage)
 	switch {
 	case err != nil && c.ctx.Err() != nil:
 		c.lost(err) // killed: nothing was stored, and the farewell says why
@@ -117,7 +117,7 @@ func (c *conn) take() reply {
 		return c.explain(err)
 	}
 	c.accepted()
-	return reply{code: 250, enhanced: "2.0.0", text: "OK id=" + id}
+	return reply{code: 250, enhanced: "2.0.0", text: answer}
 }
 
 // accepted gives the session new credit.

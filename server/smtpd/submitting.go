@@ -62,7 +62,10 @@ func (s *submitting) deliver(ctx context.Context, stage *storage.Stage) (string,
 	if err != nil {
 		return "", err
 	}
-	return receipt.ID.String(), nil
+	if receipt.Held {
+		return "held for approval, id " + receipt.ID.String(), nil // AGENT-SIDE.md, section 5
+	}
+	return okMessage + receipt.ID.String(), nil
 }
 
 func (s *submitting) reset() { s.to = nil }

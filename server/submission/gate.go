@@ -31,19 +31,26 @@ func (o *Outbound) standing(ctx context.Context, s policy.Subjects) (policy.Rule
 
 // weigh asks the one gate within the transaction that stores the message, and
 // counts the message when it is allowed: between the answer and the count there
-// is nobody else, so that no limit is ever exceeded. A refusal is a *refusal.
-func (o *Outbound) weigh(tx *storage.Tx, m *submission) (d policy.Decision, err error) {
+// is nobody else, so that no limit is ever exceeded, and no reading comes between
+// the question whether the agent is tainted and the message's leaving. A refusal
+// is a *refusal.
+func (o *Outbound) weigh(tx *storage.Tx, m *submission) (h hold, err error) {
 	f := m.facts
 	if f.Rules, err = policy.Load(context.Background(), o.store, m.subjects); err != nil {
-		return d, err
+		return h, err
 	}
 	if f.Usage, err = tx.Usage(m.subjects.IDs()...); err != nil {
-		return d, err
+		return h, err
 	}
-	if d = policy.Submit(f); !d.Allow {
-		return d, &refusal{d}
+	if h.taint, err = o.acquaint(tx, m, &f); err != nil {
+		return h, err
 	}
-	return d, tx.CountUsage(f.Tally(), f.Usage...)
+	d := policy.Submit(f)
+	if !d.Allow {
+		return h, &refusal{d}
+	}
+	h.rules, h.Holds = d.Hold, f.Rules.Holds
+	return h, tx.CountUsage(f.Tally(), f.Usage...)
 }
 
 // refusal ends a transaction in which the gate said no.
@@ -55,7 +62,7 @@ func (r *refusal) Error() string { return r.Refusal().Error() }
 func addressees(to []message.Path, inside []bool) []policy.Addressee {
 	all := make([]policy.Addressee, len(to))
 	for i, path := range to {
-		all[i] = policy.Addressee{Address: path.Canonical().String(), Inside: inside[i], Known: true, DomainKnown: true}
+		all[i] = policy.Addressee{Address: path.Canonical().String(), Inside: inside[i]}
 	}
 	return all
 }

@@ -68,6 +68,7 @@ type Submitted struct {
 type Receipt struct {
 	ID        uuid.UUID // of the submission: in the reply, in Received, in the log
 	Duplicate bool      // the idempotency key was used before: ID is of that time
+	Held      bool      // it waits for people to decide: ID names it to them
 }
 
 // RefusedError says why a sender, recipient or message was refused, with the

@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/mail"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -123,6 +124,7 @@ func (o *Outbound) facts(ctx context.Context, m *submission) error {
 		HeaderBytes: m.head.Header.Len(),
 	}
 	m.provenance.facts(&f)
+	f.Attachments = attachments(&m.whole.Root)
 	for i, here := range area.local {
 		if !here && !m.captured[i] {
 			f.Remote++
@@ -207,8 +209,8 @@ func addresses(list []message.Address) []string {
 	return all
 }
 
-// commit is the write transaction: the copy in Sent, a row in the queue for each
-// recipient, one event.
+// commit is the write transaction: a copy in Sent or Outbox, a row in the queue
+// for each recipient, and the event.
 func (o *Outbound) commit(tx *storage.Tx, m *submission) error {
 	p := m.s.Principal
 	if err := o.dir.Check(p); err != nil {
@@ -228,7 +230,8 @@ func (o *Outbound) commit(tx *storage.Tx, m *submission) error {
 			return nil
 		}
 	}
-	if _, err := o.weigh(tx, m); err != nil {
+	h, err := o.weigh(tx, m)
+	if err != nil {
 		return err
 	}
 	body, err := tx.AddBody(m.stage)
@@ -239,30 +242,44 @@ func (o *Outbound) commit(tx *storage.Tx, m *submission) error {
 	if err := m.provenance.alert(tx, m); err != nil {
 		return err
 	}
-	sent := m.sent
-	sent.Body, sent.Received = body, tx.Now()
-	if _, err := tx.Deposit(e, p.Inbox, m.mailbox, sent); err != nil {
-		return err
+	if m.receipt.Held = h.waits(m); m.receipt.Held {
+		err = o.wait(tx, e, m, body, h)
+	} else {
+		err = o.send(tx, e, m, body)
 	}
-	for i, path := range m.s.To {
-		if m.captured[i] {
-			continue
-		}
-		if err := o.enqueue(tx, e, m, path, m.local[i], body); err != nil {
-			return err
-		}
+	if err != nil {
+		return err
 	}
 	return o.capture(tx, m, body)
 }
 
-func (o *Outbound) enqueue(tx *storage.Tx, e *audit.Event, m *submission, to message.Path, local bool, body storage.BodyRef) error {
+// copy is the sender's own copy. It carries no signature: nothing that an agent
+// can read does, or a held message could be sent from elsewhere in our name.
+func (m *submission) copy(tx *storage.Tx, body storage.BodyRef) storage.Deposit {
+	d := m.sent
+	d.Body, d.Received = body, tx.Now()
+	return d
+}
+
+// row is what the rows of all recipients have in common.
+func (m *submission) row(state storage.OutgoingState, expires time.Time) storage.Outgoing {
 	p := m.s.Principal
-	row := storage.Outgoing{
+	return storage.Outgoing{
 		Head: storage.Head{Org: p.Credential.Org}, Inbox: p.Inbox.ID(), Message: m.id,
-		Agent: p.Agent.ID, Credential: p.Credential.ID, State: storage.OutgoingQueued, Local: local,
-		From: m.s.From.String(), To: to.String(), MessageID: m.message,
-		EightBit: m.eightBit, UTF8: m.edited.utf8, SHA256: m.sent.SHA256[:], Expires: tx.Now().Add(o.o.Expiry),
+		Agent: p.Agent.ID, Credential: p.Credential.ID, State: state,
+		From: m.s.From.String(), MessageID: m.message,
+		EightBit: m.eightBit, UTF8: m.edited.utf8, SHA256: m.sent.SHA256[:], Expires: expires,
 	}
+}
+
+// enqueue puts a recipient into the queue, unless its mail is captured. There is
+// no other way into the queue for any part of the server: reports and notices are
+// stored in the sender's own inbox and never leave. // PI-8, invariant 7
+func (m *submission) enqueue(tx *storage.Tx, e *audit.Event, row storage.Outgoing, i int, to message.Path, body storage.BodyRef) error {
+	if m.captured[i] {
+		return nil
+	}
+	row.Local, row.To = m.local[i], to.String()
 	return tx.CreateOutgoing(e, &row, body, message.CanonicalDomain(to.Domain))
 }
 
