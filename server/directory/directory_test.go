@@ -496,9 +496,11 @@ func BenchmarkAuthenticate(b *testing.B) {
 	w, _, _, _, secret := one(b)
 	b.Run("1", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := w.login("support@example.com", secret, home); err != nil {
+			p, err := w.login("support@example.com", secret, home)
+			if err != nil {
 				b.Fatal(err)
 			}
+			w.dir.End(p, "closed")
 		}
 	})
 	b.Run("16", func(b *testing.B) {
