@@ -251,13 +251,25 @@ func TestUnreadableBody(t *testing.T) {
 }
 
 func BenchmarkCheck(b *testing.B) {
-	c := world(b)
-	c.Resolver = dns.NewCache(c.Resolver, nil)
-	mail := signed(b, "good.example", letter("a@good.example")+strings.Repeat("A line of text as people write it.\r\n", 110),
-		dkim.Selected{Selector: "r1", Key: keys()[0]}, dkim.Selected{Selector: "e1", Key: keys()[1]})
-	f := facts(b, "192.0.2.1", "a@good.example", mail)
-	b.ReportAllocs()
-	for b.Loop() {
-		c.Check(b.Context(), f)
+	r1, e1 := dkim.Selected{Selector: "r1", Key: keys()[0]}, dkim.Selected{Selector: "e1", Key: keys()[1]}
+	plain := letter("a@good.example") + strings.Repeat("A line of text as people write it.\r\n", 110)
+	list := sealer{domain: "other.example", selector: "e1", key: private(b, keys()[1])}
+	for _, bench := range []struct{ what, mail string }{
+		{"unsigned", plain},
+		{"one signature", signed(b, "good.example", plain, r1)},
+		{"two signatures", signed(b, "good.example", plain, r1, e1)},
+		{"three signatures", signed(b, "good.example", signed(b, "good.example", plain, r1), r1, e1)},
+		{"two hops of ARC", list.seal(b, list.seal(b, plain, "x; none"), "x; none")},
+		{"one signature, 10 MB", signed(b, "good.example", plain+strings.Repeat("A line of text as people write it.\r\n", 300_000), e1)},
+	} {
+		b.Run(bench.what, func(b *testing.B) {
+			c := world(b)
+			c.Resolver = dns.NewCache(c.Resolver, nil)
+			f := facts(b, "192.0.2.1", "a@good.example", bench.mail)
+			b.ReportAllocs()
+			for b.Loop() {
+				c.Check(b.Context(), f)
+			}
+		})
 	}
 }
