@@ -173,6 +173,7 @@ func TestAC4_HeaderInjection(t *testing.T) {
 func TestAU6_Bcc(t *testing.T) {
 	t.Parallel()
 	p := servertest.New(t, servertest.Options{Agents: []string{"scout", "clerk"}})
+	unlimited(t, p, p.Agents["scout"]) // these are all new to it
 	c := submitter(t, p, "scout")
 	c.command("MAIL FROM:<scout@alpha.test>")
 	c.command("RCPT TO:<clerk@alpha.test>")
