@@ -50,8 +50,11 @@
 // credentials, on the one inbox that its login names. The session holds that and
 // nothing else of the store. MAIL and RCPT refuse early and politely; after DATA
 // the whole message passes the one gate, policy.Submit, in submission.Outbound.
-// One transaction stores the body, a row of the queue for each recipient, the
-// copy in Sent, and the event.
+// One transaction asks it, counts the message, and stores the body, a row of the
+// queue for each recipient, the copy in Sent, and the event. Where a rule says so,
+// or the agent has read what may have been written to steer it (a taint, which
+// storage sets in the transaction of the read event), the message waits for people:
+// the copy lies in Outbox, the rows are held, and queue carries out the decision.
 //
 // The queue leases what is due and hands it to one of two transports. Local
 // recipients go to delivery and are judged like any mail. Others go to relay,

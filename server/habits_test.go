@@ -132,3 +132,32 @@ func TestNothingIsLeftForLater(t *testing.T) {
 		}
 	}
 }
+
+// queueDoors are the only files that put mail into the queue. Whatever an agent
+// causes to be sent comes through the one gate; what the server itself writes has
+// the null return path and goes to people.
+var queueDoors = map[string]string{
+	"server/submission/submit.go": "after policy.Submit, in its transaction",
+	"server/queue/post.go":        "alerts, to addresses that people named in a policy",
+}
+
+// TestPI8_OneGate: there is no other way into the queue (invariant 7).
+func TestPI8_OneGate(t *testing.T) {
+	used := map[string]bool{}
+	parsed(t, false, func(path string, fset *token.FileSet, f *ast.File) {
+		ast.Inspect(f, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == "CreateOutgoing" {
+				used[path] = true
+				if queueDoors[path] == "" {
+					t.Errorf("%s puts mail into the queue beside the gate", fset.Position(n.Pos()))
+				}
+			}
+			return true
+		})
+	})
+	for path := range queueDoors {
+		if !used[path] {
+			t.Errorf("%s puts nothing into the queue any more: take it from the list", path)
+		}
+	}
+}

@@ -22,6 +22,17 @@
 // No inbox may hold more than half of a lane's workers, and when more is due
 // than there are workers, inboxes take turns: a flood waits in its own line.
 //
+// # What waits for people
+//
+// A message that a rule holds (storage.Approval) is decided as a whole: people let
+// it go to all its recipients, or refuse it, or nobody decides in time, which is a
+// refusal. One transaction settles the rows, moves the copy out of Outbox (to Sent,
+// or to Drafts), stores one notice, and records who decided. Until then the rows
+// are nobody's: what an operator may do with a row of the queue is refused for
+// them. What is released while its agent is frozen waits here, like all its mail;
+// where the agent may not act any more, or the credential was revoked, people can
+// only refuse.
+//
 // # Reports
 //
 // A recipient that fails for good becomes a delivery status notification (RFC

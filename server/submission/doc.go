@@ -28,6 +28,31 @@
 // A message that holds a token of this server, in whatever encoding, is stopped
 // (AC-6): it got out, and the credential that it opens is named to its people.
 //
+// # What waits for people
+//
+// The gate may allow a message and still have it wait: by a rule (a new recipient,
+// an attachment and so on, PI-6), or because the agent read a message that may have
+// been written to steer it (PI-5). That taint is the agent's, whichever credential
+// read and whichever sends, and it is set in the transaction of the read event; as
+// the gate is asked in the transaction that stores the message, nothing comes
+// between the two. Excepted are messages all of whose recipients had exchanged
+// clean, authenticated mail with this inbox before the taint, and wrote none of the
+// messages that taint.
+//
+// What waits is accepted. Its copy lies in Outbox, marked and unsigned; its rows in
+// the queue are held; a storage.Approval says by which rules, and how many people
+// it takes. Policy that is weakened later changes nothing for it. queue carries out
+// what people decide, or nobody in time.
+//
+// # One gate
+//
+// Nothing that an agent causes has another way into the queue (invariant 7, PI-8).
+// The server itself writes reports and notices, which are stored in the inbox of
+// the agent that they are about, and alerts, which go to the addresses that people
+// named in a policy (queue.Post). Both have the null return path, so that nothing
+// answers them, and hold codes and words of our own. There is no forwarding and no
+// automatic answer; either would be a submission.
+//
 // # Who learns what
 //
 // RCPT says yes to every address of a domain of ours: that an inbox does not
