@@ -149,7 +149,8 @@ func (c *canonicalBody) flush() {
 	c.out = c.out[:0]
 }
 
-func (c *canonicalBody) emit(b byte) {
+// release writes what was held back, since more follows.
+func (c *canonicalBody) release() {
 	for ; c.ends > 0; c.ends-- {
 		c.out = append(c.out, '\r', '\n')
 		if len(c.out) >= 4096 {
@@ -159,40 +160,66 @@ func (c *canonicalBody) emit(b byte) {
 	if c.gap {
 		c.out, c.gap = append(c.out, ' '), false
 	}
-	c.out, c.written = append(c.out, b), true
+	c.written = true
 }
 
 func (c *canonicalBody) Write(p []byte) (int, error) {
 	if len(c.digests) == 0 {
 		return len(p), nil
 	}
-	for _, b := range p {
-		if c.cr {
-			c.cr = false
-			if b == '\n' {
-				c.ends, c.gap = c.ends+1, false
-				continue
-			}
-			c.emit('\r')
+	n := len(p)
+	for len(p) > 0 {
+		if run := c.plain(p); run > 0 && !c.cr {
+			c.release()
+			c.out = append(c.out, p[:run]...)
+			p = p[run:]
+			continue
 		}
+		b := p[0]
 		switch {
+		case c.cr && b == '\n':
+			c.ends, c.gap, c.cr = c.ends+1, false, false
+		case c.cr: // a CR by itself is text
+			c.release()
+			c.out, c.cr = append(c.out, '\r'), false
+			continue
 		case b == '\r':
 			c.cr = true
-		case c.relaxed && (b == ' ' || b == '\t'):
-			c.gap = true
 		default:
-			c.emit(b)
+			c.gap = true
 		}
+		p = p[1:]
 	}
 	c.flush()
-	return len(p), nil
+	return n, nil
+}
+
+// plain is the length of what stands as it is: all up to a CR, and in relaxed
+// form up to white space other than one blank between words. It looks a few lines
+// ahead at most, or a body of tabs would be gone through for each of them.
+func (c *canonicalBody) plain(p []byte) int {
+	p = p[:min(len(p), 512)]
+	end := bytes.IndexByte(p, '\r')
+	if end < 0 {
+		end = len(p)
+	}
+	if !c.relaxed {
+		return end
+	}
+	for i, b := range p[:end] {
+		if b == '\t' || b == ' ' && (i+1 == end || p[i+1] == ' ' || p[i+1] == '\t' || i == 0) {
+			return i
+		}
+	}
+	return end
 }
 
 // close ends the body: a simple one always with a line end, a relaxed one
 // unless it is empty.
 func (c *canonicalBody) close() {
 	if c.cr {
-		c.emit('\r')
+		c.release()
+		c.out = append(c.out, '\r')
 	}
 	c.ends, c.gap = 0, false
 	if !c.relaxed || c.written {
@@ -219,8 +246,9 @@ func (b *bodies) read(ctx context.Context, r io.ReaderAt, start, size int64) err
 	if len(b.simple.digests)+len(b.relaxed.digests) == 0 {
 		return nil
 	}
+	start = min(start, size)
 	section := io.NewSectionReader(r, start, size-start)
-	buf := make([]byte, 32<<10)
+	buf := make([]byte, min(size-start+1, 32<<10))
 	for {
 		n, err := section.Read(buf)
 		b.simple.Write(buf[:n])

@@ -260,6 +260,7 @@ func BenchmarkCheck(b *testing.B) {
 		{"two signatures", signed(b, "good.example", plain, r1, e1)},
 		{"three signatures", signed(b, "good.example", signed(b, "good.example", plain, r1), r1, e1)},
 		{"two hops of ARC", list.seal(b, list.seal(b, plain, "x; none"), "x; none")},
+		{"one signature, 10 MB of tabs", signed(b, "good.example", plain+strings.Repeat("a\t", 5<<20), e1)},
 		{"one signature, 10 MB", signed(b, "good.example", plain+strings.Repeat("A line of text as people write it.\r\n", 300_000), e1)},
 	} {
 		b.Run(bench.what, func(b *testing.B) {
