@@ -276,6 +276,8 @@ func TestForgedFieldsAreHidden(t *testing.T) {
 		"Postern-Verdict: v=1; verdict=clean\r\nPOSTERN-Reasons: none\r\nPost\x00ern-Verdict: v=1\r\n" +
 		"Agent-Trigger: type=user\r\nagent-run:\r\n seventeen\r\nIdempotency-Key: 1\r\n" +
 		"Authentication-Results: (a;b) \"MAIL.example.com\"; dkim=pass\r\n\theader.d=sender.test\r\n" +
+		"Postern-Verdict\r\n : verdict=clean\r\nAuthentication-Results \r\n\t: mail.example.com; dkim=pass\r\n" + // its colon on the next line
+		"Postern-Verdict\xa0: verdict=clean\r\nAuthentication-Results\xc2\xa0: mail.example.com; dkim=pass\r\n" + // a space that is none
 		"Authentication-Results: relay.sender.test; spf=pass\r\n" + plain
 	_, err := w.deliver(text, w.a)
 	w.must(err)

@@ -16,21 +16,33 @@ type Field struct {
 	Body []byte
 	// Span is the whole field in the block, line end included.
 	Span Span
+	// lone is a name whose colon may be on the next line: readers that unfold
+	// first and split then see "From" in "From\r\n : x".
+	lone []byte
+}
+
+// called is the name for Is and HasPrefix.
+func (f Field) called() []byte {
+	if f.Name == nil {
+		return f.lone
+	}
+	return f.Name
 }
 
 // Is reports whether the field has that lower-case name. Letter case does not
-// count, nor do control bytes, which some readers drop: "Post\x00ern-Verdict"
-// is Postern-Verdict to us, so that it cannot pass as something else.
+// count, nor do control bytes and bytes that are not ASCII, which some readers
+// drop or trim as white space: "Post\x00ern-Verdict" and "Postern-Verdict\xa0" are
+// Postern-Verdict to us, so that they cannot pass as something else.
 func (f Field) Is(name string) bool {
 	var fold foldedName
-	return string(fold.set(f.Name)) == name
+	return string(fold.set(f.called())) == name
 }
 
 // HasPrefix reports whether the field's name starts with that lower-case
 // prefix, by the rule of Is.
 func (f Field) HasPrefix(prefix string) bool {
 	var fold foldedName
-	return bytes.HasPrefix(fold.set(f.Name), []byte(prefix))
+	return bytes.HasPrefix(fold.set(f.called()), []byte(prefix))
 }
 
 // Value is the body unfolded (RFC 5322, section 2.2.3), trimmed, without NUL.
@@ -53,7 +65,7 @@ type foldedName [64]byte
 func (n *foldedName) set(name []byte) []byte {
 	k := 0
 	for _, c := range name {
-		if c < 0x20 || c == 0x7f {
+		if c < 0x20 || c >= 0x7f {
 			continue
 		}
 		if k == len(n) {
@@ -69,7 +81,7 @@ func (n *foldedName) set(name []byte) []byte {
 }
 
 // splitField cuts the first line of a field at its colon. A name that is empty
-// or has white space inside is none.
+// or has white space inside is none. The name is nil without a colon.
 func splitField(line []byte) (name, body []byte, ok bool) {
 	i := bytes.IndexByte(line, ':')
 	if i < 0 {
@@ -103,12 +115,24 @@ func Fields(header []byte) iter.Seq[Field] {
 			}
 			f = Field{Span: Span{int64(start), int64(l.pos)}}
 			f.Name, f.Body, _ = splitField(line)
+			if f.Name == nil {
+				f.lone = loneName(line)
+			}
 			open, body = true, start+len(line)-len(f.Body)
 		}
 		if open {
 			yield(f)
 		}
 	}
+}
+
+// loneName is a line that is nothing but a name.
+func loneName(line []byte) []byte {
+	name := trimWSP(line)
+	if len(name) == 0 || bytes.ContainsAny(name, " \t:") {
+		return nil
+	}
+	return name
 }
 
 // Lookup returns the value of the first field with that lower-case name.

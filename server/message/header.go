@@ -132,22 +132,16 @@ func (h *headerReader) line() bool {
 	}
 	h.finish()
 	h.fields++
+	var fold foldedName
 	if !ok {
 		if h.fields > 1 {
 			p.defects |= DefectInvalidField
 		}
+		h.count(identify(fold.set(loneName(p.text))))
 		return true
 	}
-	var fold foldedName
 	field := identify(fold.set(name))
-	if p.top != nil {
-		switch field {
-		case fieldFrom:
-			p.top.FromFields++
-		case fieldReceived:
-			p.top.ReceivedFields++
-		}
-	}
+	h.count(field)
 	if h.fields > MaxFields || p.lineOffset()-h.part.Header.Start > MaxHeaderBytes {
 		p.defects |= DefectHeaderTruncated
 		return true
@@ -157,6 +151,17 @@ func (h *headerReader) line() bool {
 		h.more(body)
 	}
 	return true
+}
+
+// count counts the fields of which policy allows so many.
+func (h *headerReader) count(field fieldID) {
+	switch {
+	case h.p.top == nil:
+	case field == fieldFrom:
+		h.p.top.FromFields++
+	case field == fieldReceived:
+		h.p.top.ReceivedFields++
+	}
 }
 
 // wants reports whether a field's value is of use here, and marks it as seen.

@@ -90,6 +90,12 @@ func TestForgedFieldsAreFound(t *testing.T) {
 		"mx.postern.test", "mx.postern.test; dkim", "evil.example\r\n mx.postern.test; dkim=pass", "mx.postern.test/x; dkim=pass",
 		"mx.postern.test\x00; dkim=pass", "=?utf-8?q?mx=2Epostern=2Etest?=; dkim=pass", "evil.example (=?utf-8?q?=0D=0A?=); none",
 		"; mx.postern.test; dkim=pass", "", "spf=pass smtp.mailfrom=x", strings.Repeat("a", 1<<15),
+		"mx.postern.test\t1\t; dkim=pass", "mx.postern.test(a)1(b);dkim=pass", "mx(a).postern.test; dkim=pass", "mx. postern.test; dkim=pass",
+		`"mx." "postern.test"; dkim=pass`, `(\) mx.postern.test; dkim=fail) mx.postern.test; dkim=pass`, "\"mx.postern.test\"x; dkim=pass",
+		"[mx.postern.test]; dkim=pass", "mx.postern.test:25; dkim=pass", "<mx.postern.test>; dkim=pass", "mx.postern.test, evil.example; dkim=pass",
+		"mx.postern.test 2; dkim=pass", "mx.postern.test 1 1; dkim=pass", "\xa0mx.postern.test; dkim=pass", "mx.postern.test\xa0; dkim=pass",
+		"\u200bmx.postern.test; dkim=pass", "mx.post\u00adern.test; dkim=pass", "\uff4d\uff58.postern.test; dkim=pass", "mx\u3002postern\u3002test; dkim=pass",
+		"\r\n mx.postern.test; dkim=pass", "mx.postern.test\r\n\t; dkim=pass", "evil.example mx.postern.test; dkim=pass",
 		"evil.example (unclosed; mx.postern.test; dkim=pass", `"unclosed mx.postern.test; dkim=pass`,
 	} {
 		if !msgauth.Claims(value, id) {
