@@ -50,6 +50,9 @@ func (tx *Tx) DeleteDomain(e *audit.Event, d *Domain) error {
 	if err := tx.exec("DELETE FROM dkim_key WHERE domain = $1", d.ID[:]); err != nil {
 		return err
 	}
+	if err := tx.dropPolicy(e, d.ID); err != nil {
+		return err
+	}
 	tx.forget(e, "domain", d)
 	e.Org, e.Object = d.Org, d.ID
 	return tx.exec("DELETE FROM domain WHERE id = $1", d.ID[:])

@@ -52,6 +52,9 @@ func (tx *Tx) RemoveInbox(e *audit.Event, in *InboxRecord, force bool) error {
 	if err := changed(n, err); err != nil {
 		return err
 	}
+	if err := tx.dropPolicy(e, in.ID); err != nil {
+		return err
+	}
 	tx.forget(e, "inbox", in)
 	e.Org, e.Object = in.Org, in.ID
 	e.Fields = append(e.Fields, audit.ID(audit.KeyInbox, in.ID), audit.Int(audit.KeyRecipients, q.Rows))

@@ -72,6 +72,20 @@ func (tx *Tx) updatePolicy(e *audit.Event, p *Policy) error {
 	return changed(n, err)
 }
 
+// dropPolicy deletes the policy of a target that ends, if it has one.
+func (tx *Tx) dropPolicy(e *audit.Event, target uuid.UUID) error {
+	row, err := scanHead(tx.row("SELECT "+headColumns+" FROM policy WHERE target = $1", target[:]))
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	tx.forget(e, "policy", &Policy{Head: row.head})
+	tx.afterCommit(tx.store().policies.empty)
+	return tx.exec("DELETE FROM policy WHERE id = $1", row.head.ID[:])
+}
+
 // name says in an event what the policy is of.
 func (p *Policy) name(e *audit.Event) {
 	e.Org, e.Object = p.Org, p.Target
@@ -111,6 +125,11 @@ func (s *Store) PolicyEpoch() uint64 {
 	s.policies.mu.RLock()
 	defer s.policies.mu.RUnlock()
 	return s.policies.turn
+}
+
+// AllPolicies lists the policies of an organization, by when they were first set.
+func (s *Store) AllPolicies(ctx context.Context, org uuid.UUID) ([]Policy, error) {
+	return list[Policy](ctx, s, "policy", "org = $1 ORDER BY id", org[:])
 }
 
 // policy finds the policy of a target, nil when it has none.

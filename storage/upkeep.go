@@ -11,8 +11,8 @@ import (
 // closed list: last_used of credentials and people's sessions, outgoing's due,
 // attempts and lease, how often an alert happened, what agents usually do, cursors
 // into the log, checkpoints, which say nothing that the events do not, what vanished
-// before any session that could ask, and correspondents of an inbox whose key is
-// destroyed.
+// before any session that could ask, correspondents of an inbox whose key is
+// destroyed, and usage that is older than any limit looks back.
 type Upkeep struct{ tx *Tx }
 
 // Upkeep runs fn in a transaction that needs no event.

@@ -16,6 +16,7 @@ import (
 var operational = []string{
 	"DELETE correspondent",
 	"DELETE baseline",
+	"DELETE usage",
 	"DELETE vanished",
 	"INSERT baseline",
 	"INSERT checkpoint",

@@ -200,6 +200,15 @@ func usage(db asker, now time.Time, subjects []uuid.UUID) ([]Usage, error) {
 	return all, nil
 }
 
+// usageLife is after how long without a message a row says nothing any more: no
+// ring reaches back so far.
+const usageLife = 26 * time.Hour
+
+// forgetUsage deletes rows that say nothing.
+func (u *Upkeep) forgetUsage() error {
+	return u.tx.exec("DELETE FROM usage WHERE wall < $1", micros(u.tx.now.Add(-usageLife)))
+}
+
 // CountUsage adds to what Usage read in this transaction. It stands beside the
 // change that it counts, in the same commit.
 func (tx *Tx) CountUsage(t Tally, all ...Usage) error {

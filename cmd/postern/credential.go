@@ -301,6 +301,9 @@ func credentialPairs(c control.Credential) []pair {
 	pairs = append(pairs, pair{"sessions open", decimal(int64(c.Open))})
 	pairs = append(pairs, related("replaces", c.Predecessor, c.PredecessorUse)...)
 	pairs = append(pairs, related("replaced by", c.Successor, c.SuccessorUse)...)
+	for _, l := range c.Limits {
+		pairs = append(pairs, pair{"limit", fmt.Sprintf("%s %s: %d of %d, %d left", l.Scope, l.Key, l.Used, l.Limit, l.Left)})
+	}
 	if !c.Revoked.IsZero() {
 		pairs = append(pairs, pair{"revoked", instant(c.Revoked)}, pair{"reason", c.Reason})
 	}

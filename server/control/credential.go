@@ -41,6 +41,8 @@ type Credential struct {
 	PredecessorUse *Use   `json:"predecessor_use,omitempty"`
 	SuccessorUse   *Use   `json:"successor_use,omitempty"`
 	Login          *Login `json:"last_login,omitempty"`
+	// Limits are those that what it sends is counted for.
+	Limits []LimitState `json:"limits,omitempty"`
 }
 
 // End is when the credential stops to let anybody in, if nobody revokes it.
@@ -270,7 +272,10 @@ func (s *Server) credentialShow(ctx context.Context, by caller, q CredentialRef)
 	}
 	v := views[0]
 	v.PredecessorUse, v.SuccessorUse = views[1].use(), views[2].use()
-	v.Login, err = s.lastLogin(ctx, &cred)
+	if v.Login, err = s.lastLogin(ctx, &cred); err != nil {
+		return v, err
+	}
+	v.Limits, err = s.limits(ctx, by, &cred)
 	return v, err
 }
 

@@ -143,10 +143,7 @@ func (n *names) frozen(ctx context.Context, f *storage.Freeze) (string, error) {
 	case storage.FreezeAgent:
 		return n.agent(ctx, f.Target)
 	case storage.FreezeDomain:
-		return n.find(f.Target, func() (string, error) {
-			d, err := n.s.Store.Domain(ctx, n.by.org, f.Target)
-			return d.Name, err
-		})
+		return n.domain(ctx, f.Target)
 	}
 	return "", nil
 }

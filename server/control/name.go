@@ -28,6 +28,14 @@ func (n *names) agent(ctx context.Context, id uuid.UUID) (string, error) {
 	})
 }
 
+// domain is the name of a domain, empty when it was removed.
+func (n *names) domain(ctx context.Context, id uuid.UUID) (string, error) {
+	return n.find(id, func() (string, error) {
+		d, err := n.s.Store.Domain(ctx, n.by.org, id)
+		return d.Name, err
+	})
+}
+
 // inbox is the address of an inbox, empty when it was removed.
 func (n *names) inbox(ctx context.Context, id uuid.UUID) (string, error) {
 	return n.find(id, func() (string, error) {

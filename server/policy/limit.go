@@ -62,7 +62,8 @@ func (l Limit) room(u *storage.Usage, more storage.Tally) Decision {
 
 // State is how far a limit is used up.
 type State struct {
-	Level storage.PolicyLevel
+	Level   storage.PolicyLevel
+	Subject uuid.UUID
 	Limit
 	Used int64
 	// Reset is when everything that is counted now will have left the window, if
@@ -76,7 +77,7 @@ func (r Rules) States(usage []storage.Usage) []State {
 	for _, level := range r.Levels {
 		u := usageOf(usage, level.Subject)
 		for _, limit := range level.Limits {
-			s := State{Level: level.Level, Limit: limit}
+			s := State{Level: level.Level, Subject: level.Subject, Limit: limit}
 			if c := counted[limit.Key]; u != nil {
 				s.Used = c.of(u.Sum(c.window))
 				s.Reset = u.Free(c.window, 0, c.of)

@@ -55,24 +55,28 @@ func (r *Recipients) refuses(to Addressee, unread bool) Rule {
 // listed reports whether a canonical address is in a list: itself, its domain, or
 // as one of the domains below another. example.com is that domain alone and
 // *.example.com every one below it and not itself; who means both lists both.
+// A domain is listed as each of its addresses is.
 func listed(list []string, address string) bool {
 	if len(list) == 0 {
 		return false
 	}
-	has := func(entry string) bool {
-		_, found := slices.BinarySearch(list, entry)
-		return found
-	}
 	domain := address[strings.LastIndexByte(address, '@')+1:]
-	if has(address) || has(domain) {
-		return true
+	for _, entry := range []string{address, domain} {
+		if _, found := slices.BinarySearch(list, entry); found {
+			return true
+		}
 	}
+	return listedBelow(list, domain)
+}
+
+// listedBelow reports whether a domain is below one whose subdomains are listed.
+func listedBelow(list []string, domain string) bool {
 	for {
 		_, parent, more := strings.Cut(domain, ".")
 		if !more {
 			return false
 		}
-		if has("*." + parent) {
+		if _, found := slices.BinarySearch(list, "*."+parent); found {
 			return true
 		}
 		domain = parent

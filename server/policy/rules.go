@@ -141,35 +141,16 @@ func Effective(s Subjects, policies []storage.Policy) Rules {
 // effect reads settings out of the policies of several levels.
 type effect struct{ policies []storage.Policy }
 
-// values are what counts of a setting: what the levels set, and the default
-// where its level set nothing.
-func (e effect) values(s *Setting) []string {
-	var all []string
-	missing := s.Default != ""
-	for i := range e.policies {
-		if text, ok := e.policies[i].Values[string(s.Key)]; ok {
-			all = append(all, text)
-			missing = missing && e.policies[i].Level != s.DefaultLevel
-		}
-	}
-	if missing {
-		all = append(all, s.Default)
-	}
-	return all
-}
-
 // number is the tightest value of a setting, zero when nothing is set. Of words
 // it is the place in their order.
 func (e effect) number(key Key) int64 {
 	s := byKey[key]
-	var n int64
-	for i, text := range e.values(s) {
-		v := s.rank(text)
-		if i == 0 || s.Join == Least && v < n || s.Join == Most && v > n {
-			n = v
-		}
+	values := s.values(e.policies)
+	i := s.tightest(values)
+	if i < 0 {
+		return 0
 	}
-	return n
+	return s.rank(values[i].Value)
 }
 
 func (e effect) duration(key Key) time.Duration { return time.Duration(e.number(key)) }
@@ -178,8 +159,8 @@ func (e effect) yes(key Key) bool { return e.number(key) == 1 }
 
 func (e effect) union(key Key) []string {
 	var all []string
-	for _, text := range e.values(byKey[key]) {
-		all = append(all, split(text)...)
+	for _, v := range byKey[key].values(e.policies) {
+		all = append(all, split(v.Value)...)
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

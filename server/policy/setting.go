@@ -101,11 +101,14 @@ var (
 // provenances are what policy may do about a declaration that is missing.
 var provenances = []string{"allow", "warn", "refuse"}
 
-// AlertKinds are the alerts that may freeze their agent at once.
-var AlertKinds = []string{
-	"token-leaked", "false-declaration", "credential-expiring", "token-after-rotation", "two-networks", "new-network",
-	"odd-hours", "spike-sends", "spike-forwards", "spike-first-time", "hold-waiting", "limit-reached",
-}
+// alerts are the kinds of alerts.
+var alerts = func() []string {
+	var all []string
+	for _, kind := range storage.AlertKinds() {
+		all = append(all, string(kind))
+	}
+	return all
+}()
 
 // settings is the vocabulary, in the order in which it is shown.
 var settings = []Setting{
@@ -151,7 +154,7 @@ var settings = []Setting{
 	{Key: KeyProvenanceContent, Kind: Choice, Join: Most, Words: provenances, Levels: acting, Default: "allow",
 		DefaultLevel: storage.LevelOrganization, Help: "when a message does not declare how it came about: allow, warn or refuse"},
 	{Key: KeyAlertMail, Kind: Mails, Join: Each, Levels: ruling, Help: "who is told of alerts"},
-	{Key: KeyAlertFreeze, Kind: Words, Join: Each, Words: AlertKinds, Levels: ruling, Help: "alerts that freeze the agent at once"},
+	{Key: KeyAlertFreeze, Kind: Words, Join: Each, Words: alerts, Levels: ruling, Help: "alerts that freeze the agent at once"},
 }
 
 // limit is a setting that bounds how much may be sent. What stands for agents

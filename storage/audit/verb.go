@@ -81,7 +81,8 @@ const (
 	AlertRaise       Verb = 72 // something that somebody should look at happened, or happened twice as often as when it was last said
 	AlertAcknowledge Verb = 73 // a person has seen an alert
 	NoticeQueued     Verb = 79 // a notice made by the server was put into the queue for an address outside
-	PolicySet        Verb = 55 // the settings of a policy changed
+	PolicySet        Verb = 55 // a setting of a policy got a value
+	PolicyUnset      Verb = 56 // a setting of a policy was taken away
 	MessageHeld      Verb = 64 // a rule made a submitted message wait for a person
 	ApprovalRelease  Verb = 65 // people let a held message go
 	ApprovalReject   Verb = 66 // a person refused a held message
@@ -116,7 +117,7 @@ var verbNames = [...]string{
 	AuditExported: "audit.exported", AuditListed: "audit.listed",
 	CredentialRotate: "credential.rotate", FreezeSet: "freeze.set", FreezeLift: "freeze.lift",
 	InboxErased: "inbox.erased", AlertRaise: "alert.raise", AlertAcknowledge: "alert.acknowledge", NoticeQueued: "notice.queued",
-	PolicySet:   "policy.set",
+	PolicySet: "policy.set", PolicyUnset: "policy.unset",
 	MessageHeld: "message.held", ApprovalRelease: "approval.release", ApprovalReject: "approval.reject",
 	ApprovalExpire: "approval.expire", ApprovalViewed: "approval.viewed", AgentTainted: "agent.tainted",
 	PersonCreate: "person.create", PersonChange: "person.change", PersonLogin: "person.login",

@@ -1,0 +1,48 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"postern/storage"
+)
+
+// Weakens reports whether a change of a setting at a level lets through what was
+// stopped before. The values are canonical; empty is one that is not set, for
+// which the default stands where the setting has one at this level.
+func (s Setting) Weakens(level storage.PolicyLevel, before, after string) bool {
+	if s.DefaultLevel == level {
+		before, after = orDefault(before, s.Default), orDefault(after, s.Default)
+	}
+	switch {
+	case before == "": // nothing was asked
+		return false
+	case after == "":
+		return s.Kind != YesNo || before == "yes"
+	case s.Key == KeyRecipientsAllow:
+		return !covers(split(before), split(after))
+	case s.Kind == Places, s.Kind == Mails, s.Kind == Words:
+		return !covers(split(after), split(before))
+	}
+	return s.tighter(before, after)
+}
+
+func orDefault(text, fallback string) string {
+	if text == "" {
+		return fallback
+	}
+	return text
+}
+
+// covers reports whether whatever is in some list is in another.
+func covers(list, some []string) bool {
+	return !slices.ContainsFunc(some, func(entry string) bool { return !covered(list, entry) })
+}
+
+func covered(list []string, entry string) bool {
+	if domain, below := strings.CutPrefix(entry, "*."); below {
+		_, found := slices.BinarySearch(list, entry)
+		return found || listedBelow(list, domain)
+	}
+	return listed(list, entry)
+}
