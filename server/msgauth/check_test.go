@@ -183,6 +183,22 @@ func TestCheckWithoutDNS(t *testing.T) {
 	}
 }
 
+// One clock runs for all lookups of a message, however many they are.
+func TestLookupsEndTogether(t *testing.T) {
+	c := zoneOf(t, "slow.example SILENT\n_dmarc.slow.example SILENT\ns._domainkey.slow.example SILENT\n9.2.0.192.in-addr.arpa SILENT\n").start(t)
+	c.Timeout = 50 * time.Millisecond // less than one try takes
+	mail := letter("a@slow.example")
+	for range 5 {
+		mail = stamp(t, mail, "d=slow.example; s=s", "From", private(t, keys()[1]))
+	}
+	mail = sealer{domain: "slow.example", selector: "s", key: private(t, keys()[1])}.seal(t, mail, "x; none")
+	r := c.Check(t.Context(), facts(t, "192.0.2.9", "a@slow.example", mail))
+	want := "spf=temperror dmarc=temperror/none iprev=temperror dkim temperror temperror temperror temperror temperror"
+	if got := brief(r); got != want || r.ARC.Value != msgauth.Fail {
+		t.Errorf("%s, arc=%s", got, r.ARC.Value)
+	}
+}
+
 func TestSignaturesAreCapped(t *testing.T) {
 	c := world(t)
 	mail := letter("a@good.example")
