@@ -26,14 +26,15 @@ type Config struct {
 	// Data is the data directory.
 	Data string `toml:"data"`
 	// Control is the path of the Unix socket that commands talk to.
-	Control string       `toml:"control"`
-	Listen  ListenConfig `toml:"listen"`
-	Keys    KeysConfig   `toml:"keys"`
-	TLS     TLSConfig    `toml:"tls"`
-	Relay   RelayConfig  `toml:"relay"`
-	DNS     DNSConfig    `toml:"dns"`
-	Limits  LimitsConfig `toml:"limits"`
-	Log     LogConfig    `toml:"log"`
+	Control string        `toml:"control"`
+	Listen  ListenConfig  `toml:"listen"`
+	Keys    KeysConfig    `toml:"keys"`
+	TLS     TLSConfig     `toml:"tls"`
+	Relay   RelayConfig   `toml:"relay"`
+	Webhook WebhookConfig `toml:"webhook"`
+	DNS     DNSConfig     `toml:"dns"`
+	Limits  LimitsConfig  `toml:"limits"`
+	Log     LogConfig     `toml:"log"`
 
 	// AcceptRollback, when not empty, is an operator's reason for opening data
 	// that is older than the witness says: a flag, and never in the file.
@@ -76,6 +77,11 @@ type RelayConfig struct {
 	CAFile       string `toml:"ca_file"`       // PEM certificates to verify with instead of the system's
 	Port         int    `toml:"port"`          // of mail exchangers: 25, but in a laboratory
 	AllowPrivate bool   `toml:"allow_private"` // send to hosts with private addresses too
+}
+
+// WebhookConfig says where webhooks may be.
+type WebhookConfig struct {
+	AllowPrivate bool `toml:"allow_private"` // at private addresses too, and over http at this machine's own
 }
 
 // DNSConfig names the resolvers.

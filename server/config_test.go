@@ -68,7 +68,7 @@ func TestConfigKeysAreAllListed(t *testing.T) {
 			file.WriteString(`host = "mail.example.com"` + "\n")
 		case s.key == "dns.servers":
 			file.WriteString("servers = []\n")
-		case strings.HasPrefix(s.key, "limits."), s.key == "relay.port", s.key == "relay.allow_private":
+		case strings.HasPrefix(s.key, "limits."), s.key == "relay.port", s.key == "relay.allow_private", s.key == "webhook.allow_private":
 			file.WriteString(key + " = " + v + "\n")
 		default:
 			file.WriteString(key + ` = "` + v + `"` + "\n")

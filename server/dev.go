@@ -236,6 +236,7 @@ func (l *laboratory) config() (Config, error) {
 	}
 	cfg.Listen = ListenConfig{SMTP: l.addr(25), Submission: l.addr(587), Submissions: l.addr(465), IMAPS: l.addr(993)}
 	cfg.Relay.Port, cfg.Relay.AllowPrivate = l.outside.port(), true
+	cfg.Webhook.AllowPrivate = true
 	cfg.Limits.Connections, cfg.Limits.PerNetwork = 4096, 4096
 	return cfg, cfg.Check()
 }

@@ -11,7 +11,7 @@
 //	5  smtpd  imapd  control                          doors: translate a protocol
 //	4  delivery  submission  relay                    verbs: move a message
 //	3  policy  directory  queue  dns/nameserver       rules, names, schedules
-//	   monitor                                        who is not themselves
+//	   monitor  webhook                               who is not themselves, and who is told
 //	2  storage  msgauth                               memory and judgement
 //	1  storage/audit  storage/seal  message           vocabulary and algorithms; they import
 //	   dkim  dns                                      nothing of Postern

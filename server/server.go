@@ -28,6 +28,7 @@ import (
 	"postern/server/relay"
 	"postern/server/smtpd"
 	"postern/server/submission"
+	"postern/server/webhook"
 	"postern/storage"
 	"postern/storage/audit"
 	"postern/storage/seal"
@@ -58,6 +59,7 @@ type Server struct {
 	relay     *relay.Relay
 	queue     *queue.Queue
 	outbound  *submission.Outbound
+	webhooks  *webhook.Sender
 	monitor   *monitor.Monitor
 	smtp      *smtpd.Server
 	imap      *imapd.Server
@@ -205,8 +207,11 @@ func (s *Server) wire(o Options) error {
 	s.outbound = submission.NewOutbound(s.store, s.directory, submission.Options{
 		Hostname: s.cfg.Host, Kick: s.queue.Kick, Now: s.now, Log: s.log,
 	})
+	s.webhooks = webhook.NewSender(s.store, webhook.Options{
+		Resolver: resolver, Roots: o.Roots, AllowPrivate: s.cfg.Webhook.AllowPrivate, Now: s.now, Log: s.log,
+	})
 	s.monitor = monitor.New(s.store, monitor.Options{
-		Rules: s.alertRules, Freeze: s.freezeFor, Mail: s.mailAlert, Kick: s.queue.Kick, Now: s.now, Log: s.log,
+		Rules: s.alertRules, Freeze: s.freezeFor, Mail: s.mailAlert, Announce: s.webhooks.Announce, Kick: s.queue.Kick, Now: s.now, Log: s.log,
 	})
 	s.smtp = smtpd.New(smtpd.Config{
 		Hostname: s.cfg.Host, TLS: o.TLS, Limits: s.cfg.Limits.smtp(), Now: s.now, Log: s.log,
@@ -217,7 +222,7 @@ func (s *Server) wire(o Options) error {
 		Store: s.store, Directory: s.directory, Judge: o.Judge,
 	})
 	s.control = control.New(control.Config{
-		Store: s.store, Directory: s.directory, Queue: s.queue, Host: s.cfg.Host, Version: Version(), Now: s.now, Log: s.log,
+		Store: s.store, Directory: s.directory, Queue: s.queue, Webhooks: s.webhooks, Host: s.cfg.Host, Version: Version(), Now: s.now, Log: s.log,
 	})
 	return nil
 }
@@ -300,6 +305,7 @@ func (s *Server) Run(ctx context.Context) error {
 	loop.Go(func() { s.directory.Run(loops) })
 	loop.Go(func() { s.store.Keep(loops) })
 	loop.Go(func() { s.monitor.Run(loops) })
+	loop.Go(func() { s.webhooks.Run(loops) })
 	failed := make(chan error, len(s.doors)+1)
 	queued.Go(func() {
 		if err := s.queue.Run(working); err != nil {

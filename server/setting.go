@@ -35,6 +35,7 @@ func (c *Config) settings() []setting {
 		text("relay.ca_file", &c.Relay.CAFile),
 		number("relay.port", &c.Relay.Port),
 		boolean("relay.allow_private", &c.Relay.AllowPrivate),
+		boolean("webhook.allow_private", &c.Webhook.AllowPrivate),
 		list("dns.servers", &c.DNS.Servers),
 		number("limits.connections", &c.Limits.Connections),
 		number("limits.per_network", &c.Limits.PerNetwork),

@@ -18,9 +18,11 @@ var operational = []string{
 	"DELETE baseline",
 	"DELETE usage",
 	"DELETE vanished",
+	"DELETE webhook_delivery",
 	"INSERT baseline",
 	"INSERT checkpoint",
 	"INSERT cursor",
+	"INSERT webhook_delivery",
 	"UPDATE alert.count",
 	"UPDATE alert.last",
 	"UPDATE credential.last_used",
@@ -28,6 +30,9 @@ var operational = []string{
 	"UPDATE outgoing.due",
 	"UPDATE outgoing.lease_owner",
 	"UPDATE person_session.last_used",
+	"UPDATE webhook.failing",
+	"UPDATE webhook_delivery.attempts",
+	"UPDATE webhook_delivery.due",
 }
 
 var (

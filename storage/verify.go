@@ -382,6 +382,11 @@ var decisive = []struct {
 	{"approval", "inbox", approvalHint},
 	{"taint", "id", nil},
 	{"captured", "inbox", capturedHint},
+	{"webhook", "state", func(s *Store, row sealedRow, column []byte) (bool, error) {
+		var w Webhook
+		err := s.openRecord(context.Background(), "webhook", row, &w)
+		return string(column) == string(w.State), err
+	}},
 	{"mailbox", "inbox", nil}, // opened with its inbox, by messages
 }
 

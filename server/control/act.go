@@ -27,6 +27,8 @@ var acts = map[string]directory.Act{
 	"captured.list": directory.ActEvidence, "captured.show": directory.ActContent,
 	"message.trace": directory.ActEvidence, "health": directory.ActSelf,
 	"alert.list": directory.ActEvidence, "alert.show": directory.ActEvidence, "alert.acknowledge": directory.ActOperate,
+	"webhook.create": directory.ActOperate, "webhook.list": directory.ActEvidence, "webhook.show": directory.ActEvidence,
+	"webhook.remove": directory.ActOperate, "webhook.rotate": directory.ActOperate, "webhook.enable": directory.ActOperate, "webhook.test": directory.ActOperate,
 	"person.create": directory.ActSelf, // its own question: the first needs nobody
 	"person.list":   directory.ActEvidence, "person.show": directory.ActEvidence, "person.sessions": directory.ActEvidence,
 	"person.roles": directory.ActPeople, "person.disable": directory.ActPeople, "person.enable": directory.ActPeople, "person.factor": directory.ActPeople,

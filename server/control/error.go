@@ -8,6 +8,7 @@ import (
 
 	"postern/server/directory"
 	"postern/server/queue"
+	"postern/server/webhook"
 	"postern/storage"
 )
 
@@ -51,6 +52,7 @@ var classes = []struct {
 	{directory.ErrInvalid, Invalid}, {storage.ErrNotFound, NotFound}, {directory.ErrTaken, Taken},
 	{directory.ErrRefused, Refused},
 	{directory.ErrInUse, InUse}, {directory.ErrState, State}, {queue.ErrState, State}, {queue.ErrReserved, Refused}, {queue.ErrBusy, Busy},
+	{webhook.ErrInvalid, Invalid}, {webhook.ErrState, State},
 	{storage.ErrFull, Unavailable}, {storage.ErrUnavailable, Unavailable}, {storage.ErrNoEvent, Unavailable},
 }
 

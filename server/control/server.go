@@ -15,6 +15,7 @@ import (
 
 	"postern/server/directory"
 	"postern/server/queue"
+	"postern/server/webhook"
 	"postern/storage"
 	"postern/storage/audit"
 )
@@ -29,11 +30,13 @@ const (
 	trailerOfFail = "Postern-Error"
 )
 
-// Config is what the door needs. Store, Directory, Queue and Host are required.
+// Config is what the door needs. Store, Directory, Queue, Webhooks and Host are
+// required.
 type Config struct {
 	Store     *storage.Store
 	Directory *directory.Directory
 	Queue     *queue.Queue
+	Webhooks  *webhook.Sender
 	Host      string           // this server's name, for the records of domains
 	Version   string           // of the program, for health
 	Now       func() time.Time // nil: time.Now
@@ -58,7 +61,7 @@ func New(c Config) *Server {
 	}
 	s := &Server{Config: c, mux: http.NewServeMux()}
 	s.mux.HandleFunc("/", unknown)
-	for _, noun := range []func(){s.domainCommands, s.inboxCommands, s.agentCommands, s.credentialCommands, s.freezeCommands, s.personCommands, s.queueCommands, s.approvalCommands, s.auditCommands, s.messageCommands, s.capturedCommands, s.healthCommands, s.alertCommands, s.policyCommands} {
+	for _, noun := range []func(){s.domainCommands, s.inboxCommands, s.agentCommands, s.credentialCommands, s.freezeCommands, s.personCommands, s.queueCommands, s.approvalCommands, s.auditCommands, s.messageCommands, s.capturedCommands, s.healthCommands, s.alertCommands, s.policyCommands, s.webhookCommands} {
 		noun()
 	}
 	s.http = &http.Server{

@@ -17,6 +17,7 @@ import (
 	"postern/server/message"
 	"postern/server/queue"
 	"postern/server/submission"
+	"postern/server/webhook"
 	"postern/storage"
 	"postern/storage/audit"
 	"postern/storage/seal"
@@ -53,7 +54,8 @@ func newWorld(t testing.TB) *world {
 	q := queue.New(w.store, queue.Options{Hostname: "mail.example.com", Remote: delivery.NewLocal(in), Local: delivery.NewLocal(in),
 		Report: in.Report, Now: w.clock})
 	w.out = submission.NewOutbound(w.store, w.dir, submission.Options{Hostname: "mail.example.com", Now: w.clock})
-	w.server = New(Config{Store: w.store, Directory: w.dir, Queue: q, Host: "mail.example.com", Version: "1.2.3", Now: w.clock})
+	w.server = New(Config{Store: w.store, Directory: w.dir, Queue: q, Webhooks: webhook.NewSender(w.store, webhook.Options{Now: w.clock}),
+		Host: "mail.example.com", Version: "1.2.3", Now: w.clock})
 	w.serve(w.server)
 	w.Client = NewClient(w.path)
 	t.Cleanup(w.Client.Close)

@@ -105,7 +105,7 @@ func (r *Relay) addresses(ctx context.Context, h hop) ([]netip.AddrPort, *fault)
 	}
 	var out []netip.AddrPort
 	for _, ip := range ips {
-		if (h.smart != nil || r.config.AllowPrivate || isPublic(ip)) && len(out) < maxPerHost {
+		if (h.smart != nil || r.config.AllowPrivate || dns.IsPublic(ip)) && len(out) < maxPerHost {
 			out = append(out, netip.AddrPortFrom(ip.Unmap(), h.port))
 		}
 	}

@@ -48,6 +48,9 @@
 //	                           host's admin, in a session with a second factor; "control -as
 //	                           WHO HOST …" from second, who is another one, from the holder of
 //	                           a session's token, or from unix, the Unix user alone
+//	web NAME STATUS            a program that listens to webhooks, and replies with this status from now
+//	                           on; its URL is in the variable NAME_url
+//	told NAME TEXT             it was told, in a signed request, something with this text
 //	totp VARIABLE SECRET       the code of an authenticator with this secret, now, in a variable
 //
 // For each agent there are the variables scout_token, scout_credential and

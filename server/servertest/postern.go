@@ -144,6 +144,7 @@ func (p *Postern) configure(o Options) (err error) {
 		Submission: free, Submissions: free, IMAPS: free,
 	}
 	p.cfg.Relay.Port, p.cfg.Relay.AllowPrivate = p.World.port, true
+	p.cfg.Webhook.AllowPrivate = true
 	if o.Configure != nil {
 		o.Configure(&p.cfg)
 	}

@@ -54,6 +54,7 @@ type script struct {
 	dir      string
 	hosts    map[string]*host
 	talks    map[string]talk
+	webs     map[string]*web
 	current  talk
 	unnamed  int
 	ctx      context.Context
@@ -73,7 +74,7 @@ func newScript(dir string) (*script, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &script{world: w, dir: dir, hosts: map[string]*host{}, talks: map[string]talk{}}
+	s := &script{world: w, dir: dir, hosts: map[string]*host{}, talks: map[string]talk{}, webs: map[string]*web{}}
 	s.ctx, s.stopping = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -89,6 +90,9 @@ func (s *script) close(seen map[audit.Verb]bool) error {
 			errs = append(errs, h.verbs(seen))
 		}
 		errs = append(errs, h.Down())
+	}
+	for _, w := range s.webs {
+		w.server.Close()
 	}
 	s.stopping()
 	return errors.Join(append(errs, s.world.Close())...)
@@ -128,6 +132,8 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"events":   command(2, 2, (*script).events),
 	"control":  controlCommand,
 	"policy":   command(3, many, (*script).policy),
+	"web":      command(2, 2, (*script).web),
+	"told":     command(2, 2, (*script).told),
 	"totp":     command(2, 2, (*script).totp),
 }
 

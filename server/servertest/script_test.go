@@ -13,7 +13,6 @@ import (
 // bring about, and why.
 var notYet = map[audit.Verb]string{
 	audit.LogRollback:  "needs an operator who starts a server on older data: TestAcceptRollback in server",
-	audit.NoticeQueued: "needs policy, alert-mail: TestPI7_FreezesAtOnce",
 	audit.StorageSwept: "needs a crash between file and commit: the sweep's tests in storage",
 }
 

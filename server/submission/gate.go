@@ -49,8 +49,9 @@ func (o *Outbound) weigh(tx *storage.Tx, m *submission) (h hold, err error) {
 	if !d.Allow {
 		return h, &refusal{d}
 	}
-	h.rules, h.Holds = d.Hold, f.Rules.Holds
-	return h, tx.CountUsage(f.Tally(), f.Usage...)
+	tally := f.Tally()
+	h.rules, h.Holds, h.firstTime = d.Hold, f.Rules.Holds, tally.FirstTime
+	return h, tx.CountUsage(tally, f.Usage...)
 }
 
 // refusal ends a transaction in which the gate said no.

@@ -17,6 +17,8 @@ type hold struct {
 	policy.Holds
 	rules []policy.Rule
 	taint time.Time // since when the agent is tainted; zero when it is not
+
+	firstTime int64 // recipients to whom the inbox had never written
 }
 
 // acquaint adds to the facts what the inbox knows of the recipients, and whether

@@ -239,6 +239,9 @@ func (o *Outbound) commit(tx *storage.Tx, m *submission) error {
 		return err
 	}
 	e := tx.Record(m.event(audit.MessageSubmitted))
+	if h.firstTime > 0 {
+		e.Fields = append(e.Fields, audit.Int(audit.KeyFirstTime, h.firstTime)) // PI-7: what the monitor counts
+	}
 	if err := m.provenance.alert(tx, m); err != nil {
 		return err
 	}

@@ -97,6 +97,7 @@ const (
 	KeyPersons Key = 71 // int: how many people must agree
 	KeySince   Key = 72 // time: since when something lasts
 
+	KeyDelivery  Key = 88 // id: what a webhook was told
 	KeyFirstTime Key = 86 // int: recipients to whom the inbox had never written
 )
 
@@ -179,7 +180,7 @@ var keys = [...]keyInfo{
 	KeyShare:   {"share", kindInt},
 	KeyPersons: {"persons", kindInt}, KeySince: {"since", kindTime},
 	KeyRole: {"role", kindWord}, KeyFactor: {"factor", kindWord}, KeyNeed: {"need", kindInt}, KeySession: {"session", kindID}, KeyAct: {"act", kindWord},
-	KeyAbout: {"about", kindID}, KeyFirstTime: {"first_time", kindInt},
+	KeyAbout: {"about", kindID}, KeyDelivery: {"delivery", kindID}, KeyFirstTime: {"first_time", kindInt},
 
 	KeyFrom: {"from", kindText}, KeyTo: {"to", kindText}, KeySubject: {"subject", kindText},
 	KeyMessageID: {"message_id", kindText}, KeyInReplyTo: {"in_reply_to", kindText}, KeyAddress: {"address", kindText},

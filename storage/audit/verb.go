@@ -80,6 +80,11 @@ const (
 	CredentialLeaked Verb = 70 // the token of a credential stood in an outgoing message, which was stopped
 	AlertRaise       Verb = 72 // something that somebody should look at happened, or happened twice as often as when it was last said
 	AlertAcknowledge Verb = 73 // a person has seen an alert
+	WebhookCreate    Verb = 74 // alerts are told to one more place
+	WebhookRemove    Verb = 75 // a place that alerts were told to is gone
+	WebhookRotate    Verb = 76 // a webhook got a new secret
+	WebhookChange    Verb = 77 // a webhook was disabled after long failure, or put to work again
+	WebhookAttempt   Verb = 78 // one attempt to tell a webhook something
 	NoticeQueued     Verb = 79 // a notice made by the server was put into the queue for an address outside
 	PolicySet        Verb = 55 // a setting of a policy got a value
 	PolicyUnset      Verb = 56 // a setting of a policy was taken away
@@ -118,6 +123,8 @@ var verbNames = [...]string{
 	CredentialRotate: "credential.rotate", FreezeSet: "freeze.set", FreezeLift: "freeze.lift",
 	InboxErased: "inbox.erased", AlertRaise: "alert.raise", AlertAcknowledge: "alert.acknowledge", NoticeQueued: "notice.queued",
 	PolicySet: "policy.set", PolicyUnset: "policy.unset",
+	WebhookCreate: "webhook.create", WebhookRemove: "webhook.remove", WebhookRotate: "webhook.rotate",
+	WebhookChange: "webhook.change", WebhookAttempt: "webhook.attempt",
 	MessageHeld: "message.held", ApprovalRelease: "approval.release", ApprovalReject: "approval.reject",
 	ApprovalExpire: "approval.expire", ApprovalViewed: "approval.viewed", AgentTainted: "agent.tainted",
 	PersonCreate: "person.create", PersonChange: "person.change", PersonLogin: "person.login",

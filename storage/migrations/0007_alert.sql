@@ -29,3 +29,28 @@ CREATE TABLE cursor (
     name TEXT PRIMARY KEY,
     seq  BIGINT NOT NULL
 ) WITHOUT ROWID;
+
+-- Where alerts are told to, over HTTP. failing is since when every delivery
+-- failed, zero when the last one did not.
+CREATE TABLE webhook (
+    id      BLOB PRIMARY KEY,
+    org     BLOB NOT NULL,
+    version BIGINT NOT NULL,
+    event   BLOB NOT NULL,
+    state   TEXT NOT NULL,
+    failing BIGINT NOT NULL,
+    sealed  BLOB NOT NULL
+) WITHOUT ROWID;
+
+-- What a webhook is still to be told.
+CREATE TABLE webhook_delivery (
+    id       BLOB PRIMARY KEY,
+    org      BLOB NOT NULL,
+    webhook  BLOB NOT NULL,
+    created  BIGINT NOT NULL,
+    due      BIGINT NOT NULL,
+    attempts BIGINT NOT NULL,
+    sealed   BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX webhook_delivery_due ON webhook_delivery (due, id);
+CREATE INDEX webhook_delivery_of ON webhook_delivery (webhook, id);
