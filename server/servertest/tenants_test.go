@@ -76,6 +76,13 @@ var lookups = map[string][]string{
 	"person.create":         nil, // says that an address is taken, whoever has it: it is one for the whole server
 	"person.login":          nil, // names no organization; every refusal has the same words
 	"person.logout":         nil, // names nothing, and ends the session of this test
+	"webhook.create":        nil, // names nothing that is here
+	"webhook.list":          {`{}`},
+	"webhook.show":          {`{"id":"ANY"}`},
+	"webhook.remove":        {`{"id":"ANY"}`},
+	"webhook.rotate":        {`{"id":"ANY","overlap":60}`},
+	"webhook.enable":        {`{"id":"ANY"}`},
+	"webhook.test":          {`{"id":"ANY"}`},
 	"captured.list":         {`{}`},
 	"captured.show":         {`{"id":"ANY"}`},
 	"agent.list":            {`{}`},
