@@ -85,9 +85,13 @@ func (l *ledger) load(d *dev, agent int, prefix string) {
 func TestInvariant1_KillUnderLoad(t *testing.T) {
 	bin := binary(t, "")
 	dir := filepath.Join(t.TempDir(), "dev")
+	t.Setenv("POSTERN_SESSION_FILE", filepath.Join(dir, "session")) // the laboratory's admin
 	l := &ledger{acked: map[string]string{}, maybe: map[string]string{}}
 	for round := range crashRounds(t) {
 		d := startDev(t, bin, dir)
+		if round == 0 {
+			d.unlimited()
+		}
 		var wg sync.WaitGroup
 		for i := range 6 {
 			wg.Go(func() { l.load(d, []int{-1, -1, -1, -1, 0, 1}[i], fmt.Sprintf("r%d-s%d", round, i)) })

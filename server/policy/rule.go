@@ -110,6 +110,9 @@ func (r Rule) String() string {
 	return rules[r].word
 }
 
+// Limits reports whether the rule is a limit of what is sent within a time.
+func (r Rule) Limits() bool { return r == LimitMessages || r == LimitRecipients || r == LimitFirstTime }
+
 // Decision is the answer to a question: whether, and by which rule not.
 type Decision struct {
 	Allow bool

@@ -2,6 +2,7 @@ package submission
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -187,7 +188,13 @@ func (o *Outbound) refused(ctx context.Context, p *directory.Principal, command 
 			fn(&e)
 		}
 		tx.Record(e)
-		return nil
+		if !d.Rule.Limits() {
+			return nil
+		}
+		return tx.RaiseAlert(storage.Alert{
+			Head: storage.Head{Org: e.Org}, Kind: storage.AlertLimitReached, Agent: e.Agent, Credential: e.Credential, Inbox: e.Inbox,
+			Detail: fmt.Sprintf("the agent was refused by %s of its %s: postern credential show", d.Rule, d.Level),
+		})
 	})
 	if err != nil {
 		return err

@@ -79,7 +79,7 @@ func newWorld(t testing.TB, owned bool) *world {
 	w.must(err)
 	t.Cleanup(func() { w.store.Abandon() })
 	w.dir = directory.New(w.store, directory.Options{Now: w.clock, Terms: func(context.Context, uuid.UUID, uuid.UUID, uuid.UUID, uuid.UUID) (directory.Terms, error) {
-		return directory.Terms{SessionLength: 48 * time.Hour}, nil
+		return directory.Terms{SessionLength: 48 * time.Hour, Sessions: 100}, nil
 	}})
 	org, err := w.dir.Organization(t.Context())
 	w.must(err)
@@ -611,6 +611,7 @@ func BenchmarkSubmit(b *testing.B) {
 	for _, senders := range []int{1, 8, 64} {
 		b.Run(fmt.Sprint(senders), func(b *testing.B) {
 			w := newWorld(b, true)
+			w.unlimited()
 			text := letter + strings.Repeat("The quick brown fox jumps over the lazy dog, and then does it again. 0123456789\r\n", 48)
 			var n atomic.Int64
 			b.ResetTimer()
