@@ -122,22 +122,29 @@ func (tx *Tx) noteTimes(first, last *time.Time) bool {
 		*first, *last = tx.now, tx.now
 		return true
 	}
-	if tx.now.Sub(*last) < correspondentDay {
+	if tx.now.Sub(*last) < correspondentDay { // see SentBy
 		return false
 	}
 	*last = tx.now
 	return true
 }
 
-// correspond changes the rows of an address and of its domain.
+// SentBy reports whether NoteSent has nothing to add at a time.
+func (c *Correspondent) SentBy(now time.Time) bool {
+	return !c.FirstSent.IsZero() && now.Sub(c.LastSent) < correspondentDay
+}
+
+// correspond changes the rows of an address and of its domain. What is not new of
+// the address is not new of the domain.
 func (tx *Tx) correspond(in *Inbox, address string, change func(*Correspondent) bool) error {
-	for _, hash := range [][]byte{in.hashAddress(address), in.hashDomain(address)} {
+	for _, hashed := range []func(string) []byte{in.hashAddress, in.hashDomain} {
+		hash := hashed(address)
 		c, err := in.correspondent(tx, hash)
 		if err != nil {
 			return err
 		}
 		if !change(&c) {
-			continue
+			break
 		}
 		sealed := in.keys.metadata.Seal(c.append(nil), in.correspondentIdentity(hash))
 		err = tx.exec(`INSERT INTO correspondent (inbox, hash, sealed) VALUES ($1, $2, $3)

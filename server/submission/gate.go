@@ -42,7 +42,7 @@ func (o *Outbound) weigh(tx *storage.Tx, m *submission) (h hold, err error) {
 	if f.Usage, err = tx.Usage(m.subjects.IDs()...); err != nil {
 		return h, err
 	}
-	if h.taint, err = o.acquaint(tx, m, &f); err != nil {
+	if h, err = o.acquaint(tx, m, &f); err != nil {
 		return h, err
 	}
 	d := policy.Submit(f)

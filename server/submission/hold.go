@@ -18,7 +18,8 @@ type hold struct {
 	rules []policy.Rule
 	taint time.Time // since when the agent is tainted; zero when it is not
 
-	firstTime int64 // recipients to whom the inbox had never written
+	firstTime int64  // recipients to whom the inbox had never written
+	noted     []bool // by recipient: the inbox knows already that it sends there
 }
 
 // acquaint adds to the facts what the inbox knows of the recipients, and whether
@@ -26,51 +27,54 @@ type hold struct {
 // read. A recipient is excepted from the taint when mail went both ways before the
 // taint began, the one that came was found clean and authenticated, and none of
 // the messages that taint came from that address. // PI-5
-func (o *Outbound) acquaint(tx *storage.Tx, m *submission, f *policy.SubmitFacts) (since time.Time, err error) {
+func (o *Outbound) acquaint(tx *storage.Tx, m *submission, f *policy.SubmitFacts) (h hold, err error) {
 	p := m.s.Principal
 	taint, err := tx.Taint(p.Credential.Org, p.Agent.ID)
 	if err != nil {
-		return since, err
+		return h, err
 	}
-	since, f.Tainted = taint.During(f.Rules.Holds.Taint, tx.Now())
+	h.taint, f.Tainted = taint.During(f.Rules.Holds.Taint, tx.Now())
 	f.To = slices.Clone(f.To) // the transaction may run again
 	for i := range f.To {
 		to := &f.To[i]
 		c, err := tx.Correspondent(p.Inbox, to.Address)
 		if err != nil {
-			return since, err
+			return h, err
 		}
+		h.noted = append(h.noted, c.SentBy(tx.Now()))
 		to.Known, to.Wrote, to.DomainKnown = !c.FirstSent.IsZero(), !c.FirstReceived.IsZero(), true
 		if !to.Known && f.Rules.Holds.NewDomain {
 			domain, err := tx.CorrespondentDomain(p.Inbox, to.Address)
 			if err != nil {
-				return since, err
+				return h, err
 			}
 			to.DomainKnown = !domain.FirstSent.IsZero()
 		}
-		if f.Tainted && before(c.FirstSent, since) && before(c.FirstClean, since) {
+		if f.Tainted && before(c.FirstSent, h.taint) && before(c.FirstClean, h.taint) {
 			wrote, err := o.store.TaintedBy(context.Background(), &taint, to.Address)
 			if err != nil {
-				return since, err
+				return h, err
 			}
 			to.Exchanged = !wrote
 		}
 	}
-	return since, nil
+	return h, nil
 }
 
 func before(t, since time.Time) bool { return !t.IsZero() && t.Before(since) }
 
 // send puts a message that need not wait on its way: the copy in Sent, and a row
 // in the queue for each recipient.
-func (o *Outbound) send(tx *storage.Tx, e *audit.Event, m *submission, body storage.BodyRef) error {
+func (o *Outbound) send(tx *storage.Tx, e *audit.Event, m *submission, body storage.BodyRef, h hold) error {
 	if _, err := tx.Deposit(e, m.s.Principal.Inbox, m.mailbox, m.copy(tx, body)); err != nil {
 		return err
 	}
 	row := m.row(storage.OutgoingQueued, tx.Now().Add(o.o.Expiry))
 	for i, path := range m.s.To {
-		if err := tx.NoteSent(m.s.Principal.Inbox, m.facts.To[i].Address); err != nil {
-			return err
+		if !h.noted[i] {
+			if err := tx.NoteSent(m.s.Principal.Inbox, m.facts.To[i].Address); err != nil {
+				return err
+			}
 		}
 		if err := m.enqueue(tx, e, row, i, path, body); err != nil {
 			return err

@@ -248,7 +248,7 @@ func (o *Outbound) commit(tx *storage.Tx, m *submission) error {
 	if m.receipt.Held = h.waits(m); m.receipt.Held {
 		err = o.wait(tx, e, m, body, h)
 	} else {
-		err = o.send(tx, e, m, body)
+		err = o.send(tx, e, m, body, h)
 	}
 	if err != nil {
 		return err
