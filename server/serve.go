@@ -12,9 +12,10 @@ import (
 )
 
 // Serve runs a server from its configuration until the context is done, and
-// then stops it in order. SIGHUP reads the certificate files again. What must be
-// mended in the configuration, and a root key that is missing or another one, is
-// a *ConfigError.
+// then stops it in order; a stop that comes during the start is no error either.
+// SIGHUP reads the certificate files again. What must be mended in the
+// configuration, and a root key that is missing or another one, is a
+// *ConfigError.
 func Serve(ctx context.Context, cfg Config) error {
 	log := newLog(os.Stderr, cfg.Log)
 	certs, err := loadCertificates(cfg.TLS)
@@ -22,6 +23,10 @@ func Serve(ctx context.Context, cfg Config) error {
 		return err
 	}
 	s, err := New(ctx, cfg, Options{Log: log, TLS: &tls.Config{GetCertificate: certs.get}})
+	if err != nil && ctx.Err() != nil {
+		log.Info("stopped before the start was done", "at", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

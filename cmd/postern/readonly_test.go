@@ -17,25 +17,10 @@ import (
 // TestReadOnlyDirectory: a data directory that cannot be written is named at the
 // start, new or not, and systemd is told not to try again.
 func TestReadOnlyDirectory(t *testing.T) {
-	bin, dir := binary(t, ""), t.TempDir()
+	bin, dir := installed(t)
 	data := filepath.Join(dir, "data")
-	a, err := server.NewAuthority(time.Now(), "mail.alpha.test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := fmt.Sprintf("host = \"mail.alpha.test\"\ndata = %q\ncontrol = %q\n[keys]\nroot = %q\n[tls]\ncert = %q\nkey = %q\n[listen]\n"+
-		"smtp = \"127.0.0.1:0\"\nsubmission = \"127.0.0.1:0\"\nsubmissions = \"127.0.0.1:0\"\nimaps = \"127.0.0.1:0\"\n",
-		data, filepath.Join(dir, "c.sock"), filepath.Join(dir, "root.key"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
-	for name, text := range map[string]string{"cert.pem": string(a.Cert), "key.pem": string(a.Key), "postern.toml": config} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 	if err := os.Mkdir(data, 0o500); err != nil {
 		t.Fatal(err)
-	}
-	if out, err := exec.Command(bin, "key", "init", "--config", filepath.Join(dir, "postern.toml"), "--data", "none").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
 	}
 	user := ordinary(t, bin, dir)
 	serve := func() *exec.Cmd {
@@ -72,6 +57,30 @@ func TestReadOnlyDirectory(t *testing.T) {
 	}
 	os.Chmod(data, 0o500)
 	refused("one with data")
+}
+
+// installed is a folder with a configuration, a certificate and a root key, as a
+// package leaves them, and no data yet.
+func installed(t *testing.T) (bin, dir string) {
+	t.Helper()
+	bin, dir = binary(t, ""), t.TempDir()
+	data := filepath.Join(dir, "data")
+	a, err := server.NewAuthority(time.Now(), "mail.alpha.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := fmt.Sprintf("host = \"mail.alpha.test\"\ndata = %q\ncontrol = %q\n[keys]\nroot = %q\n[tls]\ncert = %q\nkey = %q\n[listen]\n"+
+		"smtp = \"127.0.0.1:0\"\nsubmission = \"127.0.0.1:0\"\nsubmissions = \"127.0.0.1:0\"\nimaps = \"127.0.0.1:0\"\n",
+		data, filepath.Join(dir, "c.sock"), filepath.Join(dir, "root.key"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
+	for name, text := range map[string]string{"cert.pem": string(a.Cert), "key.pem": string(a.Key), "postern.toml": config} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := exec.Command(bin, "key", "init", "--config", filepath.Join(dir, "postern.toml"), "--data", "none").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return bin, dir
 }
 
 // ordinary makes everything belong to a user for whom permissions count, which they
