@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -499,7 +500,7 @@ func TestAC14_TestMailReachesTestInboxesOnly(t *testing.T) {
 	from := w.inbox(w.a.Org, "from@example.com", storage.Test)
 	w.inbox(w.a.Org, "to@example.com", storage.Test)
 	results := delivery.NewLocal(w.in).Attempt(t.Context(), w.outgoing(from, plain, "to@example.com", "a@example.com", "nobody@example.com"))
-	if results[0].Outcome != queue.Delivered || results[1].Outcome != queue.Permanent || results[1] != results[2] {
+	if results[0].Outcome != queue.Delivered || results[1].Outcome != queue.Permanent || !reflect.DeepEqual(results[1], results[2]) {
 		t.Errorf("results %+v", results)
 	}
 	if n := len(w.mailbox(w.a, storage.RoleInbox)); n != 0 {

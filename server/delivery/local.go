@@ -59,7 +59,7 @@ func (l *Local) Attempt(ctx context.Context, batch []queue.Item) []queue.Result 
 	if err := l.deliver(ctx, batch[0], sender, to); err != nil {
 		l.in.o.Log.Error("a local delivery failed and is tried again", "message", batch[0].Message, "error", err)
 		for i := range results {
-			if results[i] == delivered {
+			if results[i].Outcome == queue.Delivered {
 				results[i] = l.failure(err, noInbox)
 			}
 		}

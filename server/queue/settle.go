@@ -175,7 +175,8 @@ func (r Result) addTo(e *audit.Event) {
 	for _, w := range []struct {
 		key  audit.Key
 		word string
-	}{{audit.KeyRule, rule}, {audit.KeyEnhanced, r.Enhanced}, {audit.KeyTLS, r.TLS}, {audit.KeyCipher, r.Cipher}} {
+	}{{audit.KeyRule, rule}, {audit.KeyEnhanced, r.Enhanced}, {audit.KeyTLS, r.TLS}, {audit.KeyCipher, r.Cipher},
+		{audit.KeyTLSPolicy, r.Policy}, {audit.KeyTLSProof, r.VerifiedBy}, {audit.KeyTLSFailure, r.TLSFailure}, {audit.KeyTLSDemand, r.Demand}} {
 		if w.word != "" {
 			e.Fields = append(e.Fields, audit.Word(w.key, word(w.word)))
 		}

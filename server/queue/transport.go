@@ -48,4 +48,51 @@ type Result struct {
 	Cipher    string
 	Size      int64    // bytes that were sent, with signatures; 0 when none
 	SHA256    [32]byte // of those bytes // AU-5
+
+	// What the destination publishes about TLS, and what came of it. // CO-1
+	Policy       string   // that applied: one of the policies below; empty: no host outside was asked
+	PolicyDomain string   // whose policy it is, in A-labels
+	PolicyText   []string // as it was published, one string a line or record; for TLS reports
+	VerifiedBy   string   // what authenticated the host: one of the proofs below; empty as Policy
+	TLSFailure   string   // a result type of RFC 8460, section 4.3; empty: none
+	Demand       string   // what forbade a connection without authenticated TLS: one of the demands below; empty: nothing
+	// Sessions are all the hosts that were asked, with what came of TLS at each. They
+	// are in the first result of a batch alone, so that who adds up results counts
+	// each session once.
+	Sessions []TLSSession
 }
+
+// TLSSession is one connection to one host of a destination, as TLS reports
+// count it (RFC 8460, section 4).
+type TLSSession struct {
+	Policy, PolicyDomain string // as in Result
+	PolicyText           []string
+	Host                 string     // the mail exchanger; empty: none was found
+	IP                   netip.Addr // its address; zero: none was reached
+	Failure              string     // as Result.TLSFailure; empty: TLS was made, as the policy asks
+}
+
+// What a destination may publish about TLS; the words are those of RFC 8460,
+// section 4.4, but for the first.
+const (
+	PolicyNone = "none"
+	PolicySTS  = "sts"  // MTA-STS, RFC 8461
+	PolicyTLSA = "tlsa" // DANE, RFC 7672
+)
+
+// What may authenticate a host.
+const (
+	ProofNone = "none"
+	ProofPKIX = "pkix" // a certificate for its name, which came from DNS that nobody vouches for
+	ProofSTS  = "sts"  // a certificate for a name that the destination's MTA-STS policy lists
+	ProofDANE = "dane" // a TLSA record in a signed zone
+)
+
+// What may forbid a connection without authenticated TLS.
+const (
+	DemandRequireTLS = "requiretls" // the message: RFC 8689
+	DemandPolicy     = "policy"     // the setting tls-required
+	DemandSTS        = "sts"        // the destination, in mode enforce
+	DemandDANE       = "dane"       // the destination
+	DemandSmartHost  = "smarthost"  // our configuration
+)

@@ -99,6 +99,14 @@ const (
 
 	KeyDelivery  Key = 88 // id: what a webhook was told
 	KeyFirstTime Key = 86 // int: recipients to whom the inbox had never written
+
+	// Of a connection to a server outside, and of the policies that decide about it.
+	KeyTLSPolicy  Key = 104 // word: the policy of the destination that applied: none, sts, tlsa
+	KeyTLSProof   Key = 105 // word: what authenticated the host: none, pkix, sts, dane
+	KeyTLSFailure Key = 106 // word: result type of RFC 8460, section 4.3
+	KeyTLSDemand  Key = 107 // word: what forbade a connection without authenticated TLS: requiretls, policy, sts, dane, smarthost
+	KeyMode       Key = 108 // word: mode of an MTA-STS policy: enforce, testing, none
+	KeyMaxAge     Key = 109 // int: for how many seconds an MTA-STS policy may be kept
 )
 
 // Personal keys.
@@ -181,6 +189,8 @@ var keys = [...]keyInfo{
 	KeyPersons: {"persons", kindInt}, KeySince: {"since", kindTime},
 	KeyRole: {"role", kindWord}, KeyFactor: {"factor", kindWord}, KeyNeed: {"need", kindInt}, KeySession: {"session", kindID}, KeyAct: {"act", kindWord},
 	KeyAbout: {"about", kindID}, KeyDelivery: {"delivery", kindID}, KeyFirstTime: {"first_time", kindInt},
+	KeyTLSPolicy: {"tls_policy", kindWord}, KeyTLSProof: {"tls_proof", kindWord}, KeyTLSFailure: {"tls_failure", kindWord},
+	KeyTLSDemand: {"tls_demand", kindWord}, KeyMode: {"mode", kindWord}, KeyMaxAge: {"max_age", kindInt},
 
 	KeyFrom: {"from", kindText}, KeyTo: {"to", kindText}, KeySubject: {"subject", kindText},
 	KeyMessageID: {"message_id", kindText}, KeyInReplyTo: {"in_reply_to", kindText}, KeyAddress: {"address", kindText},
