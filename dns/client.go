@@ -193,9 +193,9 @@ func addressOf(rr mdns.RR) (netip.Addr, bool) {
 func (c *Client) LookupPTR(ctx context.Context, ip netip.Addr) (Answer[string], error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	name, err := mdns.ReverseAddr(ip.Unmap().WithZone("").String())
+	name, err := ReverseName(ip)
 	if err != nil {
-		return Answer[string]{}, &Error{Name: ip.String(), Type: "PTR", Class: ErrName, Cause: err}
+		return Answer[string]{}, err
 	}
 	a, err := c.lookup(ctx, name, mdns.TypePTR)
 	if err != nil {

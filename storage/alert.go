@@ -32,12 +32,13 @@ const (
 	AlertHoldWaiting        AlertKind = "hold-waiting"         // a message waits for a person
 	AlertLimitReached       AlertKind = "limit-reached"        // an agent ran into one of its limits
 	AlertWebhookDisabled    AlertKind = "webhook-disabled"     // a webhook failed for so long that it is asked no more
+	AlertDomainBroken       AlertKind = "domain-broken"        // a record that a domain needs is not in the DNS as it was
 )
 
 var alertKinds = []AlertKind{
 	AlertTokenLeaked, AlertFalseDeclaration, AlertCredentialExpiring, AlertTokenAfterRotation, AlertTwoNetworks,
 	AlertNewNetwork, AlertOddHours, AlertSpikeSends, AlertSpikeForwards, AlertSpikeFirstTime, AlertHoldWaiting,
-	AlertLimitReached, AlertWebhookDisabled,
+	AlertLimitReached, AlertWebhookDisabled, AlertDomainBroken,
 }
 
 // AlertKinds returns the closed list.

@@ -26,6 +26,8 @@ var operational = []string{
 	"UPDATE alert.count",
 	"UPDATE alert.last",
 	"UPDATE credential.last_used",
+	"UPDATE domain_check.checked",
+	"UPDATE domain_check.due",
 	"UPDATE outgoing.attempts",
 	"UPDATE outgoing.due",
 	"UPDATE outgoing.lease_owner",

@@ -318,6 +318,7 @@ var decisive = []struct {
 		err := s.openRecord(context.Background(), "domain", row, &d)
 		return bytes.Equal(column, s.hashName("domain", d.Name)), err
 	}},
+	{"domain_check", "id", nil},
 	{"dkim_key", "domain", func(s *Store, row sealedRow, column []byte) (bool, error) {
 		var k DKIMKey
 		err := s.openRecord(context.Background(), "dkim_key", row, &k)

@@ -46,6 +46,7 @@ type Rules struct {
 	Provenance  Provenance
 	Credentials Credentials
 	Alerts      Alerts
+	Published   Published
 }
 
 // Level is what one level asks of every message, beside what the others ask.
@@ -107,6 +108,13 @@ type Alerts struct {
 	Freeze []string // kinds of alerts
 }
 
+// Published is what a domain asks of others, in the DNS. The words are those of the
+// standards.
+type Published struct {
+	DMARC  string // none, quarantine, reject (RFC 7489, section 6.3)
+	MTASTS string // none, testing, enforce (RFC 8461, section 3.2)
+}
+
 // Load reads the policies of the subjects, from memory, and what they come to.
 func Load(ctx context.Context, store *storage.Store, s Subjects) (Rules, error) {
 	policies, err := store.Policies(ctx, s.Organization, s.IDs()...)
@@ -134,7 +142,8 @@ func Effective(s Subjects, policies []storage.Policy) Rules {
 			MaxAge: e.duration(KeyCredentialAge), Warn: e.duration(KeyCredentialWarn),
 			SessionLength: e.duration(KeySessionLength), Sessions: int(e.number(KeySessions)),
 		},
-		Alerts: Alerts{Mail: e.union(KeyAlertMail), Freeze: e.union(KeyAlertFreeze)},
+		Alerts:    Alerts{Mail: e.union(KeyAlertMail), Freeze: e.union(KeyAlertFreeze)},
+		Published: Published{DMARC: e.word(KeyDMARC), MTASTS: e.word(KeyMTASTS)},
 	}
 }
 
@@ -154,6 +163,8 @@ func (e effect) number(key Key) int64 {
 }
 
 func (e effect) duration(key Key) time.Duration { return time.Duration(e.number(key)) }
+
+func (e effect) word(key Key) string { return byKey[key].Words[e.number(key)] }
 
 func (e effect) yes(key Key) bool { return e.number(key) == 1 }
 

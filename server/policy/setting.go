@@ -45,6 +45,9 @@ const (
 	KeyProvenanceContent Key = "provenance-content"
 	KeyAlertMail         Key = "alert-mail"
 	KeyAlertFreeze       Key = "alert-freeze"
+
+	KeyDMARC  Key = "dmarc"
+	KeyMTASTS Key = "mta-sts"
 )
 
 // Kind is what the values of a setting are.
@@ -96,6 +99,8 @@ var (
 	sending = []storage.PolicyLevel{storage.LevelOrganization, storage.LevelDomain, storage.LevelAgent, storage.LevelCredential, storage.LevelInbox}
 	acting  = sending[:4]
 	ruling  = sending[:3]
+	// published is what a domain says of itself in the DNS.
+	published = []storage.PolicyLevel{storage.LevelDomain}
 )
 
 // provenances are what policy may do about a declaration that is missing.
@@ -155,6 +160,11 @@ var settings = []Setting{
 		DefaultLevel: storage.LevelOrganization, Help: "when a message does not declare how it came about: allow, warn or refuse"},
 	{Key: KeyAlertMail, Kind: Mails, Join: Each, Levels: ruling, Help: "who is told of alerts"},
 	{Key: KeyAlertFreeze, Kind: Words, Join: Each, Words: alerts, Levels: ruling, Help: "alerts that freeze the agent at once"},
+
+	{Key: KeyDMARC, Kind: Choice, Join: Most, Words: []string{"none", "quarantine", "reject"}, Levels: published, Default: "none",
+		DefaultLevel: storage.LevelDomain, Help: "what others are asked to do with mail that forges the domain: none, quarantine or reject"},
+	{Key: KeyMTASTS, Kind: Choice, Join: Most, Words: []string{"none", "testing", "enforce"}, Levels: published, Default: "testing",
+		DefaultLevel: storage.LevelDomain, Help: "whether others must use TLS to send mail here (MTA-STS): none, testing or enforce"},
 }
 
 // limit is a setting that bounds how much may be sent. What stands for agents
