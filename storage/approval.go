@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -62,6 +63,19 @@ func (tx *Tx) SettleApproval(e *audit.Event, in *Inbox, a *Approval, to uuid.UUI
 // Approval finds a message of an organization that waits for people.
 func (s *Store) Approval(ctx context.Context, org, id uuid.UUID) (Approval, error) {
 	return find[Approval](ctx, s, "approval", "org = $1 AND id = $2", org[:], id[:])
+}
+
+// Waits reports, as this transaction sees it, whether a message of an organization
+// waits for people.
+func (tx *Tx) Waits(org, id uuid.UUID) (bool, error) {
+	row, err := scanHead(tx.row("SELECT "+headColumns+" FROM approval WHERE org = $1 AND id = $2", org[:], id[:]))
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err == nil {
+		err = tx.store().openRecord(context.Background(), "approval", row, &Approval{})
+	}
+	return err == nil, err
 }
 
 // Approvals lists what waits for people in an organization after an id, in the

@@ -90,7 +90,7 @@ func (d *Directory) startSession(tx *storage.Tx, e *audit.Event, p *storage.Pers
 			}
 		}
 	}
-	token := newSessionToken()
+	token := NewSessionToken()
 	ps := storage.PersonSession{Head: storage.Head{ID: spec.ID, Org: p.Org}, Person: p.ID, TokenHash: d.store.HashSession(token),
 		Door: spec.Door, Factor: spec.Factor, Expires: tx.Now().Add(spec.Length), Idle: max(spec.Idle, 0)}
 	if err := tx.CreatePersonSession(e, &ps); err != nil {
@@ -100,13 +100,16 @@ func (d *Directory) startSession(tx *storage.Tx, e *audit.Event, p *storage.Pers
 	return ps, token, nil
 }
 
-func newSessionToken() string {
+// NewSessionToken makes a token of a person's session.
+func NewSessionToken() string {
 	text := sessionPrefix + randomBase62(randomLength)
 	return text + checksum(text)
 }
 
-// isSessionToken tells a typing error from a guess before anything is looked up.
-func isSessionToken(text string) bool {
+// IsSessionToken reports whether a text has the form and the checksum of the token
+// of a person's session: a typing error is told from a guess before anything is
+// looked up.
+func IsSessionToken(text string) bool {
 	random, ok := strings.CutPrefix(text, sessionPrefix)
 	if !ok || len(random) != randomLength+sumLength || strings.Trim(random, base62) != "" {
 		return false
@@ -119,7 +122,7 @@ func isSessionToken(text string) bool {
 // wrong, has ended, or its person is disabled. What was revoked or disabled a
 // moment ago is so now: nothing is remembered between two questions. // AC-9
 func (d *Directory) PersonSession(ctx context.Context, token string) (*PersonSession, error) {
-	if !isSessionToken(token) {
+	if !IsSessionToken(token) {
 		return nil, fmt.Errorf("%w: this is not the token of a session", ErrSession)
 	}
 	ps, err := d.store.PersonSessionByHash(ctx, d.store.HashSession(token))

@@ -36,12 +36,25 @@ func room(r Rules, usage []storage.Usage, more storage.Tally) Decision {
 		for _, limit := range level.Limits {
 			one := limit.room(usageOf(usage, level.Subject), more)
 			one.Level = level.Level
-			if !one.Allow && (d.Allow || one.Retry == 0 || d.Retry > 0 && one.Retry > d.Retry) {
+			if !one.Allow && one.outlasts(d) {
 				d = one
 			}
 		}
 	}
 	return d
+}
+
+// outlasts reports whether a refusal stands for longer than another decision.
+func (d Decision) outlasts(o Decision) bool {
+	switch {
+	case o.Allow:
+		return true
+	case d.Closed || o.Closed:
+		return d.Closed && !o.Closed
+	case d.Retry == 0 || o.Retry == 0:
+		return d.Retry == 0 && o.Retry > 0
+	}
+	return d.Retry > o.Retry
 }
 
 // room decides about one limit. Without the usage there is none.
@@ -51,6 +64,8 @@ func (l Limit) room(u *storage.Usage, more storage.Tally) Decision {
 	switch {
 	case c.of(more) == 0:
 		return allow
+	case l.Max == 0:
+		return Decision{Rule: c.rule, Closed: true}
 	case u == nil || most < 0:
 		return refuse(c.rule)
 	}

@@ -8,7 +8,7 @@ import (
 // mayWrite holds every recipient to the recipient rules.
 func (f SubmitFacts) mayWrite() Decision {
 	for _, to := range f.To {
-		if d := f.Rules.mayWrite(to, false); !d.Allow {
+		if d := f.Rules.mayWrite(to); !d.Allow {
 			return d
 		}
 	}
@@ -23,12 +23,16 @@ func (f SubmitFacts) mayWrite() Decision {
 	return allow
 }
 
+// RepliesOnly reports whether some level lets a message go to those alone who
+// wrote to the inbox before.
+func (r Rules) RepliesOnly() bool {
+	return slices.ContainsFunc(r.Levels, func(l Level) bool { return l.Recipients.Replies })
+}
+
 // mayWrite decides by the recipient rules of all levels: every one must allow.
-// With unread, whether the recipient wrote before is not asked.
-func (r Rules) mayWrite(to Addressee, unread bool) Decision {
+func (r Rules) mayWrite(to Addressee) Decision {
 	for _, l := range r.Levels {
-		rule := l.Recipients.refuses(to, unread)
-		if rule != None {
+		if rule := l.Recipients.refuses(to); rule != None {
 			return Decision{Rule: rule, Level: l.Level}
 		}
 	}
@@ -38,7 +42,7 @@ func (r Rules) mayWrite(to Addressee, unread bool) Decision {
 // refuses is the rule that refuses a recipient; None when it may be written to.
 // Deny wins, whatever is allowed. An allow list that is there and empty is
 // nobody (invariant 6).
-func (r *Recipients) refuses(to Addressee, unread bool) Rule {
+func (r *Recipients) refuses(to Addressee) Rule {
 	switch {
 	case listed(r.Deny, to.Address):
 		return RecipientDenied
@@ -46,7 +50,7 @@ func (r *Recipients) refuses(to Addressee, unread bool) Rule {
 		return RecipientOutside
 	case r.Allow != nil && !listed(r.Allow, to.Address):
 		return RecipientNotAllowed
-	case r.Replies && !unread && !to.Wrote:
+	case r.Replies && !to.Wrote:
 		return RecipientNoReply
 	}
 	return None

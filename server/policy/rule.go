@@ -40,6 +40,7 @@ const (
 	TriggerMissing
 	ContentMissing
 	TokenLeaked
+	NotApproved
 
 	// Those that let a message wait for a person.
 	HoldAlways
@@ -91,6 +92,7 @@ var rules = [...]struct {
 	TriggerMissing:      {"trigger-missing", 550, "5.7.1", "message does not say what caused it: Agent-Trigger"},
 	ContentMissing:      {"content-missing", 550, "5.7.1", "message does not say how it came about: Agent-Content"},
 	TokenLeaked:         {"token-leaked", 550, "5.7.1", "message contains a secret"},
+	NotApproved:         {"not-approved", 550, "5.7.1", "message was not approved"},
 
 	HoldAlways:     {"hold-always", 250, "2.0.0", waits},
 	HoldTaint:      {"hold-taint", 250, "2.0.0", waits},
@@ -121,10 +123,12 @@ type Decision struct {
 	Hold []Rule
 	// Warn: allowed, and these rules would have liked it otherwise.
 	Warn []Rule
-	// Level is the level whose limit refused, and Retry how long it takes until it
-	// has room; zero: it never has for this message.
+	// Level is the level whose limit or list refused, and Retry how long it takes
+	// until the limit has room; zero: it never has for this message.
 	Level storage.PolicyLevel
 	Retry time.Duration
+	// Closed: the limit is zero, so that it has room for no message at all.
+	Closed bool
 }
 
 var allow = Decision{Allow: true}
@@ -139,10 +143,16 @@ func (d Decision) Err() error {
 	return d.Refusal()
 }
 
-// Refusal is what the decision says to a peer, with the time to come back.
+// Refusal is what the decision says to a peer, with the time to come back; of a
+// limit of zero, that there is none. // AV-1
 func (d Decision) Refusal() *RefusedError {
 	e := Refusal(d.Rule)
-	if d.Retry > 0 {
+	switch {
+	case d.Closed && d.Rule == LimitFirstTime:
+		e.Code, e.Enhanced, e.Public = 550, "5.7.1", "this login may not send to new recipients"
+	case d.Closed:
+		e.Code, e.Enhanced, e.Public = 550, "5.7.1", rules[ScopeSend].public
+	case d.Retry > 0:
 		e.Public += fmt.Sprintf(", try again in %d s", d.Seconds())
 	}
 	return e

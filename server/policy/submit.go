@@ -66,10 +66,7 @@ type RecipientFacts struct {
 
 	Rules Rules
 	Usage []storage.Usage
-	To    Addressee
-	// Unread: whether the recipient wrote before is not known here, and is asked
-	// when the message is there.
-	Unread bool
+	To    Addressee // Wrote is asked for where Rules.RepliesOnly
 }
 
 // Addressee is what is known of one recipient.
@@ -89,7 +86,7 @@ func Recipient(f RecipientFacts) Decision {
 	if d := recipient(f); !d.Allow {
 		return d
 	}
-	if d := f.Rules.mayWrite(f.To, f.Unread); !d.Allow {
+	if d := f.Rules.mayWrite(f.To); !d.Allow {
 		return d
 	}
 	return room(f.Rules, f.Usage, storage.Tally{Recipients: int64(f.Count)})

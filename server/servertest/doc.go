@@ -54,7 +54,8 @@
 //	totp VARIABLE SECRET       the code of an authenticator with this secret, now, in a variable
 //
 // For each agent there are the variables scout_token, scout_credential and
-// scout_agent, with its name in place of scout.
+// scout_agent, with its name in place of scout; alpha_session is the
+// token of the session that second has on the host alpha.
 //
 // A file for events has a line for each, with verb, outcome, and what else must
 // be so: "message.received ok inbox=scout@alpha.test door=mx". Keys are those of

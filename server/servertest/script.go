@@ -167,6 +167,7 @@ func (s *script) host(ts *testscript.TestScript, args []string) error {
 	}
 	h := &host{Postern: p}
 	s.hosts[name] = h
+	ts.Setenv(name+"_session", p.Second.Session)
 	for _, a := range p.Agents {
 		ts.Setenv(a.Name+"_token", a.Token)
 		ts.Setenv(a.Name+"_credential", a.Credential.ID.String())

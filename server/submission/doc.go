@@ -26,7 +26,8 @@
 // lie goes unnoticed. All of this is found out before the transaction.
 //
 // A message that holds a token of this server, in whatever encoding, is stopped
-// (AC-6): it got out, and the credential that it opens is named to its people.
+// (AC-6): it got out, and the credential that it opens is named to its people; the
+// session of a person is ended.
 //
 // # What waits for people
 //

@@ -50,7 +50,7 @@ func (o *Outbound) weigh(tx *storage.Tx, m *submission) (h hold, err error) {
 		return h, &refusal{d}
 	}
 	tally := f.Tally()
-	h.rules, h.Holds, h.firstTime = d.Hold, f.Rules.Holds, tally.FirstTime
+	h.rules, h.warn, h.Holds, h.firstTime = d.Hold, d.Warn, f.Rules.Holds, tally.FirstTime
 	return h, tx.CountUsage(tally, f.Usage...)
 }
 

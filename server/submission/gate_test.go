@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -229,28 +230,113 @@ func TestAV1_LimitReachedIsAnAlert(t *testing.T) {
 	}
 }
 
-// TestAV1_RecipientRules: who may be written to is asked in RCPT and, since a
-// client may skip what it was told, once more with the message; replies only, where
-// it is known who wrote.
+// wrote has an address write authenticated mail to the inbox a.
+func (w *world) wrote(address string) {
+	w.t.Helper()
+	in, err := w.store.OpenInbox(w.t.Context(), w.org, w.a.ID)
+	w.must(err)
+	w.must(w.store.Write(w.t.Context(), storage.System, func(tx *storage.Tx) error {
+		tx.Record(audit.Event{Verb: audit.MessageReceived, Org: w.org, Inbox: w.a.ID})
+		return tx.NoteReceived(in, address, false)
+	}))
+}
+
+// TestAV1_LimitOfZero: what is limited to none is refused for good, and nobody is
+// told to come back.
+func TestAV1_LimitOfZero(t *testing.T) {
+	for _, c := range []struct {
+		key        policy.Key
+		rule       policy.Rule
+		mail, rcpt bool // they know it
+	}{
+		{policy.KeyMessagesPerMinute, policy.LimitMessages, true, false},
+		{policy.KeyMessagesPerDay, policy.LimitMessages, true, false},
+		{policy.KeyRecipientsPerHour, policy.LimitRecipients, false, true},
+		{policy.KeyFirstTimePerDay, policy.LimitFirstTime, false, false},
+	} {
+		w := newWorld(t, true)
+		w.set(storage.LevelAgent, w.agent.ID, map[policy.Key]string{c.key: "0"})
+		no := w.refusal(second(w.submit(w.p, letter, "x@remote.test")))
+		if no.Rule != c.rule || no.Code != 550 || no.Enhanced != "5.7.1" || strings.Contains(no.Public, "try again") {
+			t.Errorf("%s: %+v", c.key, no)
+		}
+		if err := w.out.CheckSender(t.Context(), w.p, w.path("a@example.com")); (err != nil) != c.mail || c.mail && w.refusal(err).Code != 550 {
+			t.Errorf("%s: MAIL: %v", c.key, err)
+		}
+		if err := w.out.CheckRecipient(t.Context(), w.p, w.path("x@remote.test"), 1); (err != nil) != c.rcpt || c.rcpt && w.refusal(err).Code != 550 {
+			t.Errorf("%s: RCPT: %v", c.key, err)
+		}
+		f := w.events(audit.MessageRefused)[0].Fields
+		if code, _ := f.Int(audit.KeyCode); f.Text(audit.KeyRule) != c.rule.String() || code != 550 || f.Text(audit.KeyLevel) != "agent" || f.Get(audit.KeyRetry) != nil {
+			t.Errorf("%s: the log says %+v", c.key, f)
+		}
+	}
+}
+
+// TestAU4_MissingDeclarations: what policy asks an agent to declare is refused
+// without, or noted, by each as it says.
+func TestAU4_MissingDeclarations(t *testing.T) {
+	const declared = "Agent-Trigger: type=schedule\r\nAgent-Content: origin=human\r\n" + letter
+	for _, c := range []struct {
+		trigger, content, text string
+		rule                   policy.Rule
+		remarks                []string
+	}{
+		{"allow", "allow", letter, policy.None, nil},
+		{"warn", "allow", letter, policy.None, []string{"trigger-missing"}},
+		{"warn", "warn", letter, policy.None, []string{"trigger-missing", "content-missing"}},
+		{"warn", "warn", declared, policy.None, nil},
+		{"refuse", "warn", letter, policy.TriggerMissing, nil},
+		{"warn", "refuse", letter, policy.ContentMissing, nil},
+		{"refuse", "refuse", declared, policy.None, nil},
+		{"refuse", "allow", "Agent-Trigger: sure\r\n" + letter, policy.TriggerMissing, nil}, // malformed is none
+	} {
+		w := newWorld(t, true)
+		w.set(storage.LevelAgent, w.agent.ID, map[policy.Key]string{policy.KeyProvenanceTrigger: c.trigger, policy.KeyProvenanceContent: c.content})
+		_, err := w.submit(w.p, c.text, "b@example.com")
+		if c.rule != policy.None {
+			if no := w.refusal(err); no.Rule != c.rule || no.Code != 550 || no.Enhanced != "5.7.1" {
+				t.Errorf("%+v: %+v", c, no)
+			}
+			continue
+		}
+		w.must(err)
+		var remarks []string
+		for _, f := range w.events(audit.MessageSubmitted)[0].Fields {
+			if f.Key == audit.KeyRemark {
+				remarks = append(remarks, f.Value.(string))
+			}
+		}
+		if !slices.Equal(remarks, c.remarks) {
+			t.Errorf("%+v: remarks %v", c, remarks)
+		}
+	}
+}
+
+// TestAV1_RecipientRules: who may be written to is asked in RCPT and, since policy
+// may change, once more with the message.
 func TestAV1_RecipientRules(t *testing.T) {
 	for _, c := range []struct {
 		values map[policy.Key]string
 		to     string
 		rule   policy.Rule
-		late   bool // RCPT does not know
 	}{
-		{map[policy.Key]string{policy.KeyRecipientsDeny: "remote.test"}, "x@remote.test", policy.RecipientDenied, false},
-		{map[policy.Key]string{policy.KeyRecipientsDeny: "remote.test"}, "x@REMOTE.test", policy.RecipientDenied, false},
-		{map[policy.Key]string{policy.KeyRecipientsDeny: "remote.test"}, "x@mail.remote.test", policy.None, false},
-		{map[policy.Key]string{policy.KeyRecipientsDeny: "*.remote.test"}, "x@a.b.remote.test", policy.RecipientDenied, false},
-		{map[policy.Key]string{policy.KeyRecipientsAllow: "x@remote.test", policy.KeyRecipientsDeny: "remote.test"}, "x@remote.test", policy.RecipientDenied, false},
-		{map[policy.Key]string{policy.KeyRecipientsAllow: "none"}, "b@example.com", policy.RecipientNotAllowed, false}, // invariant 6
-		{map[policy.Key]string{policy.KeyRecipientsAllow: "X@remote.test"}, "x@remote.test", policy.None, false},
-		{map[policy.Key]string{policy.KeyInsideOnly: "yes"}, "x@remote.test", policy.RecipientOutside, false},
-		{map[policy.Key]string{policy.KeyInsideOnly: "yes"}, "nobody@example.com", policy.None, false}, // AC-5
-		{map[policy.Key]string{policy.KeyRepliesOnly: "yes"}, "x@remote.test", policy.RecipientNoReply, true},
+		{map[policy.Key]string{policy.KeyRecipientsDeny: "remote.test"}, "x@remote.test", policy.RecipientDenied},
+		{map[policy.Key]string{policy.KeyRecipientsDeny: "remote.test"}, "x@REMOTE.test", policy.RecipientDenied},
+		{map[policy.Key]string{policy.KeyRecipientsDeny: "remote.test"}, "x@mail.remote.test", policy.None},
+		{map[policy.Key]string{policy.KeyRecipientsDeny: "*.remote.test"}, "x@a.b.remote.test", policy.RecipientDenied},
+		{map[policy.Key]string{policy.KeyRecipientsAllow: "x@remote.test", policy.KeyRecipientsDeny: "remote.test"}, "x@remote.test", policy.RecipientDenied},
+		{map[policy.Key]string{policy.KeyRecipientsAllow: "none"}, "b@example.com", policy.RecipientNotAllowed}, // invariant 6
+		{map[policy.Key]string{policy.KeyRecipientsAllow: "X@remote.test"}, "x@remote.test", policy.None},
+		{map[policy.Key]string{policy.KeyInsideOnly: "yes"}, "x@remote.test", policy.RecipientOutside},
+		{map[policy.Key]string{policy.KeyInsideOnly: "yes"}, "nobody@example.com", policy.None}, // AC-5
+		{map[policy.Key]string{policy.KeyRepliesOnly: "yes"}, "x@remote.test", policy.RecipientNoReply},
+		{map[policy.Key]string{policy.KeyRepliesOnly: "yes"}, "b@example.com", policy.RecipientNoReply},
+		{map[policy.Key]string{policy.KeyRepliesOnly: "yes"}, "wrote@remote.test", policy.None},
+		{map[policy.Key]string{policy.KeyRepliesOnly: "yes"}, "Wrote@Remote.Test", policy.None},
 	} {
 		w := newWorld(t, true)
+		w.wrote("wrote@remote.test")
 		for key, value := range c.values {
 			s, _ := policy.Lookup(string(key))
 			canonical, err := s.Parse(value)
@@ -258,7 +344,7 @@ func TestAV1_RecipientRules(t *testing.T) {
 			w.set(storage.LevelAgent, w.agent.ID, map[policy.Key]string{key: canonical})
 		}
 		early := w.out.CheckRecipient(t.Context(), w.p, w.path(c.to), 1)
-		if refused := early != nil; refused != (c.rule != policy.None && !c.late) {
+		if refused := early != nil; refused != (c.rule != policy.None) {
 			t.Errorf("%v %s in RCPT: %v", c.values, c.to, early)
 		}
 		_, err := w.submit(w.p, letter, c.to)

@@ -16,7 +16,8 @@ import (
 type hold struct {
 	policy.Holds
 	rules []policy.Rule
-	taint time.Time // since when the agent is tainted; zero when it is not
+	warn  []policy.Rule // by which it would have been better otherwise
+	taint time.Time     // since when the agent is tainted; zero when it is not
 
 	firstTime int64  // recipients to whom the inbox had never written
 	noted     []bool // by recipient: the inbox knows already that it sends there

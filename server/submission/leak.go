@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	"postern/server/directory"
 	"postern/server/message"
@@ -17,8 +18,10 @@ import (
 
 // A token in a message is one that got out: an agent was talked into saying its
 // own, or copied a log. Tokens have a prefix and a checksum so that they are
-// found without a false alarm; what is found is looked up, and one that this
-// server minted stops the message, whether it still opens anything or not. // AC-6
+// found without a false alarm; what is found is looked up, and a credential's that
+// this server minted stops the message, whether it still opens anything or not. So
+// does that of a person's session, which ends at once: no agent has a use for it,
+// but to do what is reserved for people. // AC-6
 //
 // The message is looked through as it is on the wire and, where something in it
 // is encoded, as its reader will see it: transfer encodings, character sets,
@@ -36,16 +39,18 @@ var errTokens = errors.New("submission: too many tokens in a message")
 // leak is what a message gives away.
 type leak struct {
 	credentials []storage.Credential
+	sessions    []storage.PersonSession
 	many        bool // there were more tokens than are looked up
 }
 
-func (l *leak) found() bool { return l.many || len(l.credentials) > 0 }
+func (l *leak) found() bool { return l.many || len(l.credentials) > 0 || len(l.sessions) > 0 }
 
-// leaks finds the credentials whose tokens stand in a message.
+// leaks finds the credentials and the people's sessions whose tokens stand in a
+// message.
 func (o *Outbound) leaks(ctx context.Context, m *submission) (leak, error) {
 	tokens := map[string]bool{}
 	err := searchMessage(m.s.Stage, m.whole, m.header, func(token string) error {
-		if _, err := directory.ParseToken(token); err == nil {
+		if ours(token) {
 			tokens[token] = true
 		}
 		if len(tokens) > maxTokens {
@@ -61,39 +66,57 @@ func (o *Outbound) leaks(ctx context.Context, m *submission) (leak, error) {
 	}
 	var l leak
 	for token := range tokens {
-		c, err := o.store.CredentialByHash(ctx, o.store.HashToken(token))
-		if errors.Is(err, storage.ErrNotFound) {
-			continue // of another server, or of nobody
-		}
-		if err != nil {
+		err := o.identify(ctx, token, &l)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) { // of another server, or of nobody
 			return leak{}, err
 		}
-		l.credentials = append(l.credentials, c)
 	}
 	return l, nil
 }
 
-// recordLeak says in the log of each credential's organization, and to its people,
-// that its token stood in a message. Who sent it is in the log of the sender's,
-// with the refusal. // AC-18, AC-19
+// ours reports whether a text has the form and the checksum of a token.
+func ours(token string) bool {
+	_, err := directory.ParseToken(token)
+	return err == nil || directory.IsSessionToken(token)
+}
+
+// identify adds what a token opens, or opened.
+func (o *Outbound) identify(ctx context.Context, token string, l *leak) error {
+	if directory.IsSessionToken(token) {
+		ps, err := o.store.PersonSessionByHash(ctx, o.store.HashSession(token))
+		if err == nil {
+			l.sessions = append(l.sessions, ps)
+		}
+		return err
+	}
+	c, err := o.store.CredentialByHash(ctx, o.store.HashToken(token))
+	if err == nil {
+		l.credentials = append(l.credentials, c)
+	}
+	return err
+}
+
+// recordLeak ends the people's sessions whose tokens stood in a message, and says
+// of each of these and of each credential in the log of its organization, and to
+// its people, that its token did. Who sent it is in the log of the sender's, with
+// the refusal. // AC-18, AC-19
 func (o *Outbound) recordLeak(ctx context.Context, m *submission, l leak) error {
-	if len(l.credentials) == 0 {
+	for i := range l.sessions {
+		if err := o.endLeaked(ctx, &l.sessions[i]); err != nil {
+			return err
+		}
+	}
+	if len(l.credentials) == 0 && len(l.sessions) == 0 {
 		return nil
 	}
-	p := m.s.Principal
 	return o.store.Write(ctx, storage.System, func(tx *storage.Tx) error {
 		for _, c := range l.credentials {
-			e := audit.Event{Verb: audit.CredentialLeaked, Outcome: audit.Refused, Org: c.Org, Agent: c.Agent, Credential: c.ID,
-				Fields: audit.Fields{audit.Word(audit.KeyState, state(c, o))}}
-			a := storage.Alert{Head: storage.Head{Org: c.Org}, Kind: storage.AlertTokenLeaked, Agent: c.Agent, Credential: c.ID,
-				Detail: "a message that was stopped contained the token " + c.PublicID + "…: revoke it and issue another"}
-			if c.Org == p.Credential.Org {
-				e.Inbox = p.Inbox.ID()
-				e.Fields = append(e.Fields, audit.ID(audit.KeyCredential, p.Credential.ID))
-				a.Inbox = p.Inbox.ID()
+			if err := o.credentialLeaked(tx, m, &c); err != nil {
+				return err
 			}
-			tx.Record(e)
-			if err := tx.RaiseAlert(a); err != nil {
+		}
+		for _, ps := range l.sessions {
+			if err := sessionLeaked(tx, m, &ps); err != nil {
 				return err
 			}
 		}
@@ -101,12 +124,52 @@ func (o *Outbound) recordLeak(ctx context.Context, m *submission, l leak) error 
 	})
 }
 
+// credentialLeaked records that the token of a credential stood in a message.
+func (o *Outbound) credentialLeaked(tx *storage.Tx, m *submission, c *storage.Credential) error {
+	p := m.s.Principal
+	e := audit.Event{Verb: audit.CredentialLeaked, Outcome: audit.Refused, Org: c.Org, Agent: c.Agent, Credential: c.ID,
+		Fields: audit.Fields{audit.Word(audit.KeyState, state(c, o.o.Now()))}}
+	a := storage.Alert{Head: storage.Head{Org: c.Org}, Kind: storage.AlertTokenLeaked, Agent: c.Agent, Credential: c.ID,
+		Detail: "a message that was stopped contained the token " + c.PublicID + "…: revoke it and issue another"}
+	if c.Org == p.Credential.Org {
+		e.Inbox = p.Inbox.ID()
+		e.Fields = append(e.Fields, audit.ID(audit.KeyCredential, p.Credential.ID))
+		a.Inbox = p.Inbox.ID()
+	}
+	tx.Record(e)
+	return tx.RaiseAlert(a)
+}
+
+// endLeaked ends a person's session: whoever wrote its token into a message could
+// act as that person.
+func (o *Outbound) endLeaked(ctx context.Context, ps *storage.PersonSession) error {
+	who, err := o.store.Person(ctx, ps.Org, ps.Person)
+	if err == nil {
+		err = o.dir.EndPersonSession(ctx, storage.System, who, ps.ID, "leaked")
+	}
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil // it ended a moment ago
+	}
+	return err
+}
+
+// sessionLeaked tells the people of a session's organization; which agent had its
+// token, if that is one of theirs.
+func sessionLeaked(tx *storage.Tx, m *submission, ps *storage.PersonSession) error {
+	a := storage.Alert{Head: storage.Head{Org: ps.Org}, Kind: storage.AlertTokenLeaked, Object: ps.ID,
+		Detail: "a message that was stopped contained the token of a person's session, which was ended: see what was done in it, and how the agent came by it"}
+	if p := m.s.Principal; ps.Org == p.Credential.Org {
+		a.Agent, a.Credential, a.Inbox = p.Agent.ID, p.Credential.ID, p.Inbox.ID()
+	}
+	return tx.RaiseAlert(a)
+}
+
 // state is whether a token still opens something.
-func state(c storage.Credential, o *Outbound) string {
+func state(c *storage.Credential, now time.Time) string {
 	switch {
 	case !c.Revoked.IsZero():
 		return "revoked"
-	case !o.o.Now().Before(c.Expires):
+	case !now.Before(c.Expires):
 		return "expired"
 	}
 	return "active"
@@ -193,9 +256,11 @@ func searchText(text string, found func(string) error) error {
 // The form of a token (package directory), seen from its first underscore.
 const (
 	tokenHead   = "pst"
-	tokenLength = 38   // characters behind the second underscore
+	tokenLength = 38   // characters behind the prefix
 	tokenSpan   = 1024 // bytes that a token takes at most, with the line ends in it
 )
+
+var tokenPrefixes = []string{tokenHead + "_live_", tokenHead + "_test_", tokenHead + "_session_"}
 
 // searchWindow is how much is looked at together.
 const searchWindow = 64 << 10
@@ -257,27 +322,41 @@ func tokenAt(b []byte, at int) (string, bool) {
 		}
 	}
 	token := append(make([]byte, 0, 64), tokenHead...)
+	length := 0 // of all of it, once its prefix is known
 	for _, c := range b[at:min(len(b), at+tokenSpan)] {
 		if between(c) {
 			continue
 		}
-		if !continues(token, c) {
+		token = append(token, c)
+		switch {
+		case length == 0:
+			known, begins := prefixed(token)
+			if !begins {
+				return "", false
+			}
+			length = known
+		case !alphanumeric(c):
 			return "", false
-		}
-		if token = append(token, c); len(token) == len("pst_live_")+tokenLength {
+		case len(token) == length:
 			return string(token), true
 		}
 	}
 	return "", false
 }
 
-// continues reports whether c may be the next character of a token.
-func continues(token []byte, c byte) bool {
-	const live, test = "pst_live_", "pst_test_"
-	if n := len(token); n < len(live) {
-		return c == live[n] && string(token[len(tokenHead):]) == live[len(tokenHead):n] ||
-			c == test[n] && string(token[len(tokenHead):]) == test[len(tokenHead):n]
+// prefixed reports whether a token may begin so, and how long it is when that is
+// the whole prefix.
+func prefixed(token []byte) (length int, begins bool) {
+	for _, p := range tokenPrefixes {
+		if string(token) == p {
+			return len(p) + tokenLength, true
+		}
+		begins = begins || strings.HasPrefix(p, string(token))
 	}
+	return 0, begins
+}
+
+func alphanumeric(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 

@@ -106,10 +106,17 @@ func (o *Outbound) CheckRecipient(ctx context.Context, p *directory.Principal, t
 	}
 	facts := policy.RecipientFacts{
 		Env: p.Inbox.Env(), Owned: area.domain.Owned, Remote: !area.local[0] && p.Inbox.Env() != storage.Test, Count: count,
-		To: policy.Addressee{Address: to.Canonical().String(), Inside: area.inside[0]}, Unread: true,
+		To: policy.Addressee{Address: to.Canonical().String(), Inside: area.inside[0]},
 	}
 	if facts.Rules, facts.Usage, err = o.standing(ctx, subjects(p, area.domain.ID)); err != nil {
 		return err
+	}
+	if facts.Rules.RepliesOnly() {
+		c, err := p.Inbox.Correspondent(ctx, facts.To.Address)
+		if err != nil {
+			return err
+		}
+		facts.To.Wrote = !c.FirstReceived.IsZero()
 	}
 	return o.refused(ctx, p, "RCPT", policy.Recipient(facts), message.Path{}, []message.Path{to})
 }

@@ -315,6 +315,38 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 }
 
+// TestIdempotencyKeyOfWhatWaits: a retry of what waits for people is told so, and
+// waits no second time; one of what was rejected is not told that all is well.
+func TestIdempotencyKeyOfWhatWaits(t *testing.T) {
+	w := newWorld(t, true)
+	w.set(storage.LevelAgent, w.agent.ID, map[policy.Key]string{policy.KeyHoldAlways: "yes", policy.KeyHoldExpiry: "6h"})
+	keyed := "Idempotency-Key: order-17\r\n" + letter
+	first, err := w.submit(w.p, keyed, "x@remote.test")
+	w.must(err)
+	again, err := w.submit(w.p, keyed, "x@remote.test")
+	if err != nil || !again.Held || !again.Duplicate || again.ID != first.ID {
+		t.Errorf("retry: %+v, %v, want %v, held", again, err, first.ID)
+	}
+	waiting, err := w.store.Approvals(t.Context(), w.org, uuid.Nil, 10)
+	if err != nil || len(waiting) != 1 || len(w.rows()) != 1 || len(w.mailbox(w.a, storage.RoleOutbox)) != 1 {
+		t.Fatalf("%d wait, %d rows, %v", len(waiting), len(w.rows()), err)
+	}
+	if e := w.events(audit.MessageDuplicate); len(e) != 1 || e[0].Outcome != audit.Held || e[0].Object != first.ID {
+		t.Errorf("%+v", e)
+	}
+	in, err := w.store.OpenInbox(t.Context(), w.org, w.a.ID)
+	w.must(err)
+	drafts, err := in.MailboxByRole(t.Context(), storage.RoleDrafts)
+	w.must(err)
+	w.must(w.store.Write(t.Context(), storage.System, func(tx *storage.Tx) error {
+		a := waiting[0]
+		return tx.SettleApproval(tx.Record(audit.Event{Verb: audit.ApprovalReject, Org: w.org, Object: a.ID}), in, &a, drafts.ID)
+	}))
+	if no := w.refusal(second(w.submit(w.p, keyed, "x@remote.test"))); no.Rule != policy.NotApproved || no.Code != 550 {
+		t.Errorf("retry of what was rejected: %+v", no)
+	}
+}
+
 func TestHeaderRules(t *testing.T) {
 	w := newWorld(t, true)
 	for name, c := range map[string]struct {

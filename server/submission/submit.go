@@ -217,18 +217,8 @@ func (o *Outbound) commit(tx *storage.Tx, m *submission) error {
 		return err // revoked while the message was under way // AC-9
 	}
 	m.receipt = Receipt{ID: m.id}
-	if key := m.edited.idempotencyKey; key != "" {
-		first, seen, err := tx.Idempotent(p.Inbox, p.Agent.ID, key, m.id)
-		if err != nil {
-			return err
-		}
-		if seen {
-			m.receipt = Receipt{ID: first, Duplicate: true}
-			e := m.event(audit.MessageDuplicate)
-			e.Object = first
-			tx.Record(e)
-			return nil
-		}
+	if again, err := o.again(tx, m); again || err != nil {
+		return err
 	}
 	h, err := o.weigh(tx, m)
 	if err != nil {
@@ -242,6 +232,9 @@ func (o *Outbound) commit(tx *storage.Tx, m *submission) error {
 	if h.firstTime > 0 {
 		e.Fields = append(e.Fields, audit.Int(audit.KeyFirstTime, h.firstTime)) // PI-7: what the monitor counts
 	}
+	for _, r := range h.warn {
+		e.Fields = append(e.Fields, audit.Word(audit.KeyRemark, r.String())) // AU-4
+	}
 	if err := m.provenance.alert(tx, m); err != nil {
 		return err
 	}
@@ -254,6 +247,41 @@ func (o *Outbound) commit(tx *storage.Tx, m *submission) error {
 		return err
 	}
 	return o.capture(tx, m, body)
+}
+
+// again answers a message whose idempotency key was used before: as the first was
+// answered, or by what people decided about that one. Who asks again does not learn
+// that all is well with what was rejected.
+func (o *Outbound) again(tx *storage.Tx, m *submission) (bool, error) {
+	p, key := m.s.Principal, m.edited.idempotencyKey
+	if key == "" {
+		return false, nil
+	}
+	first, seen, err := tx.Idempotent(p.Inbox, p.Agent.ID, key, m.id)
+	if err != nil || !seen {
+		return false, err
+	}
+	held, err := tx.Waits(p.Credential.Org, first)
+	if err != nil {
+		return false, err
+	}
+	if !held {
+		ended, err := o.store.Events(context.Background(), storage.EventQuery{
+			Object: first, Verbs: []audit.Verb{audit.ApprovalReject, audit.ApprovalExpire}, Limit: 1})
+		if err != nil {
+			return false, err
+		}
+		if len(ended) > 0 {
+			return false, &refusal{policy.Decision{Rule: policy.NotApproved}}
+		}
+	}
+	m.receipt = Receipt{ID: first, Duplicate: true, Held: held}
+	e := m.event(audit.MessageDuplicate)
+	if e.Object = first; held {
+		e.Outcome = audit.Held
+	}
+	tx.Record(e)
+	return true, nil
 }
 
 // copy is the sender's own copy. It carries no signature: nothing that an agent
