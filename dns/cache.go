@@ -21,12 +21,14 @@ type Cache struct {
 	txt table[string, Answer[string]]
 	ip  table[string, Answer[netip.Addr]]
 	ptr table[netip.Addr, Answer[string]]
+
+	tlsa table[string, Answer[TLSA]]
 }
 
 var _ Resolver = (*Cache)(nil)
 
 // maxAge bounds every entry: mail should follow a change of DNS within the
-// hour, whatever the TTL was before. maxEntries bounds each of four tables.
+// hour, whatever the TTL was before. maxEntries bounds each of five tables.
 // failureAge is shorter than any retry of mail, so that no attempt meets the
 // failure of the one before (RFC 2308, section 7.1 allows five minutes).
 const (
@@ -64,12 +66,18 @@ func (c *Cache) LookupPTR(ctx context.Context, ip netip.Addr) (Answer[string], e
 	return cached(ctx, c, &c.ptr, ip, c.next.LookupPTR)
 }
 
+// LookupTLSA implements [Resolver].
+func (c *Cache) LookupTLSA(ctx context.Context, name string) (Answer[TLSA], error) {
+	return cached(ctx, c, &c.tlsa, name, c.next.LookupTLSA)
+}
+
 // Flush forgets everything: an admin who has just mended a record need not wait.
 func (c *Cache) Flush() {
 	c.mx.clear()
 	c.txt.clear()
 	c.ip.clear()
 	c.ptr.clear()
+	c.tlsa.clear()
 }
 
 func cached[K comparable, T any](ctx context.Context, c *Cache, t *table[K, Answer[T]], key K,

@@ -2,6 +2,7 @@ package dns
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -208,6 +209,24 @@ func (c *Client) LookupPTR(ctx context.Context, ip netip.Addr) (Answer[string], 
 		}
 	}
 	return orUnusable(out, name, "PTR")
+}
+
+// LookupTLSA implements [Resolver].
+func (c *Client) LookupTLSA(ctx context.Context, name string) (Answer[TLSA], error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	a, err := c.lookup(ctx, name, mdns.TypeTLSA)
+	if err != nil {
+		return Answer[TLSA]{}, err
+	}
+	out := answer[TLSA](a)
+	for _, rr := range a.records {
+		r := rr.(*mdns.TLSA)
+		if data, err := hex.DecodeString(r.Certificate); err == nil {
+			out.Records = append(out.Records, TLSA{r.Usage, r.Selector, r.MatchingType, data})
+		}
+	}
+	return orUnusable(out, name, "TLSA")
 }
 
 func answer[T any](f found) Answer[T] {

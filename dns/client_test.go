@@ -3,6 +3,7 @@ package dns_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -421,4 +422,40 @@ func FuzzName(f *testing.F) {
 			t.Errorf("Name(%q) = %q is no domain name", s, name)
 		}
 	})
+}
+
+// TestLookupTLSA: what does not fit together is the caller's to judge, and a set
+// beyond all reason is cut.
+func TestLookupTLSA(t *testing.T) {
+	var many strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&many, "_25._tcp.many.example. 60 IN TLSA 3 1 1 %064x\n", i)
+	}
+	p := newPeer(t, `
+_25._tcp.mx.example. 60 IN TLSA 3 1 1 00ff
+_25._tcp.mx.example. 60 IN TLSA 255 254 253 0a
+`+many.String())
+	p.answer("_25._tcp.many.example.", func(w mdns.ResponseWriter, _, reply *mdns.Msg) {
+		reply.Compress = true
+		if w.LocalAddr().Network() == "udp" {
+			reply.Truncate(1232)
+		}
+		w.WriteMsg(reply)
+	})
+	r := dns.NewCache(p.client(t), nil)
+	for range 2 {
+		a, err := r.LookupTLSA(t.Context(), "_25._tcp.mx.example")
+		if err != nil || len(a.Records) != 2 || a.Records[0].String() != "3 1 1 00ff" || a.Records[1].String() != "255 254 253 0a" {
+			t.Errorf("%v, %v", a, err)
+		}
+	}
+	if n := len(p.asked()); n != 1 {
+		t.Errorf("%d questions", n)
+	}
+	if a, err := r.LookupTLSA(t.Context(), "_25._tcp.many.example"); err != nil || len(a.Records) != 256 {
+		t.Errorf("%d records, %v", len(a.Records), err)
+	}
+	if _, err := r.LookupTLSA(t.Context(), "_25._tcp.none.example"); !errors.Is(err, dns.ErrNotFound) {
+		t.Error(err)
+	}
 }

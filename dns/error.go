@@ -18,7 +18,7 @@ var (
 // Error is the failure of one lookup.
 type Error struct {
 	Name  string // as asked
-	Type  string // "MX", "TXT", "A", "AAAA" or "PTR"
+	Type  string // "MX", "TXT", "A", "AAAA", "PTR" or "TLSA"
 	Class error  // ErrNoDomain, ErrNoData, ErrNullMX, ErrTemporary or ErrName
 	Cause error  // may be nil; for people
 

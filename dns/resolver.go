@@ -2,6 +2,7 @@ package dns
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -25,6 +26,10 @@ type Resolver interface {
 	// LookupPTR returns the names that an address claims (reverse DNS). Anyone
 	// may claim any name: the caller looks the name up in turn.
 	LookupPTR(ctx context.Context, ip netip.Addr) (Answer[string], error)
+	// LookupTLSA returns what a name such as _25._tcp.mx.example.com says about
+	// the certificate of a service (RFC 6698), as it stands there. It means
+	// something only where the answer is Authentic.
+	LookupTLSA(ctx context.Context, name string) (Answer[TLSA], error)
 }
 
 // An Answer is what the domain name system said.
@@ -46,4 +51,16 @@ type Answer[T any] struct {
 type MX struct {
 	Preference uint16 // lower is tried first
 	Host       string // lower case, no final dot; printable ASCII, which Name may refuse
+}
+
+// TLSA is one record of RFC 6698. Data are the octets themselves, which may be
+// none that the other fields allow.
+type TLSA struct {
+	Usage, Selector, Matching uint8
+	Data                      []byte
+}
+
+// String is the record in the form of a master file.
+func (t TLSA) String() string {
+	return fmt.Sprintf("%d %d %d %x", t.Usage, t.Selector, t.Matching, t.Data)
 }

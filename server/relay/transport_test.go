@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -102,7 +103,7 @@ func TestTransportRefuses(t *testing.T) {
 		"a@gone.test":     {Outcome: queue.Permanent, Rule: "sender-domain-gone", Enhanced: "5.1.8"},
 	} {
 		got := tr.Attempt(t.Context(), []queue.Item{o.item(t, from, "a@to.test", letter)})
-		if len(got) != 1 || got[0] != want {
+		if len(got) != 1 || !reflect.DeepEqual(got[0], want) {
 			t.Errorf("%s: %+v", from, got)
 		}
 	}
