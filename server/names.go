@@ -64,11 +64,7 @@ func (l *laboratory) publish(ctx context.Context) error {
 		return err
 	}
 	for _, k := range keys {
-		key, err := dkim.ParseKey(k.Private)
-		if err != nil {
-			return err
-		}
-		if err := l.names.Replace(dkim.RecordName(k.Selector, devDomain), nameserver.TXT, 0, key.Record()); err != nil {
+		if err := l.names.Replace(dkim.RecordName(k.Selector, devDomain), nameserver.TXT, 0, k.Record); err != nil {
 			return err
 		}
 	}

@@ -81,14 +81,7 @@ func (tx *Tx) DeleteDomain(e *audit.Event, d *Domain) error {
 	if inboxes > 0 {
 		return ErrConflict
 	}
-	keys, err := tx.dkimKeys(d.ID)
-	if err != nil {
-		return err
-	}
-	for i := range keys {
-		tx.forget(e, "dkim_key", &keys[i])
-	}
-	if err := tx.exec("DELETE FROM dkim_key WHERE domain = $1", d.ID[:]); err != nil {
+	if err := tx.deleteDKIMKeys(e, d.ID); err != nil {
 		return err
 	}
 	if err := tx.dropPolicy(e, d.ID); err != nil {
@@ -119,47 +112,4 @@ func (s *Store) Domain(ctx context.Context, org, id uuid.UUID) (Domain, error) {
 // Domains lists an organization's domains after an id (zero: from the first).
 func (s *Store) Domains(ctx context.Context, org, after uuid.UUID, limit int) ([]Domain, error) {
 	return list[Domain](ctx, s, "domain", "org = $1"+page, org[:], after[:], limit)
-}
-
-// DKIMKey is a signing key of a domain; Private is PKCS #8.
-type DKIMKey struct {
-	Head
-	Domain    uuid.UUID `json:"domain"`
-	Selector  string    `json:"selector"`
-	Algorithm string    `json:"algorithm"` // "ed25519" or "rsa"
-	Private   []byte    `json:"private"`
-	Created   time.Time `json:"created"`
-}
-
-// CreateDKIMKey adds a signing key.
-func (tx *Tx) CreateDKIMKey(e *audit.Event, k *DKIMKey) error {
-	k.Created = tx.now
-	sealed, err := tx.sealRecord(e, "dkim_key", k)
-	if err != nil {
-		return err
-	}
-	return tx.exec("INSERT INTO dkim_key (id, org, domain, version, event, sealed) VALUES ($1, $2, $3, $4, $5, $6)",
-		k.ID[:], k.Org[:], k.Domain[:], k.Version, k.Event[:], sealed)
-}
-
-// DKIMKeys lists a domain's signing keys by creation.
-func (s *Store) DKIMKeys(ctx context.Context, domain uuid.UUID) ([]DKIMKey, error) {
-	return list[DKIMKey](ctx, s, "dkim_key", "domain = $1 ORDER BY id", domain[:])
-}
-
-func (tx *Tx) dkimKeys(domain uuid.UUID) ([]DKIMKey, error) {
-	rows, err := tx.rows("SELECT "+headColumns+" FROM dkim_key WHERE domain = $1 ORDER BY id", domain[:])
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var keys []DKIMKey
-	for rows.Next() {
-		row, err := scanHead(rows)
-		if err != nil {
-			return nil, err
-		}
-		keys = append(keys, DKIMKey{Head: row.head})
-	}
-	return keys, classify(rows.Err())
 }

@@ -9,11 +9,11 @@ import (
 
 // Upkeep changes operational columns without an event. Its methods are the
 // closed list: last_used of credentials and people's sessions, outgoing's due,
-// attempts and lease, when a domain was checked and is next, how often an alert happened, what agents usually do, cursors
-// into the log, what webhooks are still to be told, checkpoints, which say nothing
-// that the events do not, what vanished before any session that could ask,
-// correspondents of an inbox whose key is destroyed, and usage that is older than
-// any limit looks back.
+// attempts and lease, when a domain was checked and is next, when signing
+// keys are looked at, how often an alert happened, what agents usually do, cursors into the log, what webhooks are still
+// to be told, checkpoints, which say nothing that the events do not, what vanished
+// before any session that could ask, correspondents of an inbox whose key is
+// destroyed, and usage that is older than any limit looks back.
 type Upkeep struct{ tx *Tx }
 
 // Upkeep runs fn in a transaction that needs no event.

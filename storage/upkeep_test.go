@@ -26,6 +26,7 @@ var operational = []string{
 	"UPDATE alert.count",
 	"UPDATE alert.last",
 	"UPDATE credential.last_used",
+	"UPDATE dkim_key.due",
 	"UPDATE domain_check.checked",
 	"UPDATE domain_check.due",
 	"UPDATE outgoing.attempts",

@@ -29,11 +29,9 @@ func planRecords(domain, host string, keys []storage.DKIMKey) ([]Record, error) 
 		{domain, "TXT", recordTTL, "v=spf1 mx -all", "SPF: only this server sends for it"},
 	}
 	for _, k := range keys {
-		key, err := dkim.ParseKey(k.Private)
-		if err != nil {
-			return nil, fmt.Errorf("DKIM key %s of %s: %w", k.Selector, domain, err)
+		if k.State.Visible() {
+			plan = append(plan, Record{dkim.RecordName(k.Selector, domain), "TXT", recordTTL, k.Record, "DKIM: this key signs for it (" + k.Algorithm + ")"})
 		}
-		plan = append(plan, Record{dkim.RecordName(k.Selector, domain), "TXT", recordTTL, key.Record(), "DKIM: this key signs for it (" + k.Algorithm + ")"})
 	}
 	return append(plan, Record{"_dmarc." + domain, "TXT", recordTTL, "v=DMARC1; p=quarantine", "DMARC: mail that neither proves is set aside"}), nil
 }

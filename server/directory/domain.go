@@ -108,13 +108,16 @@ func addKeys(tx *storage.Tx, domain storage.Domain, made []*dkim.Key) ([]storage
 	for _, k := range made {
 		key := storage.DKIMKey{
 			Head: storage.Head{Org: domain.Org}, Domain: domain.ID, Private: k.PKCS8(),
-			Algorithm: string(k.Algorithm()), Selector: dkim.NewSelector(k.Algorithm(), tx.Now()),
+			Algorithm: string(k.Algorithm()), Selector: dkim.NewSelector(k.Algorithm(), tx.Now()), Record: k.Record(),
+			// Nobody has seen its record yet. A signature that cannot be verified counts as
+			// none (RFC 6376, section 6.1), which is no worse than to wait.
+			State: dkim.Signing, Signing: tx.Now(),
 		}
 		e := tx.Record(audit.Event{Verb: audit.DKIMCreate, Outcome: audit.OK, Org: domain.Org, Object: domain.ID,
 			Fields: audit.Fields{audit.Word(audit.KeySelector, key.Selector), audit.Word(audit.KeyAlgorithm, key.Algorithm)},
 			Personal: audit.Fields{audit.Text(audit.KeyDomain, domain.Name),
 				audit.Text(audit.KeyAfter, dkim.RecordName(key.Selector, domain.Name)+" "+k.Record())}}) // AU-11
-		if err := tx.CreateDKIMKey(e, &key); err != nil {
+		if err := tx.CreateDKIMKey(e, &key, tx.Now()); err != nil {
 			return nil, err
 		}
 		keys = append(keys, key)

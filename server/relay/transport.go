@@ -131,7 +131,7 @@ func (t *Transport) signer(ctx context.Context, it queue.Item) (*dkim.Signer, *q
 	}
 	var selected []dkim.Selected
 	for _, a := range []dkim.Algorithm{dkim.RSA, dkim.Ed25519} {
-		if k := newest(stored, a); err == nil && k != nil {
+		if k := signing(stored, a); err == nil && k != nil {
 			var key *dkim.Key
 			key, err = t.key(*k)
 			selected = append(selected, dkim.Selected{Selector: k.Selector, Key: key})
@@ -151,10 +151,11 @@ func (t *Transport) signer(ctx context.Context, it queue.Item) (*dkim.Signer, *q
 	return signer, nil
 }
 
-// newest is the last key of an algorithm; keys come in the order of creation.
-func newest(keys []storage.DKIMKey, a dkim.Algorithm) *storage.DKIMKey {
+// signing is the key of an algorithm that signs now; keys come in the order of
+// creation.
+func signing(keys []storage.DKIMKey, a dkim.Algorithm) *storage.DKIMKey {
 	for i := len(keys) - 1; i >= 0; i-- {
-		if keys[i].Algorithm == string(a) {
+		if keys[i].State == dkim.Signing && keys[i].Algorithm == string(a) {
 			return &keys[i]
 		}
 	}

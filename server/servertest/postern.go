@@ -232,11 +232,7 @@ func (p *Postern) populate(ctx context.Context, agents []string) error {
 		return err
 	}
 	for _, k := range keys {
-		key, err := dkim.ParseKey(k.Private)
-		if err != nil {
-			return err
-		}
-		if err := p.World.Names.Replace(dkim.RecordName(k.Selector, p.Domain), nameserver.TXT, 0, key.Record()); err != nil {
+		if err := p.World.Names.Replace(dkim.RecordName(k.Selector, p.Domain), nameserver.TXT, 0, k.Record); err != nil {
 			return err
 		}
 	}
