@@ -29,7 +29,7 @@ const (
 	AlertSpikeSends         AlertKind = "spike-sends"          // an agent sends far more than it used to
 	AlertSpikeForwards      AlertKind = "spike-forwards"       // an agent passes on far more stored content than it used to
 	AlertSpikeFirstTime     AlertKind = "spike-first-time"     // an agent writes to far more strangers than it used to
-	AlertHoldWaiting        AlertKind = "hold-waiting"         // a message waits for a person
+	AlertHoldWaiting        AlertKind = "hold-waiting"         // a message waits for a person, or still does when half of its time is over
 	AlertLimitReached       AlertKind = "limit-reached"        // an agent ran into one of its limits
 	AlertWebhookDisabled    AlertKind = "webhook-disabled"     // a webhook failed for so long that it is asked no more
 	AlertDomainBroken       AlertKind = "domain-broken"        // a record that a domain needs is not in the DNS as it was
@@ -230,6 +230,14 @@ func (s *Store) Alert(ctx context.Context, org, id uuid.UUID) (Alert, error) {
 		return Alert{}, err
 	}
 	return all[0], nil
+}
+
+// Alerted reports whether there ever was an alert of this kind about the same
+// agent, credential and object.
+func (s *Store) Alerted(ctx context.Context, a *Alert) (bool, error) {
+	all, err := s.alerts(ctx, "org = $1 AND kind = $2 AND agent = $3 AND credential = $4 AND object = $5 LIMIT 1",
+		a.Org[:], string(a.Kind), a.Agent[:], a.Credential[:], a.Object[:])
+	return len(all) > 0, err
 }
 
 // Alerts lists an organization's alerts after an id, the oldest first, at most

@@ -9,7 +9,9 @@
 // alerts; [Monitor.React] reads that alerts were raised, whoever raised them, and
 // does what policy says: freezes the agent at once, writes mail, tells webhooks.
 // Each has a cursor into the log that moves in the transaction of what it did, so
-// that nothing is done twice or forgotten, whenever the process ends.
+// that nothing is done twice or forgotten, whenever the process ends. Beside them
+// [Monitor.Remind] looks, every few minutes, for messages that have waited for
+// people for half of their time.
 //
 // # What is a spike
 //

@@ -48,7 +48,8 @@ type Monitor struct {
 
 	watch, react position
 	sessions     sessions
-	said         string // the last error, so that a lasting one is logged once
+	reminded     time.Time // when Remind looked last
+	said         string    // the last error, so that a lasting one is logged once
 }
 
 // position is how far one of the followers has come.
@@ -74,7 +75,7 @@ func New(store *storage.Store, o Options) *Monitor {
 // these the end of a session may take one and a half to be on record.
 const interval = 400 * time.Millisecond
 
-// Run watches and reacts until the context is done.
+// Run watches, reminds and reacts until the context is done.
 func (m *Monitor) Run(ctx context.Context) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -90,7 +91,7 @@ func (m *Monitor) Run(ctx context.Context) {
 
 // round reads on until there is nothing more to read.
 func (m *Monitor) round(ctx context.Context) {
-	for _, step := range []func(context.Context) (bool, error){m.Watch, m.React} {
+	for _, step := range []func(context.Context) (bool, error){m.Watch, m.Remind, m.React} {
 		for more := true; more && ctx.Err() == nil; {
 			var err error
 			if more, err = step(ctx); err != nil {
