@@ -33,12 +33,15 @@ const (
 	AlertLimitReached       AlertKind = "limit-reached"        // an agent ran into one of its limits
 	AlertWebhookDisabled    AlertKind = "webhook-disabled"     // a webhook failed for so long that it is asked no more
 	AlertDomainBroken       AlertKind = "domain-broken"        // a record that a domain needs is not in the DNS as it was
+
+	AlertCertificateExpiring AlertKind = "certificate-expiring" // a name of this server has no certificate for much longer, and none can be had
 )
 
 var alertKinds = []AlertKind{
 	AlertTokenLeaked, AlertFalseDeclaration, AlertCredentialExpiring, AlertTokenAfterRotation, AlertTwoNetworks,
 	AlertNewNetwork, AlertOddHours, AlertSpikeSends, AlertSpikeForwards, AlertSpikeFirstTime, AlertHoldWaiting,
 	AlertLimitReached, AlertWebhookDisabled, AlertDomainBroken,
+	AlertCertificateExpiring,
 }
 
 // AlertKinds returns the closed list.

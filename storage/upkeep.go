@@ -13,7 +13,8 @@ import (
 // keys are looked at, how often an alert happened, what agents usually do, cursors into the log, what webhooks are still
 // to be told, checkpoints, which say nothing that the events do not, what vanished
 // before any session that could ask, correspondents of an inbox whose key is
-// destroyed, and usage that is older than any limit looks back.
+// destroyed, usage that is older than any limit looks back, and who works at a
+// certificate and when that is tried again.
 type Upkeep struct{ tx *Tx }
 
 // Upkeep runs fn in a transaction that needs no event.

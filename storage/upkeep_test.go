@@ -14,12 +14,16 @@ import (
 
 // operational is the closed list of what may change without an event.
 var operational = []string{
+	"DELETE certificate_attempt",
+	"DELETE certificate_lock",
 	"DELETE correspondent",
 	"DELETE baseline",
 	"DELETE usage",
 	"DELETE vanished",
 	"DELETE webhook_delivery",
 	"INSERT baseline",
+	"INSERT certificate_attempt",
+	"INSERT certificate_lock",
 	"INSERT checkpoint",
 	"INSERT cursor",
 	"INSERT webhook_delivery",

@@ -388,6 +388,11 @@ var decisive = []struct {
 		err := s.openRecord(context.Background(), "webhook", row, &w)
 		return string(column) == string(w.State), err
 	}},
+	{"certificate_file", "name_hash", func(s *Store, row sealedRow, column []byte) (bool, error) {
+		var f CertificateFile
+		err := s.openRecord(context.Background(), "certificate_file", row, &f)
+		return bytes.Equal(column, s.hashName("certificate_file", f.Name)), err
+	}},
 	{"mailbox", "inbox", nil}, // opened with its inbox, by messages
 }
 

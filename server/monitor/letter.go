@@ -24,6 +24,8 @@ var sentences = map[storage.AlertKind]string{
 	storage.AlertHoldWaiting:        "A message waits for a person to decide.",
 	storage.AlertLimitReached:       "The agent reached one of its limits.",
 	storage.AlertWebhookDisabled:    "A webhook failed for so long that it is not called any more.",
+
+	storage.AlertCertificateExpiring: "A certificate of this server ends soon, and there is no other.",
 }
 
 // Letter is mail about one alert.
