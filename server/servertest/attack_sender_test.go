@@ -78,10 +78,15 @@ var honest = []string{
 // submitter opens a session of an agent on the port for submissions.
 func submitter(t testing.TB, p *servertest.Postern, agent string) *peer {
 	t.Helper()
+	return submitterAs(t, p, p.Agents[agent])
+}
+
+func submitterAs(t testing.TB, p *servertest.Postern, a *servertest.Agent) *peer {
+	t.Helper()
 	c := dial(t, p, "submissions")
 	c.reply()
 	c.command("EHLO client.test")
-	if r := c.command("AUTH PLAIN " + plain(p.Agents[agent])); r[:3] != "235" {
+	if r := c.command("AUTH PLAIN " + plain(a)); r[:3] != "235" {
 		t.Fatal(r)
 	}
 	return c
