@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +26,8 @@ const (
 	PTR   Type = Type(mdns.TypePTR)   // "host.example.com"
 	SRV   Type = Type(mdns.TypeSRV)   // "priority weight port host"; the host "." says no service
 	TXT   Type = Type(mdns.TypeTXT)   // the text itself, unquoted; cut into strings of 255 octets on the wire
+	TLSA  Type = Type(mdns.TypeTLSA)  // "3 1 1 0123…": usage, selector, matching type, and the data in hex
+	CAA   Type = Type(mdns.TypeCAA)   // `0 issue "letsencrypt.org"`: flags, tag, and the value in quotes
 )
 
 // String is the type's name in zone files.
@@ -105,8 +108,28 @@ func (r Record) rr(owner string) (mdns.RR, error) {
 			return fail(fmt.Errorf("text of %d octets", len(r.Data)))
 		}
 		return &mdns.TXT{Hdr: h, Txt: characterStrings(r.Data)}, nil
+	case TLSA, CAA:
+		rr, err := r.parse(h)
+		if err != nil {
+			return fail(err)
+		}
+		return rr, nil
 	}
 	return fail(errors.New("a zone cannot hold this type"))
+}
+
+// forms of data that the library parses as in a zone file, which has more to say
+// than one record.
+var forms = map[Type]*regexp.Regexp{
+	TLSA: regexp.MustCompile(`^[0-9]{1,3} [0-9]{1,3} [0-9]{1,3} ([0-9A-Fa-f]{2})+$`),
+	CAA:  regexp.MustCompile(`^[0-9]{1,3} [0-9A-Za-z]{1,15} "[^"\\\x00-\x1f\x7f-\xff]{0,255}"$`),
+}
+
+func (r Record) parse(h mdns.RR_Header) (mdns.RR, error) {
+	if len(r.Data) > 1024 || !forms[r.Type].MatchString(r.Data) {
+		return nil, fmt.Errorf("%q is no such data", r.Data)
+	}
+	return mdns.NewRR(fmt.Sprintf("%s %d IN %s %s", h.Name, h.Ttl, r.Type, r.Data))
 }
 
 // targetName is a host name as it stands in the data of a record.

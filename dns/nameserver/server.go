@@ -4,70 +4,101 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"log/slog"
 	"net"
 	"net/netip"
+	"reflect"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	mdns "github.com/miekg/dns"
-	"golang.org/x/net/netutil"
-)
-
-// Bounds of TCP, which RFC 7766 makes us offer.
-const (
-	maxConnections = 64
-	maxQueries     = 64 // per connection
-	queryTimeout   = 2 * time.Second
-	idleTimeout    = 5 * time.Second
-	connectionLife = 30 * time.Second
 )
 
 // Server answers for its zones. The zero value is not usable; see [New].
 type Server struct {
-	zones atomic.Pointer[map[string]*version]
-
-	mu       sync.Mutex // held by those who change
-	running  []*mdns.Server
+	tree     atomic.Pointer[tree]
+	limiter  *limiter // nil: none
+	log      *slog.Logger
+	born     time.Time // the limiter's clock begins there
+	streams  streams
+	stopping atomic.Bool
 	finished sync.WaitGroup
-	addr     netip.AddrPort
+
+	mu        sync.Mutex // held by those who change
+	listeners []net.Listener
+	packets   []net.PacketConn
+	addr      netip.AddrPort
 }
 
-// New makes a server without zones, which refuses every question.
-func New() *Server {
-	s := new(Server)
-	s.zones.Store(&map[string]*version{})
+// Options of a server for everybody.
+type Options struct {
+	Rate Rate         // of replies to one network
+	Log  *slog.Logger // nil: nothing is logged
+}
+
+// New makes a server without zones, which refuses every question. It has no limit of
+// replies, and is for a laboratory.
+func New() *Server { return NewPublic(Options{}) }
+
+// NewPublic makes a server without zones for the Internet.
+func NewPublic(o Options) *Server {
+	s := &Server{log: o.Log, born: time.Now(), streams: streams{open: map[*stream]netip.Prefix{}}}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if o.Rate != (Rate{}) {
+		s.limiter = newLimiter(o.Rate)
+	}
+	s.tree.Store(plant(map[string]*version{}))
 	return s
 }
 
 // SetZone adds a zone, or replaces the one of the same origin. On an error the
 // zone stays as it was.
-func (s *Server) SetZone(z Zone) error {
+func (s *Server) SetZone(z Zone) error { return s.Change([]Zone{z}, nil) }
+
+// Change adds or replaces zones and removes those of other origins, all in one
+// moment. A zone that is as it was keeps its serial. Where a zone is no good, it
+// stays as it was, and the others change; the error says which.
+func (s *Server) Change(set []Zone, drop []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	z.Records = slices.Clone(z.Records)
-	z.Nameservers = slices.Clone(z.Nameservers)
-	return s.put(z)
+	now := s.tree.Load()
+	var versions []*version
+	var errs []error
+	for _, z := range set {
+		v, err := now.successor(z)
+		errs = append(errs, err)
+		if v != nil {
+			versions = append(versions, v)
+		}
+	}
+	origins := make([]string, 0, len(drop))
+	for _, d := range drop {
+		if origin, err := ownerName(d); err == nil {
+			origins = append(origins, origin)
+		}
+	}
+	s.tree.Store(now.with(versions, origins))
+	return errors.Join(errs...)
 }
 
-// put makes a version of z and shows it. The caller holds the lock.
-func (s *Server) put(z Zone) error {
-	old := *s.zones.Load()
+// successor makes the next version of a zone, nil when there is no need of one.
+func (t *tree) successor(z Zone) (*version, error) {
+	z.Records = slices.Clone(z.Records)
+	z.Nameservers = slices.Clone(z.Nameservers)
 	serial := uint32(time.Now().Unix()) // grows over restarts, and by one at least
-	origin, err := ownerName(z.Origin)
-	if before := old[origin]; err == nil && before != nil && int32(serial-before.soa.Serial) <= 0 {
-		serial = before.soa.Serial + 1
+	if origin, err := ownerName(z.Origin); err == nil && t.zones[origin] != nil {
+		before := t.zones[origin]
+		if reflect.DeepEqual(before.zone, z) {
+			return nil, nil
+		}
+		if int32(serial-before.soa.Serial) <= 0 { // RFC 1982
+			serial = before.soa.Serial + 1
+		}
 	}
-	v, err := compile(z, serial)
-	if err != nil {
-		return err
-	}
-	zones := maps.Clone(old)
-	zones[v.origin] = v
-	s.zones.Store(&zones)
-	return nil
+	return compile(z, serial)
 }
 
 // RemoveZone drops a zone; its names are refused from then on. It reports
@@ -76,11 +107,13 @@ func (s *Server) RemoveZone(origin string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name, err := ownerName(origin)
-	zones := maps.Clone(*s.zones.Load())
-	_, ok := zones[name]
-	delete(zones, name)
-	s.zones.Store(&zones)
-	return ok && err == nil
+	now := s.tree.Load()
+	_, ok := now.zones[name]
+	if !ok || err != nil {
+		return false
+	}
+	s.tree.Store(now.with(nil, []string{name}))
+	return true
 }
 
 // Replace sets all records of one name and type, in the zone that holds the
@@ -92,7 +125,8 @@ func (s *Server) Replace(name string, t Type, ttl time.Duration, data ...string)
 	if err != nil {
 		return fmt.Errorf("nameserver: name %q: %w", name, err)
 	}
-	v := closest(*s.zones.Load(), owner)
+	now := s.tree.Load()
+	v := now.closest(owner)
 	if v == nil {
 		return fmt.Errorf("nameserver: no zone holds %s", name)
 	}
@@ -104,7 +138,12 @@ func (s *Server) Replace(name string, t Type, ttl time.Duration, data ...string)
 	for _, d := range data {
 		z.Records = append(z.Records, Record{Name: name, Type: t, TTL: ttl, Data: d})
 	}
-	return s.put(z)
+	next, err := now.successor(z)
+	if next == nil {
+		return err
+	}
+	s.tree.Store(now.with([]*version{next}, nil))
+	return nil
 }
 
 // Start listens on UDP and TCP at addr, "127.0.0.1:53" or with port 0 for one
@@ -118,24 +157,15 @@ func (s *Server) Start(addr string) error {
 		return fmt.Errorf("nameserver: %w", err)
 	}
 	s.addr = tcp.Addr().(*net.TCPAddr).AddrPort()
-	for _, server := range []*mdns.Server{
-		{PacketConn: udp, UDPSize: udpSize},
-		{Listener: boundedListener{netutil.LimitListener(tcp, maxConnections)}, MaxTCPQueries: maxQueries,
-			ReadTimeout: queryTimeout, IdleTimeout: func() time.Duration { return idleTimeout }},
-	} {
-		server.Handler = mdns.HandlerFunc(s.serve)
-		server.MsgAcceptFunc = accept
-		started := make(chan struct{})
-		server.NotifyStartedFunc = func() { close(started) }
-		s.finished.Go(func() { server.ActivateAndServe() })
-		<-started
-		s.running = append(s.running, server)
-	}
+	s.listeners = append(s.listeners, tcp)
+	s.packets = append(s.packets, udp)
+	s.serveUDP(udp)
+	s.finished.Go(func() { s.serveTCP(tcp) })
 	return nil
 }
 
 // listen takes the same port of both protocols.
-func listen(addr string) (net.Listener, net.PacketConn, error) {
+func listen(addr string) (net.Listener, *net.UDPConn, error) {
 	const tries = 10
 	for i := 1; ; i++ {
 		tcp, err := net.Listen("tcp", addr)
@@ -144,24 +174,13 @@ func listen(addr string) (net.Listener, net.PacketConn, error) {
 		}
 		udp, err := net.ListenPacket("udp", tcp.Addr().String())
 		if err == nil {
-			return tcp, udp, nil
+			return tcp, udp.(*net.UDPConn), nil
 		}
 		tcp.Close()
 		if _, port, _ := net.SplitHostPort(addr); port != "0" || i == tries {
 			return nil, nil, err
 		}
 	}
-}
-
-// boundedListener ends a connection whose peer does not take its answers.
-type boundedListener struct{ net.Listener }
-
-func (l boundedListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err == nil {
-		conn.SetWriteDeadline(time.Now().Add(connectionLife))
-	}
-	return conn, err
 }
 
 // Addr is where the server listens; the zero AddrPort before Start.
@@ -172,23 +191,43 @@ func (s *Server) Addr() netip.AddrPort {
 }
 
 // Stop ends listening, lets answers under way finish until ctx ends, and
-// returns when everything has stopped.
+// returns when everything has stopped: then with an error, if something was cut.
+// A server that was stopped is not started again.
 func (s *Server) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var errs []error
-	for _, server := range s.running {
-		errs = append(errs, server.ShutdownContext(ctx))
+	s.stopping.Store(true)
+	for _, l := range s.listeners {
+		l.Close()
 	}
-	s.running = nil
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("nameserver: stop: %w", err)
+	for _, p := range s.packets {
+		p.SetReadDeadline(time.Unix(1, 0)) // who waits for a packet waits no more; who has one answers
 	}
-	s.finished.Wait()
-	return nil
+	s.streams.hush()
+	done := make(chan struct{})
+	go func() {
+		s.finished.Wait()
+		close(done)
+	}()
+	var err error
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = fmt.Errorf("nameserver: stop: %w", ctx.Err())
+	}
+	for _, p := range s.packets {
+		p.Close()
+	}
+	s.streams.cut()
+	<-done
+	s.listeners, s.packets = nil, nil
+	return err
 }
 
-func (s *Server) serve(w mdns.ResponseWriter, q *mdns.Msg) {
-	_, tcp := w.RemoteAddr().(*net.TCPAddr)
-	w.WriteMsg(answer(*s.zones.Load(), q, tcp)) // an error is the peer's loss
+// recovered keeps a panic of ours from being the end of everybody. What the packet
+// was is not logged.
+func (s *Server) recovered() {
+	if v := recover(); v != nil {
+		s.log.Error("panic at a question", "kind", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+	}
 }

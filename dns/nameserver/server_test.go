@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -40,6 +38,8 @@ var lab = nameserver.Zone{
 		{Name: "l1.example.com", Type: nameserver.CNAME, TTL: ttl, Data: "l2.example.com"},
 		{Name: "l2.example.com", Type: nameserver.CNAME, TTL: ttl, Data: "l1.example.com"},
 		{Name: "nomail.example.com", Type: nameserver.MX, TTL: ttl, Data: "0 ."},
+		{Name: "example.com", Type: nameserver.CAA, TTL: ttl, Data: `0 issue "ca.example"`},
+		{Name: "_25._tcp.mx.example.com", Type: nameserver.TLSA, TTL: ttl, Data: "3 1 1 " + strings.Repeat("0f", 32)},
 		{Name: "*.wild.example.com", Type: nameserver.A, TTL: ttl, Data: "192.0.2.7"},
 		{Name: "here.wild.example.com", Type: nameserver.TXT, TTL: ttl, Data: "x"},
 		{Name: "big.example.com", Type: nameserver.TXT, TTL: ttl, Data: strings.Repeat("0123456789", 300)},
@@ -109,6 +109,8 @@ func TestAnswers(t *testing.T) {
 		{"example.com", mdns.TypeNS, 0, "example.com. 60 NS ns1.example.com.; example.com. 60 NS ns2.example.com.", false},
 		{"_imaps._tcp.example.com", mdns.TypeSRV, 0, "_imaps._tcp.example.com. 300 SRV 0 5 993 mx.example.com.", false},
 		{"nomail.example.com", mdns.TypeMX, 0, "nomail.example.com. 300 MX 0 .", false},
+		{"example.com", mdns.TypeCAA, 0, `example.com. 300 CAA 0 issue "ca.example"`, false},
+		{"_25._tcp.mx.example.com", mdns.TypeTLSA, 0, "_25._tcp.mx.example.com. 300 TLSA 3 1 1 " + strings.Repeat("0f", 32), false},
 		// RFC 2308: NXDOMAIN and NODATA carry the SOA.
 		{"absent.example.com", mdns.TypeA, mdns.RcodeNameError, "", true},
 		{"mx.example.com", mdns.TypeTXT, 0, "", true},
@@ -121,8 +123,8 @@ func TestAnswers(t *testing.T) {
 		{"any.wild.example.com", mdns.TypeMX, 0, "", true},
 		{"here.wild.example.com", mdns.TypeA, 0, "", true},
 		{"below.here.wild.example.com", mdns.TypeA, mdns.RcodeNameError, "", true},
-		// Aliases: across our zones, out of them, to nothing, in a circle.
-		{"www.example.com", mdns.TypeA, 0, "www.example.com. 300 CNAME web.example.com.; web.example.com. 300 CNAME host.example.org.; host.example.org. 300 A 192.0.2.9", false},
+		// Aliases: inside of the zone and no further, to nothing, in a circle.
+		{"www.example.com", mdns.TypeA, 0, "www.example.com. 300 CNAME web.example.com.; web.example.com. 300 CNAME host.example.org.", false},
 		{"www.example.com", mdns.TypeCNAME, 0, "www.example.com. 300 CNAME web.example.com.", false},
 		{"away.example.com", mdns.TypeA, 0, "away.example.com. 300 CNAME host.elsewhere.example.", false},
 		{"dangling.example.com", mdns.TypeA, mdns.RcodeNameError, "dangling.example.com. 300 CNAME nowhere.example.com.", true},
@@ -206,45 +208,6 @@ func TestEDNSAndTruncation(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoQuery(t *testing.T) {
-	s := start(t, lab)
-	for what, test := range map[string]struct {
-		change func(*mdns.Msg)
-		rcode  int
-	}{
-		"NOTIFY":      {func(m *mdns.Msg) { m.Opcode = mdns.OpcodeNotify }, mdns.RcodeNotImplemented},
-		"UPDATE":      {func(m *mdns.Msg) { m.Opcode = mdns.OpcodeUpdate }, mdns.RcodeNotImplemented},
-		"no question": {func(m *mdns.Msg) { m.Question = nil }, mdns.RcodeFormatError},
-		"two":         {func(m *mdns.Msg) { m.Question = append(m.Question, m.Question[0]) }, mdns.RcodeFormatError},
-		"with answers": {func(m *mdns.Msg) {
-			m.Answer = []mdns.RR{&mdns.A{Hdr: mdns.RR_Header{Name: ".", Rrtype: mdns.TypeA, Class: 1}, A: net.IPv4zero}}
-		}, mdns.RcodeFormatError},
-		"CHAOS": {func(m *mdns.Msg) { m.Question[0].Qclass = mdns.ClassCHAOS }, mdns.RcodeRefused},
-	} {
-		if r := ask(t, s, "udp", "example.com", mdns.TypeA, test.change); r.Rcode != test.rcode || len(r.Answer) > 0 {
-			t.Errorf("%s: %s", what, mdns.RcodeToString[r.Rcode])
-		}
-	}
-	// A response gets no response: two servers must not talk for ever.
-	conn, err := net.Dial("udp", s.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	packed, _ := new(mdns.Msg).SetReply(new(mdns.Msg).SetQuestion("example.com.", mdns.TypeA)).Pack()
-	conn.Write(packed)
-	conn.Write([]byte("short"))
-	query, _ := new(mdns.Msg).SetQuestion("mx.example.com.", mdns.TypeA).Pack()
-	conn.Write(query)
-	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
-	buf := make([]byte, 4096)
-	n, err := conn.Read(buf)
-	got := new(mdns.Msg)
-	if err != nil || got.Unpack(buf[:n]) != nil || len(got.Question) != 1 || got.Question[0].Name != "mx.example.com." {
-		t.Errorf("the first reply is to the first query: %v, %v", got, err)
-	}
-}
-
 func TestChangesShowAtOnce(t *testing.T) {
 	s := start(t, lab)
 	serial := func() uint32 { return ask(t, s, "udp", "example.com", mdns.TypeSOA).Answer[0].(*mdns.SOA).Serial }
@@ -320,6 +283,10 @@ func TestBadZones(t *testing.T) {
 		"PTR nonsense":    {Origin: "example.com", Nameservers: ns, Records: []nameserver.Record{{Name: "example.com", Type: nameserver.PTR, Data: "a..b"}}},
 		"huge TXT":        {Origin: "example.com", Nameservers: ns, Records: []nameserver.Record{{Name: "example.com", Type: nameserver.TXT, Data: strings.Repeat("x", 1<<15)}}},
 		"other type":      {Origin: "example.com", Nameservers: ns, Records: []nameserver.Record{{Name: "example.com", Type: 250, Data: "x"}}},
+		"TLSA in prose":   {Origin: "example.com", Nameservers: ns, Records: []nameserver.Record{{Name: "_25._tcp.example.com", Type: nameserver.TLSA, Data: "3 1 1 fingerprint"}}},
+		"CAA of two":      {Origin: "example.com", Nameservers: ns, Records: []nameserver.Record{{Name: "example.com", Type: nameserver.CAA, Data: "0 issue \"a.example\"\nexample.com. CAA 0 issue \"b.example\""}}},
+		"CAA of no text":  {Origin: "example.com", Nameservers: ns, Records: []nameserver.Record{{Name: "example.com", Type: nameserver.CAA, Data: "0 issue a.example"}}},
+		"CAA commented":   {Origin: "example.com", Nameservers: ns, Records: []nameserver.Record{{Name: "example.com", Type: nameserver.CAA, Data: "0 issue \"a.example\" ; b"}}},
 		"record TTL":      {Origin: "example.com", Nameservers: ns, Records: []nameserver.Record{{Name: "example.com", Type: nameserver.TXT, TTL: 1e6 * time.Hour, Data: "x"}}},
 		"CNAME at apex":   {Origin: "example.com", Nameservers: ns, Records: []nameserver.Record{{Name: "example.com", Type: nameserver.CNAME, Data: "a.example.com"}}},
 		"two TTLs": {Origin: "example.com", Nameservers: ns, Records: []nameserver.Record{
@@ -328,27 +295,6 @@ func TestBadZones(t *testing.T) {
 		if err := s.SetZone(z); err == nil {
 			t.Errorf("%s was accepted", what)
 		}
-	}
-}
-
-func TestBoundedTCP(t *testing.T) {
-	s := start(t, lab)
-	var idle []net.Conn
-	for range 64 {
-		conn, err := net.Dial("tcp", s.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		idle = append(idle, conn)
-	}
-	// The 65th is served once idle ones have been put out.
-	if r := ask(t, s, "tcp", "mx.example.com", mdns.TypeA); len(r.Answer) != 1 {
-		t.Error("no answer")
-	}
-	idle[0].SetReadDeadline(time.Now().Add(10 * time.Second))
-	if _, err := idle[0].Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("an idle connection: %v", err)
 	}
 }
 

@@ -139,19 +139,3 @@ func parent(name string) string {
 	_, rest, _ := strings.Cut(name, ".")
 	return rest
 }
-
-// find returns what stands at a name, by wildcard if need be, or nil when the
-// name does not exist.
-func (v *version) find(name string) node {
-	if n, ok := v.nodes[name]; ok {
-		return n
-	}
-	// RFC 4592, section 3.3.1: the wildcard below the closest name that exists.
-	for name != v.origin {
-		name = parent(name)
-		if _, ok := v.nodes[name]; ok {
-			return v.nodes[strings.TrimSuffix("*."+name, ".")]
-		}
-	}
-	return nil
-}
