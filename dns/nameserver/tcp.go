@@ -81,9 +81,6 @@ func (st *stream) next(in *bufio.Reader, packet []byte) (int, error) {
 	now := time.Now()
 	end := st.begun.Add(connectionLife)
 	st.conn.SetDeadline(earlier(now.Add(idleTimeout), end))
-	if st.server.stopping.Load() && in.Buffered() == 0 {
-		return 0, net.ErrClosed
-	}
 	var length [2]byte
 	if _, err := io.ReadFull(in, length[:1]); err != nil {
 		return 0, err
@@ -180,8 +177,8 @@ func (t *streams) touch(st *stream) {
 	st.last = time.Now()
 }
 
-// hush ends the silence of all connections: who has asked nothing is closed, and
-// who has is answered first.
+// hush ends the silence of all connections: what has come is still read and
+// answered, and behind it is the end.
 func (t *streams) hush() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
