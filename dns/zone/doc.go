@@ -13,8 +13,8 @@
 //
 // A person who keeps a zone has reasons of their own: other senders, a second
 // exchanger, records that mean the same and are written differently. So a record is
-// not compared as text. [Judge] reads what stands in the DNS as a receiver of mail
-// would read it, and says whether that works. Where something else stands in the
+// not compared as text: what stands in the DNS is read as a receiver of mail would
+// read it, and a [State] says whether that works. Where something else stands in the
 // way, the record that it proposes is merged with what is there: there may be one
 // SPF record only (RFC 7208, section 4.5), and to replace a person's record by ours
 // would silence whoever else sends for them.
