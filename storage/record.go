@@ -49,6 +49,7 @@ func (tx *Tx) sealRecord(e *audit.Event, table string, rec record) ([]byte, erro
 	}
 	sealed := key.Seal(plain, recordIdentity(table, h))
 	tx.wrote(e, table, h.ID[:], h.Version, sealed)
+	tx.publishes(rec)
 	return sealed, nil
 }
 
@@ -56,6 +57,7 @@ func (tx *Tx) sealRecord(e *audit.Event, table string, rec record) ([]byte, erro
 func (tx *Tx) forget(e *audit.Event, table string, rec record) {
 	h := rec.head()
 	tx.wrote(e, table, h.ID[:], h.Version+1, nil)
+	tx.publishes(rec)
 }
 
 // sealedRow is a record's row before it is opened.

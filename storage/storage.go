@@ -62,6 +62,7 @@ type Store struct {
 	writer   *writer
 	keys     *keyStore
 	feed     *feed
+	domains  domainFeed
 	bodies   *bodyFiles
 	policies policyCache
 	recent   recentReads
