@@ -56,10 +56,10 @@
 // storage sets in the transaction of the read event), the message waits for people:
 // the copy lies in Outbox, the rows are held, and queue carries out the decision.
 //
-// The queue leases what is due and hands it to one of two transports. Local
-// recipients go to delivery and are judged like any mail. Others go to relay,
-// which finds the mail exchangers, signs (dkim) and speaks SMTP. Each attempt is
-// an event. A recipient that fails for good becomes a report in the agent's
+// The queue hands what is due to one of two transports. Local recipients go to
+// delivery and are judged like any mail; the copy and the end of the row are one
+// transaction. Others are leased first and go to relay, which finds the mail
+// exchangers, signs (dkim) and speaks SMTP. Each attempt is an event. A recipient that fails for good becomes a report in the agent's
 // inbox, in the transaction that removes its row. No copy that an agent can read
 // carries our signature, or it could be sent from elsewhere in our name.
 //

@@ -42,7 +42,7 @@ type bodyRow struct {
 }
 
 func (s *Store) bodyRow(ctx context.Context, no int64) (row bodyRow, err error) {
-	err = s.read(ctx, func(r *reads) error {
+	err = s.look(ctx, func(r *reads) error {
 		return found(r.row("SELECT id, stored, file, sealed FROM body WHERE no = $1", no).
 			Scan(&row.id, &row.stored, &row.file, &row.sealed))
 	})

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/google/uuid"
-
 	"postern/storage/audit"
 )
 
@@ -251,7 +249,7 @@ func TestRemoveInboxAsksForQueuedMail(t *testing.T) {
 	if err := ts.remove(t, rec, true); !errors.As(err, &q) || !q.UnderWay {
 		t.Errorf("with an attempt: %v", err)
 	}
-	err := ts.Upkeep(t.Context(), func(u *Upkeep) error { return u.ReturnOutgoing(owner, u.Now(), []uuid.UUID{rows[0].ID}) })
+	err := ts.Upkeep(t.Context(), func(u *Upkeep) error { return u.ReturnOutgoing(owner, u.Now(), []DueOutgoing{{ID: rows[0].ID}}) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 // and opened: ids and a keyed hash, enough to choose fairly.
 type DueOutgoing struct {
 	ID, Org, Inbox, Message uuid.UUID
+	Version                 uint64
 	Destination             string // keyed hash of the recipient's domain
 }
 
@@ -23,7 +24,7 @@ func laneOf(local bool) int64 {
 	return 0
 }
 
-const dueColumns = "id, org, inbox, message, dest_hash"
+const dueColumns = "id, org, inbox, message, version, dest_hash"
 
 // DueOutgoing lists what is due in one lane of the queue (local or not), the
 // longest due first, at most limit rows.
@@ -51,7 +52,7 @@ func (s *Store) EndedHolds(ctx context.Context, at time.Time, limit int) ([]DueO
 }
 
 func (s *Store) due(ctx context.Context, where string, args ...any) (due []DueOutgoing, err error) {
-	err = s.read(ctx, func(r *reads) error {
+	err = s.look(ctx, func(r *reads) error {
 		rows, err := r.rows("SELECT "+dueColumns+" FROM outgoing WHERE "+where, args...)
 		if err != nil {
 			return err
@@ -60,7 +61,7 @@ func (s *Store) due(ctx context.Context, where string, args ...any) (due []DueOu
 		for rows.Next() {
 			var d DueOutgoing
 			var hash []byte
-			if err := rows.Scan(&d.ID, &d.Org, &d.Inbox, &d.Message, &hash); err != nil {
+			if err := rows.Scan(&d.ID, &d.Org, &d.Inbox, &d.Message, &d.Version, &hash); err != nil {
 				return classify(err)
 			}
 			d.Destination = string(hash)
@@ -74,7 +75,7 @@ func (s *Store) due(ctx context.Context, where string, args ...any) (due []DueOu
 // NextSender finds the first inbox after another that has rows in a lane, due
 // or not: the step of a walk that passes over any number of rows of one inbox.
 func (s *Store) NextSender(ctx context.Context, local bool, after uuid.UUID) (inbox uuid.UUID, ok bool, err error) {
-	err = s.read(ctx, func(r *reads) error {
+	err = s.look(ctx, func(r *reads) error {
 		err := found(r.row("SELECT inbox FROM outgoing WHERE state = $1 AND local = $2 AND inbox > $3 ORDER BY inbox LIMIT 1",
 			int64(OutgoingQueued), laneOf(local), after[:]).Scan(&inbox))
 		if errors.Is(err, ErrNotFound) {
@@ -88,7 +89,7 @@ func (s *Store) NextSender(ctx context.Context, local bool, after uuid.UUID) (in
 
 // NextOutgoing is the earliest time at which a row of a lane is due.
 func (s *Store) NextOutgoing(ctx context.Context, local bool) (at time.Time, ok bool, err error) {
-	err = s.read(ctx, func(r *reads) error {
+	err = s.look(ctx, func(r *reads) error {
 		var due int64
 		err := found(r.row("SELECT due FROM outgoing WHERE state = $1 AND local = $2 ORDER BY due LIMIT 1",
 			int64(OutgoingQueued), laneOf(local)).Scan(&due))
@@ -105,15 +106,15 @@ func (s *Store) NextOutgoing(ctx context.Context, local bool) (at time.Time, ok 
 // time to the end of the lease, so that nobody else takes them before. Rows that
 // are not due any more, or whose inbox is being erased, are left out of what it
 // returns.
-func (u *Upkeep) LeaseOutgoing(owner uuid.UUID, until time.Time, ids []uuid.UUID) (taken []uuid.UUID, err error) {
-	for _, id := range ids {
+func (u *Upkeep) LeaseOutgoing(owner uuid.UUID, until time.Time, rows []DueOutgoing) (taken []DueOutgoing, err error) {
+	for i := range rows {
 		n, err := u.tx.execN("UPDATE outgoing SET attempts = attempts + 1, due = $1, lease_owner = $2 WHERE id = $3 AND state = $4 AND due <= $5 AND inbox NOT IN (SELECT inbox FROM erasure)",
-			micros(until), owner[:], id[:], int64(OutgoingQueued), micros(u.tx.now))
+			micros(until), owner[:], rows[i].ID[:], int64(OutgoingQueued), micros(u.tx.now))
 		if err != nil {
 			return nil, err
 		}
 		if n > 0 {
-			taken = append(taken, id)
+			taken = append(taken, rows[i])
 		}
 	}
 	return taken, nil
@@ -121,10 +122,23 @@ func (u *Upkeep) LeaseOutgoing(owner uuid.UUID, until time.Time, ids []uuid.UUID
 
 // ReturnOutgoing gives leased rows back without an attempt having been made:
 // they are due at the given time and the attempt is not counted.
-func (u *Upkeep) ReturnOutgoing(owner uuid.UUID, due time.Time, ids []uuid.UUID) error {
-	for _, id := range ids {
+func (u *Upkeep) ReturnOutgoing(owner uuid.UUID, due time.Time, rows []DueOutgoing) error {
+	for i := range rows {
 		err := u.tx.exec("UPDATE outgoing SET attempts = attempts - 1, due = $1, lease_owner = NULL WHERE id = $2 AND lease_owner = $3",
-			micros(due), id[:], owner[:])
+			micros(due), rows[i].ID[:], owner[:])
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DelayOutgoing moves the time of rows that nobody leased: they are looked at again
+// then. Those that changed since they were listed are left as they are.
+func (u *Upkeep) DelayOutgoing(due time.Time, rows []DueOutgoing) error {
+	for i := range rows {
+		err := u.tx.exec("UPDATE outgoing SET due = $1 WHERE id = $2 AND version = $3 AND state = $4 AND lease_owner IS NULL",
+			micros(due), rows[i].ID[:], rows[i].Version, int64(OutgoingQueued))
 		if err != nil {
 			return err
 		}

@@ -132,9 +132,10 @@ func (tx *Tx) OutgoingIdle(o *Outgoing) error {
 
 // SettleOutgoing removes a row whose recipient was delivered, failed or given
 // up, and lets go of the body. ErrConflict when it was written or settled in
-// between: so a result is recorded once.
+// between: so a result is recorded once. ErrConflict too when its inbox is being
+// erased, whose queue is given up as a whole.
 func (tx *Tx) SettleOutgoing(e *audit.Event, o *Outgoing) error {
-	n, err := tx.execN("DELETE FROM outgoing WHERE id = $1 AND version = $2", o.ID[:], o.Version)
+	n, err := tx.execN("DELETE FROM outgoing WHERE id = $1 AND version = $2 AND inbox NOT IN (SELECT inbox FROM erasure)", o.ID[:], o.Version)
 	if err := changed(n, err); err != nil {
 		return err
 	}
@@ -142,12 +143,13 @@ func (tx *Tx) SettleOutgoing(e *audit.Event, o *Outgoing) error {
 	return tx.DropBody(o.BodyNo)
 }
 
-// PostponeOutgoing gives a row its next time after an attempt and ends the
-// lease. These columns are operational; the event of the attempt is the
-// caller's. ErrConflict as in SettleOutgoing.
+// PostponeOutgoing gives a row its next time after an attempt, which o.Attempts
+// counts, and ends the lease if there was one. These columns are operational; the
+// event of the attempt is the caller's. ErrConflict when the row was written or
+// settled in between.
 func (tx *Tx) PostponeOutgoing(o *Outgoing, due time.Time, code int) error {
-	n, err := tx.execN("UPDATE outgoing SET due = $1, code = $2, lease_owner = NULL WHERE id = $3 AND version = $4 AND state = $5",
-		micros(due), code, o.ID[:], o.Version, int64(OutgoingQueued))
+	n, err := tx.execN("UPDATE outgoing SET due = $1, code = $2, attempts = $3, lease_owner = NULL WHERE id = $4 AND version = $5 AND state = $6",
+		micros(due), code, o.Attempts, o.ID[:], o.Version, int64(OutgoingQueued))
 	return changed(n, err)
 }
 
@@ -208,7 +210,7 @@ func (s *Store) OutgoingsOf(ctx context.Context, org, message uuid.UUID) ([]Outg
 func (s *Store) outgoings(ctx context.Context, where string, args ...any) ([]Outgoing, error) {
 	var sealed []sealedRow
 	var hints []outgoingHints
-	err := s.read(ctx, func(r *reads) error {
+	err := s.look(ctx, func(r *reads) error {
 		rows, err := r.rows("SELECT "+outgoingColumns+" FROM outgoing WHERE "+where, args...)
 		if err != nil {
 			return err

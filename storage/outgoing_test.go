@@ -44,10 +44,14 @@ func (ts *testStore) enqueue(t testing.TB, in InboxRecord, text string, to ...st
 	return rows
 }
 
-func (ts *testStore) lease(t testing.TB, owner uuid.UUID, ids ...uuid.UUID) (taken []uuid.UUID) {
+func (ts *testStore) lease(t testing.TB, owner uuid.UUID, ids ...uuid.UUID) (taken []DueOutgoing) {
 	t.Helper()
+	var rows []DueOutgoing
+	for _, id := range ids {
+		rows = append(rows, DueOutgoing{ID: id})
+	}
 	err := ts.Upkeep(t.Context(), func(u *Upkeep) (err error) {
-		taken, err = u.LeaseOutgoing(owner, u.Now().Add(time.Hour), ids)
+		taken, err = u.LeaseOutgoing(owner, u.Now().Add(time.Hour), rows)
 		return err
 	})
 	if err != nil {
@@ -159,7 +163,7 @@ func TestLeases(t *testing.T) {
 	}
 	// Given back: not an attempt, and due when said.
 	later := ts.clock.now().Add(time.Minute)
-	if err := ts.Upkeep(t.Context(), func(u *Upkeep) error { return u.ReturnOutgoing(me, later, []uuid.UUID{o.ID}) }); err != nil {
+	if err := ts.Upkeep(t.Context(), func(u *Upkeep) error { return u.ReturnOutgoing(me, later, []DueOutgoing{{ID: o.ID}}) }); err != nil {
 		t.Fatal(err)
 	}
 	got, err = ts.Outgoing(t.Context(), in.Org, o.ID)
@@ -168,6 +172,41 @@ func TestLeases(t *testing.T) {
 	}
 	if at, ok, err := ts.NextOutgoing(t.Context(), false); err != nil || !ok || !at.Equal(got.Due) {
 		t.Errorf("next due %v, %v, %v", at, ok, err)
+	}
+}
+
+// TestDelayed: rows that nobody leased wait when asked to, unless they changed.
+func TestDelayed(t *testing.T) {
+	ts := newTestStore(t)
+	_, _, in := ts.addOrg(t, "example.com", "a")
+	rows := ts.enqueue(t, in, "x", "b@example.com", "c@example.com", "d@example.com")
+	due := ts.dueNow(t, true)
+	ts.lease(t, newID(), rows[0].ID)
+	ts.write(t, audit.QueueRetry, func(tx *Tx, e *audit.Event) error { o := rows[1]; return tx.UpdateOutgoing(e, &o) })
+	later := ts.clock.now().Add(time.Minute).Truncate(time.Microsecond)
+	if err := ts.Upkeep(t.Context(), func(u *Upkeep) error { return u.DelayOutgoing(later, due) }); err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range rows {
+		got, err := ts.Outgoing(t.Context(), in.Org, o.ID)
+		if err != nil || got.Due.Equal(later) != (i == 2) || got.Attempts > 1 {
+			t.Errorf("recipient %d is due %v, %v", i, got.Due, err)
+		}
+	}
+}
+
+// TestErasureBeatsSettlement: mail of an inbox that is being erased is given up, and
+// not delivered in the last moment.
+func TestErasureBeatsSettlement(t *testing.T) {
+	ts := newTestStore(t)
+	_, _, in := ts.addOrg(t, "example.com", "a")
+	o := ts.enqueue(t, in, "x", "b@example.com")[0]
+	ts.write(t, audit.InboxRemove, func(tx *Tx, e *audit.Event) error { return tx.RemoveInbox(e, &in, true) })
+	err := ts.Write(t.Context(), System, func(tx *Tx) error {
+		return tx.SettleOutgoing(tx.Record(audit.Event{Verb: audit.QueueDelivered}), &o)
+	})
+	if !errors.Is(err, ErrConflict) {
+		t.Errorf("settled: %v", err)
 	}
 }
 

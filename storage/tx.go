@@ -37,10 +37,13 @@ func (tx *Tx) Now() time.Time { return tx.now }
 // Record adds an event to the transaction. Id, time, actor and salt are filled
 // in; the caller and the methods that write may complete the event until the
 // transaction's function returns.
-func (tx *Tx) Record(e audit.Event) *audit.Event {
+func (tx *Tx) Record(e audit.Event) *audit.Event { return tx.RecordAs(tx.op.actor, e) }
+
+// RecordAs is Record for what is another's doing than the transaction's.
+func (tx *Tx) RecordAs(actor audit.Actor, e audit.Event) *audit.Event {
 	e.ID = newID()
 	e.Time = tx.now
-	e.Actor = tx.op.actor
+	e.Actor = actor
 	rand.Read(e.Salt[:])
 	tx.op.events = append(tx.op.events, &e)
 	return &e

@@ -458,10 +458,24 @@ func (w *world) outgoing(from storage.InboxRecord, text string, to ...string) []
 	return items
 }
 
+// attempt does with items what the queue does: what the transport made ready is
+// stored in a transaction of the queue's.
+func (w *world) attempt(items []queue.Item) []queue.Result {
+	w.t.Helper()
+	results := delivery.NewLocal(w.in).Attempt(context.Background(), items)
+	for _, r := range results {
+		if r.Deposit != nil {
+			w.must(w.store.Write(context.Background(), storage.System, r.Deposit.Store))
+			break // they share it
+		}
+	}
+	return results
+}
+
 func TestLocalTransport(t *testing.T) {
 	w := newWorld(t)
 	items := w.outgoing(w.a, plain, "b@example.com", "nobody@example.com", "c@other.test", "x@elsewhere.test", "B@example.com")
-	results := delivery.NewLocal(w.in).Attempt(t.Context(), items)
+	results := w.attempt(items)
 	for i, want := range []struct {
 		outcome  queue.Outcome
 		enhanced string
@@ -487,7 +501,7 @@ func TestLocalTransport(t *testing.T) {
 		t.Error("copies do not share the queue's body")
 	}
 	// A second attempt, as after a crash before the result was recorded.
-	results = delivery.NewLocal(w.in).Attempt(t.Context(), items[:1])
+	results = w.attempt(items[:1])
 	if results[0].Outcome != queue.Delivered || len(w.mailbox(w.b, storage.RoleInbox)) != 1 {
 		t.Errorf("attempt after a crash: %+v, stored twice", results[0])
 	}
@@ -499,7 +513,7 @@ func TestAC14_TestMailReachesTestInboxesOnly(t *testing.T) {
 	w := newWorld(t)
 	from := w.inbox(w.a.Org, "from@example.com", storage.Test)
 	w.inbox(w.a.Org, "to@example.com", storage.Test)
-	results := delivery.NewLocal(w.in).Attempt(t.Context(), w.outgoing(from, plain, "to@example.com", "a@example.com", "nobody@example.com"))
+	results := w.attempt(w.outgoing(from, plain, "to@example.com", "a@example.com", "nobody@example.com"))
 	if results[0].Outcome != queue.Delivered || results[1].Outcome != queue.Permanent || !reflect.DeepEqual(results[1], results[2]) {
 		t.Errorf("results %+v", results)
 	}
@@ -511,7 +525,7 @@ func TestAC14_TestMailReachesTestInboxesOnly(t *testing.T) {
 // TestLocalRefusal: what delivery refuses is a permanent failure for all.
 func TestLocalRefusal(t *testing.T) {
 	w := newWorld(t)
-	results := delivery.NewLocal(w.in).Attempt(t.Context(), w.outgoing(w.a, "From: x@y.test\r\n"+plain, "b@example.com", "c@other.test"))
+	results := w.attempt(w.outgoing(w.a, "From: x@y.test\r\n"+plain, "b@example.com", "c@other.test"))
 	for _, r := range results {
 		if r.Outcome != queue.Permanent || r.Rule != "from-several" || r.Enhanced != "5.6.0" {
 			t.Errorf("%+v", r)

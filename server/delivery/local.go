@@ -11,7 +11,8 @@ import (
 )
 
 // Local is the queue's transport to inboxes of this server. Local mail takes the
-// same way as any other: queued, judged, recorded; only the body is not copied.
+// same way as any other: queued, judged, recorded; only the body is not copied, and
+// the copies are stored in the transaction that takes the message out of the queue.
 type Local struct{ in *Inbound }
 
 // NewLocal makes the transport.
@@ -30,8 +31,8 @@ var (
 	failed     = queue.Result{Outcome: queue.Temporary, Rule: "storage", Enhanced: "4.3.0"}
 )
 
-// Attempt delivers a message to those of its recipients that exist, all in one
-// transaction.
+// Attempt makes a message ready for those of its recipients that exist; they get
+// it, all of them, when the queue settles it.
 func (l *Local) Attempt(ctx context.Context, batch []queue.Item) []queue.Result {
 	results := make([]queue.Result, len(batch))
 	sender, err := l.in.store.InboxRecord(ctx, batch[0].Org, batch[0].Inbox)
@@ -56,12 +57,21 @@ func (l *Local) Attempt(ctx context.Context, batch []queue.Item) []queue.Result 
 	if len(to) == 0 {
 		return results
 	}
-	if err := l.deliver(ctx, batch[0], sender, to); err != nil {
-		l.in.o.Log.Error("a local delivery failed and is tried again", "message", batch[0].Message, "error", err)
-		for i := range results {
-			if results[i].Outcome == queue.Delivered {
-				results[i] = l.failure(err, noInbox)
-			}
+	m, err := l.prepare(ctx, batch[0], sender, to)
+	deposit := &queue.Deposit{Failed: func(err error) queue.Result {
+		l.in.o.Log.Error("a local delivery failed", "message", batch[0].Message, "error", err)
+		return l.failure(err, noInbox)
+	}}
+	if err == nil {
+		deposit.Store = m.store
+	}
+	for i := range results {
+		switch {
+		case results[i].Outcome != queue.Delivered:
+		case err != nil:
+			results[i] = deposit.Failed(err)
+		default:
+			results[i].Deposit = deposit
 		}
 	}
 	return results
@@ -86,11 +96,11 @@ func fill(results []queue.Result, r queue.Result) []queue.Result {
 	return results
 }
 
-// deliver stores copies that share the queue's body.
-func (l *Local) deliver(ctx context.Context, it queue.Item, sender storage.InboxRecord, to []Recipient) error {
+// prepare makes copies ready that share the queue's body.
+func (l *Local) prepare(ctx context.Context, it queue.Item, sender storage.InboxRecord, to []Recipient) (*mail, error) {
 	ref, err := l.in.store.OutgoingBody(ctx, &it.Outgoing)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r := &Received{
 		Actor: audit.Actor{Kind: audit.Agent, ID: it.Agent, Credential: it.Credential},
@@ -100,8 +110,9 @@ func (l *Local) deliver(ctx context.Context, it queue.Item, sender storage.Inbox
 	copy(src.sha256[:], it.SHA256)
 	m, err := l.in.prepare(ctx, r, src, storage.OriginSubmission)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	m.actor = &r.Actor
 	for i := range m.to {
 		// The credential vouches for the sender inside one organization; mail of
 		// another is judged like a stranger's.
@@ -109,5 +120,5 @@ func (l *Local) deliver(ctx context.Context, it queue.Item, sender storage.Inbox
 			m.to[i].flags |= storage.SenderVerified
 		}
 	}
-	return l.in.store.Write(ctx, r.Actor, m.store)
+	return m, nil
 }

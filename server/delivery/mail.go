@@ -31,7 +31,8 @@ type mail struct {
 	size      int64  // of the view
 	to        []target
 	senders   []string
-	stored    int // by the last run of store
+	actor     *audit.Actor // whose doing the copies are; nil: that of who has the transaction
+	stored    int          // by the last run of store
 }
 
 // target is one inbox that gets a copy.
@@ -152,7 +153,7 @@ func (m *mail) store(tx *storage.Tx) error {
 			return err
 		}
 		if seen {
-			tx.Record(m.event(audit.MessageDuplicate, t))
+			m.record(tx, audit.MessageDuplicate, t)
 			continue
 		}
 		if m.stored == 0 {
@@ -161,7 +162,7 @@ func (m *mail) store(tx *storage.Tx) error {
 			}
 		}
 		m.stored++
-		if _, err := tx.Deposit(tx.Record(m.event(m.verb, t)), t.inbox, t.mailbox, m.deposit(t, body, tx)); err != nil {
+		if _, err := tx.Deposit(m.record(tx, m.verb, t), t.inbox, t.mailbox, m.deposit(t, body, tx)); err != nil {
 			return err
 		}
 		if err := m.correspond(tx, t); err != nil {
@@ -169,6 +170,14 @@ func (m *mail) store(tx *storage.Tx) error {
 		}
 	}
 	return nil
+}
+
+// record notes what became of one recipient's copy.
+func (m *mail) record(tx *storage.Tx, verb audit.Verb, t target) *audit.Event {
+	if m.actor != nil {
+		return tx.RecordAs(*m.actor, m.event(verb, t))
+	}
+	return tx.Record(m.event(verb, t))
 }
 
 // seen reports whether this inbox got an equal message within three days.

@@ -27,7 +27,7 @@ const (
 // finds less than there is room for.
 func (l *lane) choose(ctx context.Context) ([]storage.DueOutgoing, error) {
 	l.mu.Lock()
-	turn := newTurn(l.free, l.shares, l.busy)
+	turn := newTurn(l.free, l.shares, l.busy, l.under)
 	l.mu.Unlock()
 	if turn.free == 0 {
 		return nil, nil
@@ -150,8 +150,12 @@ type group struct {
 	destination string
 }
 
-func newTurn(free int, s shares, busy load) *turn {
-	return &turn{free: free, shares: s, busy: busy.clone(), seen: map[group]bool{}}
+func groupOf(d storage.DueOutgoing) group { return group{d.Message, d.Destination} }
+
+// newTurn begins a turn beside what is under way. That must be known before rows
+// are read: what ends in between is then left out, and not tried again.
+func newTurn(free int, s shares, busy load, under map[group]bool) *turn {
+	return &turn{free: free, shares: s, busy: busy.clone(), seen: maps.Clone(under)}
 }
 
 // take chooses from due, one group of each inbox after the other, until no
@@ -161,7 +165,7 @@ func (t *turn) take(due []storage.DueOutgoing) {
 		again = false
 		had := map[uuid.UUID]bool{}
 		for _, d := range due {
-			g := group{d.Message, d.Destination}
+			g := groupOf(d)
 			switch {
 			case t.free == 0:
 				return

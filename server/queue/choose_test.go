@@ -16,7 +16,7 @@ func TestTurn(t *testing.T) {
 	due := []storage.DueOutgoing{row(a), row(a), row(a), row(a), row(a), row(b), row(b), row(c)}
 	busy := newLoad()
 	busy.add(b, "d", 2)
-	turn := newTurn(6, shares{workers: 8}, busy)
+	turn := newTurn(6, shares{workers: 8}, busy, map[group]bool{groupOf(due[4]): true})
 	turn.take(due)
 	got := map[uuid.UUID]int{}
 	for _, d := range turn.chosen {
@@ -29,7 +29,7 @@ func TestTurn(t *testing.T) {
 	// Recipients that share a transaction are chosen once.
 	same := due[0]
 	same.ID = uuid.New()
-	turn = newTurn(5, shares{workers: 10}, newLoad())
+	turn = newTurn(5, shares{workers: 10}, newLoad(), map[group]bool{})
 	turn.take([]storage.DueOutgoing{due[0], same})
 	if len(turn.chosen) != 1 {
 		t.Errorf("%d chosen of one transaction", len(turn.chosen))

@@ -8,14 +8,18 @@
 //
 // # Leases
 //
-// An attempt is counted and leased before it begins, and its result is recorded
-// after it, both flushed. A process that dies in between leaves a lease, which
-// the next start takes over at once, as one process has the data directory.
+// An attempt outside is counted and leased before it begins, and its result is
+// recorded after it, both flushed. A process that dies in between leaves a lease,
+// which the next start takes over at once, as one process has the data directory.
 // Between a remote server's 250 and our record of it the message is delivered
 // and nobody here knows: a crash in that moment delivers it twice. SMTP has no
 // cure for it (RFC 5321, section 4.5.3.2.6; RFC 1047): the choice is between
-// twice and never, and the window is one flush. Local delivery has none, for it
-// knows what it got (receipts).
+// twice and never, and the window is one flush.
+//
+// Local delivery has no such window and needs no lease. Its transport makes the
+// copies ready, and one transaction stores them, removes the row and records both
+// ([Deposit]): one flush instead of three. When somebody held, ended or erased the
+// row meanwhile, that transaction finds it changed, and nothing was delivered.
 //
 // # Fairness
 //

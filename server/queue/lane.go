@@ -23,10 +23,11 @@ type lane struct {
 	shares    shares
 	kicked    chan struct{}
 
-	mu   sync.Mutex
-	free int // workers
-	busy load
-	work sync.WaitGroup
+	mu    sync.Mutex
+	free  int // workers
+	busy  load
+	under map[group]bool // under way
+	work  sync.WaitGroup
 
 	// Of the goroutine that chooses:
 	cursor  uuid.UUID // the inbox that had the last turn in a backlog
@@ -39,7 +40,7 @@ func newLane(q *Queue, local bool, t Transport) *lane {
 		// They all wait for the one disk, which is faster for fewer, and destinations are not told apart.
 		s = shares{workers: max(1, q.o.Workers/4)}
 	}
-	return &lane{q: q, local: local, transport: t, shares: s, kicked: make(chan struct{}, 1), free: q.o.Workers, busy: newLoad()}
+	return &lane{q: q, local: local, transport: t, shares: s, kicked: make(chan struct{}, 1), free: q.o.Workers, busy: newLoad(), under: map[group]bool{}}
 }
 
 func (l *lane) wake() {
@@ -84,106 +85,79 @@ func (l *lane) wait(ctx context.Context) {
 // about rows that are due; a worker that becomes free wakes it.
 const minSleep = time.Second
 
-// batch is rows of one group that are leased for an attempt.
-type batch struct {
-	org, inbox  uuid.UUID
-	destination string
-	ids         []uuid.UUID
-}
-
 // begin takes what is due, as much as there are workers for, and starts them.
 // It returns how many attempts it began.
 func (l *lane) begin(ctx, attempts context.Context) (int, error) {
-	groups, err := l.choose(ctx)
-	if err != nil || len(groups) == 0 {
+	chosen, err := l.choose(ctx)
+	if err != nil || len(chosen) == 0 {
 		return 0, err
 	}
-	batches, err := l.lease(ctx, groups)
-	if err != nil {
-		return 0, err
+	batches := make([]batch, 0, len(chosen))
+	for _, d := range chosen {
+		together, err := l.q.store.DueOutgoingWith(ctx, d, l.q.o.Now(), maxBatch)
+		if err != nil {
+			return 0, err
+		}
+		batches = append(batches, batch{first: d, rows: together})
+	}
+	if !l.local {
+		if batches, err = l.lease(ctx, batches); err != nil {
+			return 0, err
+		}
 	}
 	for _, b := range batches {
-		l.mu.Lock()
-		l.free--
-		l.busy.add(b.inbox, b.destination, 1)
-		l.mu.Unlock()
+		l.count(b, 1)
 		l.work.Go(func() {
-			defer l.done(b)
 			l.try(attempts, b)
+			l.count(b, -1)
+			l.wake()
 		})
 	}
 	return len(batches), nil
 }
 
-func (l *lane) done(b batch) {
+// count notes that a batch is under way, with 1, or is not any more, with -1.
+func (l *lane) count(b batch, n int) {
 	l.mu.Lock()
-	l.free++
-	l.busy.add(b.inbox, b.destination, -1)
-	l.mu.Unlock()
-	l.wake()
-}
-
-// lease takes the rows that go together with each of the chosen ones, all in
-// one commit.
-func (l *lane) lease(ctx context.Context, groups []storage.DueOutgoing) (taken []batch, err error) {
-	now := l.q.o.Now()
-	wanted := make([]batch, 0, len(groups))
-	for _, g := range groups {
-		together, err := l.q.store.DueOutgoingWith(ctx, g, now, maxBatch)
-		if err != nil {
-			return nil, err
-		}
-		b := batch{org: g.Org, inbox: g.Inbox, destination: g.Destination}
-		for i := range together {
-			b.ids = append(b.ids, together[i].ID)
-		}
-		wanted = append(wanted, b)
+	defer l.mu.Unlock()
+	l.free -= n
+	l.busy.add(b.first.Inbox, b.first.Destination, n)
+	if g := groupOf(b.first); n > 0 {
+		l.under[g] = true
+	} else {
+		delete(l.under, g)
 	}
-	err = l.q.store.Upkeep(ctx, func(u *storage.Upkeep) error {
-		taken = taken[:0]
-		until := u.Now().Add(l.q.o.Lease)
-		for _, b := range wanted {
-			ids, err := u.LeaseOutgoing(l.q.owner, until, b.ids)
-			if err != nil {
-				return err
-			}
-			if len(ids) > 0 {
-				taken = append(taken, batch{b.org, b.inbox, b.destination, ids})
-			}
-		}
-		return nil
-	})
-	return taken, err
 }
 
-// maxBatch is how many recipients share a transaction (RFC 5321, section
-// 4.5.3.1.8: every server takes 100).
-const maxBatch = 100
-
-// try makes one attempt for leased rows and records what came of it.
+// try makes one attempt for a batch and records what came of it.
 func (l *lane) try(ctx context.Context, b batch) {
-	items := make([]Item, 0, len(b.ids))
-	for i, id := range b.ids {
-		o, err := l.q.store.Outgoing(ctx, b.org, id)
+	items := make([]Item, 0, len(b.rows))
+	for i, d := range b.rows {
+		o, err := l.q.store.Outgoing(ctx, d.Org, d.ID)
 		switch {
 		case err == nil:
+			if l.local {
+				o.Attempts++ // as the lease does for others
+			}
 			items = append(items, Item{Outgoing: o})
+		case errors.Is(err, storage.ErrNotFound): // settled since it was chosen
 		case errors.Is(err, storage.ErrCorrupt):
-			// It stays leased, is asked for again when the lease ends, and does not
-			// stop its neighbours.
-			l.q.o.Log.Error("a row of the queue cannot be opened", "outgoing", id, "error", err)
+			// It is asked for again when a lease would end, and does not stop its
+			// neighbours.
+			l.q.o.Log.Error("a row of the queue cannot be opened", "outgoing", d.ID, "error", err)
+			l.keep(ctx, d)
 		default:
 			l.q.o.Log.Error("the queue cannot be read", "error", err)
-			l.q.giveBack(ctx, notTried, b.ids[i:])
+			l.giveBack(ctx, notTried, b.rows[i:])
 			return
 		}
 	}
 	switch {
 	case len(items) == 0:
 	case l.q.o.Frozen(ctx, &items[0].Outgoing): // one message, so one sender for all
-		l.q.giveBack(ctx, whileFrozen, b.ids)
+		l.giveBack(ctx, whileFrozen, b.rows)
 	default:
-		l.q.settle(ctx, items, l.attempt(ctx, items))
+		l.settle(ctx, items, l.attempt(ctx, items))
 	}
 }
 

@@ -38,7 +38,8 @@ type world struct {
 	mu     sync.Mutex
 	now    time.Time
 	remote func(context.Context, []queue.Item) []queue.Result
-	tried  [][]string // recipients of each remote attempt
+	local  queue.Transport // nil: delivery's
+	tried  [][]string      // recipients of each remote attempt
 }
 
 // Attempt makes the world the remote transport.
@@ -119,6 +120,9 @@ func (w *world) open() {
 	in := delivery.NewInbound(store, dir, delivery.Options{Hostname: "mail.example.com", Now: w.clock})
 	o := w.o
 	o.Hostname, o.Remote, o.Local, o.Report, o.Now = "mail.example.com", w, delivery.NewLocal(in), in.Report, w.clock
+	if w.local != nil {
+		o.Local = w.local
+	}
 	w.q = queue.New(store, o)
 }
 
@@ -474,6 +478,7 @@ func TestAV2_FloodDoesNotStopOthers(t *testing.T) {
 	if e := w.events(audit.QueueDelivered); e[0].Inbox != w.b.ID {
 		t.Error("the wrong message left")
 	}
+	w.until("the flood has its share", func() bool { return len(w.attempts()) >= 3 })
 	if n := len(w.attempts()); n != 3 {
 		t.Errorf("%d attempts began, want 2 of the flood and 1", n)
 	}
@@ -586,8 +591,79 @@ func TestOddAddresses(t *testing.T) {
 	w.until("the queue is empty", w.empty)
 }
 
-// BenchmarkLocal delivers queued messages to a local inbox: lease, delivery and
-// settlement, each durable.
+// inside is a local transport that does what the test says.
+type inside func([]queue.Item) []queue.Result
+
+func (f inside) Attempt(_ context.Context, batch []queue.Item) []queue.Result { return f(batch) }
+
+// TestDepositFails: what cannot be stored was not delivered; that is recorded, and
+// the row is tried again.
+func TestDepositFails(t *testing.T) {
+	w := newWorld(t, queue.Options{})
+	w.must(w.store.Abandon())
+	full := errors.New("no room")
+	w.local = inside(func(batch []queue.Item) []queue.Result {
+		deposit := &queue.Deposit{
+			Store: func(tx *storage.Tx) error {
+				tx.Record(audit.Event{Verb: audit.MessageReceived})
+				return full
+			},
+			Failed: func(err error) queue.Result {
+				if !errors.Is(err, full) {
+					t.Errorf("failed for %v", err)
+				}
+				return queue.Result{Rule: "storage", Enhanced: "4.3.0"}
+			},
+		}
+		return []queue.Result{{Outcome: queue.Delivered, Deposit: deposit}, {Outcome: queue.Delivered, Deposit: deposit}, unknown}
+	})
+	w.open()
+	w.run()
+	w.submit(w.a, "b@example.com", "c@example.com", "nobody@example.com")
+	w.until("the attempt is recorded", func() bool { return len(w.rows()) == 2 })
+	if tried := w.events(audit.QueueAttempt); len(tried) != 2 || tried[0].Fields.Text(audit.KeyRule) != "storage" {
+		t.Errorf("events %+v", tried)
+	}
+	if n := len(w.events(audit.MessageReceived, audit.QueueDelivered)); n != 0 {
+		t.Errorf("%d events of what was not delivered", n)
+	}
+	for _, o := range w.rows() {
+		if o.Attempts != 1 || !o.Due.After(w.clock()) {
+			t.Errorf("after its attempt: %d attempts, due %v", o.Attempts, o.Due)
+		}
+	}
+	if n := len(w.inbox(w.a)); n != 1 {
+		t.Errorf("%d reports about the third recipient, want 1", n)
+	}
+}
+
+// TestOperatorIsQuicker: a message that is held while its local delivery is made
+// ready is not delivered, nor tried while it is held.
+func TestOperatorIsQuicker(t *testing.T) {
+	var w *world
+	var held sync.Once
+	w = newWorld(t, queue.Options{Frozen: func(ctx context.Context, o *storage.Outgoing) bool {
+		held.Do(func() { w.must(w.q.Hold(ctx, storage.System, o.Org, o.ID, "wait")) })
+		return false
+	}})
+	w.run()
+	o := w.submit(w.a, "b@example.com")[0]
+	w.until("it is held", func() bool { return len(w.events(audit.QueueHold)) == 1 })
+	w.advance(time.Hour)
+	w.submit(w.b, "a@example.com")
+	w.until("another message arrived", func() bool { return len(w.inbox(w.a)) == 1 })
+	if n := len(w.inbox(w.b)); n != 0 || len(w.events(audit.QueueDelivered)) != 1 {
+		t.Errorf("a held message was delivered %d times", n)
+	}
+	w.must(w.q.Release(t.Context(), storage.System, o.Org, o.ID, ""))
+	w.until("the queue is empty", w.empty)
+	if n := len(w.inbox(w.b)); n != 1 {
+		t.Errorf("a released message was delivered %d times", n)
+	}
+}
+
+// BenchmarkLocal delivers queued messages to a local inbox, each in one durable
+// transaction.
 func BenchmarkLocal(b *testing.B) {
 	w := newWorld(b, queue.Options{})
 	for range b.N {

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/google/uuid"
 
 	"postern/storage"
 	"postern/storage/audit"
@@ -39,32 +38,74 @@ type verdict struct {
 }
 
 // settle records the results of an attempt, once.
-func (q *Queue) settle(ctx context.Context, items []Item, results []Result) {
+func (l *lane) settle(ctx context.Context, items []Item, results []Result) {
 	var verdicts []verdict
-	var returned []uuid.UUID
-	now := q.o.Now()
+	var rows, returned []storage.DueOutgoing
+	now := l.q.o.Now()
 	for i, r := range results {
+		o := &items[i].Outgoing
 		if r.Outcome == NotTried {
-			returned = append(returned, items[i].ID)
+			returned = append(returned, rowOf(o))
 			continue
 		}
-		verdicts = append(verdicts, q.judge(items[i].Outgoing, r, now))
+		rows, verdicts = append(rows, rowOf(o)), append(verdicts, l.q.judge(*o, r, now))
 	}
 	if len(returned) > 0 {
-		q.giveBack(ctx, notTried, returned)
+		l.giveBack(ctx, notTried, returned)
 	}
-	if len(verdicts) > 0 {
-		q.persist(ctx, func(ctx context.Context) error { return q.record(ctx, storage.System, verdicts) })
+	if len(verdicts) == 0 {
+		return
 	}
+	l.q.persist(ctx, func(ctx context.Context) error {
+		err := l.q.record(ctx, storage.System, verdicts)
+		var undone *undoneError
+		if errors.As(err, &undone) {
+			verdicts = l.q.undone(verdicts, undone)
+			err = l.q.record(ctx, storage.System, verdicts)
+		}
+		if l.local && errors.Is(err, storage.ErrConflict) {
+			// Nothing was delivered: somebody was quicker who holds, ends or erases it.
+			l.giveBack(ctx, notTried, rows)
+			return nil
+		}
+		return err
+	})
 }
 
-// giveBack returns leased rows for which nothing was tried, due after a pause.
-func (q *Queue) giveBack(ctx context.Context, pause time.Duration, ids []uuid.UUID) {
-	q.persist(ctx, func(ctx context.Context) error {
-		return q.store.Upkeep(ctx, func(u *storage.Upkeep) error {
-			return u.ReturnOutgoing(q.owner, u.Now().Add(jitter(pause)), ids)
-		})
-	})
+// undoneError: what a transport had made ready could not be stored.
+type undoneError struct {
+	deposit *Deposit
+	cause   error
+}
+
+func (e *undoneError) Error() string { return "queue: a delivery was not stored: " + e.cause.Error() }
+func (e *undoneError) Unwrap() error { return e.cause }
+
+// undone judges anew those that were delivered but for the storing.
+func (q *Queue) undone(verdicts []verdict, e *undoneError) []verdict {
+	verdicts = slices.Clone(verdicts)
+	r := e.deposit.Failed(e.cause)
+	for i, v := range verdicts {
+		if v.r.Deposit == e.deposit {
+			verdicts[i] = q.judge(v.o, r, q.o.Now())
+		}
+	}
+	return verdicts
+}
+
+// deposit stores what transports have made ready, each once.
+func deposit(tx *storage.Tx, verdicts []verdict) error {
+	var last *Deposit
+	for _, v := range verdicts {
+		if v.r.Deposit == nil || v.r.Deposit == last {
+			continue
+		}
+		last = v.r.Deposit
+		if err := last.Store(tx); err != nil {
+			return &undoneError{last, err}
+		}
+	}
+	return nil
 }
 
 // judge decides what a result means for a recipient.
@@ -116,8 +157,8 @@ func (q *Queue) persist(ctx context.Context, write func(context.Context) error) 
 	}
 }
 
-// record writes results, removes the rows that are over, and stores the report
-// of those that failed, in one transaction.
+// record writes results, stores what is delivered inside, removes the rows that are
+// over, and stores the report of those that failed, in one transaction.
 func (q *Queue) record(ctx context.Context, actor audit.Actor, verdicts []verdict) error {
 	report, err := q.report(ctx, verdicts)
 	if err != nil {
@@ -127,6 +168,10 @@ func (q *Queue) record(ctx context.Context, actor audit.Actor, verdicts []verdic
 		defer report.Discard()
 	}
 	return q.store.Write(ctx, actor, func(tx *storage.Tx) error {
+		// First, since it may share the body that the queue's last row lets go of.
+		if err := deposit(tx, verdicts); err != nil {
+			return err
+		}
 		for _, v := range verdicts {
 			e := tx.Record(v.event())
 			var err error

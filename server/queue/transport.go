@@ -49,6 +49,10 @@ type Result struct {
 	Size      int64    // bytes that were sent, with signatures; 0 when none
 	SHA256    [32]byte // of those bytes // AU-5
 
+	// Deposit is what is left to do for a Delivered where the next hop is this very
+	// database; shared by all items that it serves. Nil: nothing is left.
+	Deposit *Deposit
+
 	// What the destination publishes about TLS, and what came of it. // CO-1
 	Policy       string   // that applied: one of the policies below; empty: no host outside was asked
 	PolicyDomain string   // whose policy it is, in A-labels
@@ -60,6 +64,13 @@ type Result struct {
 	// are in the first result of a batch alone, so that who adds up results counts
 	// each session once.
 	Sessions []TLSSession
+}
+
+// Deposit stores a message that a transport has made ready, in the transaction that
+// settles its rows: it is in the mailbox and out of the queue in one moment.
+type Deposit struct {
+	Store  func(tx *storage.Tx) error // perhaps more than once
+	Failed func(error) Result         // what follows when Store fails, for each of its items
 }
 
 // TLSSession is one connection to one host of a destination, as TLS reports
