@@ -41,8 +41,8 @@ type TaintSource struct {
 	Message uuid.UUID `json:"message"`
 	First   time.Time `json:"first"` // reading
 	Last    time.Time `json:"last"`
-	// Senders are keyed hashes under a key of the inbox, of From, Reply-To and
-	// return path.
+	// Senders are keyed hashes under a key of the inbox, of return path, From,
+	// Reply-To and Sender. More than maxSenders are everybody.
 	Senders [][]byte `json:"senders,omitempty"`
 }
 
@@ -109,6 +109,9 @@ func (s *Store) TaintedBy(ctx context.Context, t *Taint, address string) (bool, 
 	}
 	for i := range t.Sources {
 		src := &t.Sources[i]
+		if len(src.Senders) > maxSenders {
+			return true, nil
+		}
 		keys, err := s.inboxKeysOf(ctx, t.Org, src.Inbox)
 		if errors.Is(err, ErrNotFound) {
 			return true, nil
@@ -124,9 +127,13 @@ func (s *Store) TaintedBy(ctx context.Context, t *Taint, address string) (bool, 
 	return false, nil
 }
 
-// sendersOf hashes who wrote a message, each once.
+// sendersOf hashes who wrote a message, each once: one more than maxSenders says
+// that there are more.
 func (in *Inbox) sendersOf(addresses []string) (hashes [][]byte) {
-	for _, a := range addresses[:min(len(addresses), maxSenders)] {
+	for _, a := range addresses {
+		if len(hashes) > maxSenders {
+			break
+		}
 		hash := in.hashAddress(a)
 		if !slices.ContainsFunc(hashes, func(h []byte) bool { return bytes.Equal(h, hash) }) {
 			hashes = append(hashes, hash)
