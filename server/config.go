@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,6 +24,8 @@ const DefaultConfigFile = "/etc/postern/postern.toml"
 type Config struct {
 	// Host is this server's name, as in MX records and in its certificate.
 	Host string `toml:"host"`
+	// Addresses are those of Host, as others reach it; none: what this machine knows.
+	Addresses []string `toml:"addresses"`
 	// Data is the data directory.
 	Data string `toml:"data"`
 	// Control is the path of the Unix socket that commands talk to.
@@ -50,6 +53,7 @@ type ListenConfig struct {
 	Submission  string `toml:"submission"`  // agents, with STARTTLS, RFC 6409
 	Submissions string `toml:"submissions"` // agents, with TLS from the first byte, RFC 8314
 	IMAPS       string `toml:"imaps"`       // agents, with TLS from the first byte
+	DNS         string `toml:"dns"`         // everybody, over UDP and TCP: the zones of the domains
 }
 
 // KeysConfig says where the root key and the witness are. Neither may lie in the
@@ -87,6 +91,9 @@ type WebhookConfig struct {
 // DNSConfig names the resolvers.
 type DNSConfig struct {
 	Servers []string `toml:"servers"` // "192.0.2.53" or "192.0.2.53:5353"; none: /etc/resolv.conf
+	// Zone is a zone that is delegated to this server, for selectors of domains whose
+	// owners point them here by CNAME.
+	Zone string `toml:"zone"`
 }
 
 // LimitsConfig changes the limits of the doors. Zero leaves the default of each.
@@ -107,7 +114,7 @@ func DefaultConfig() Config {
 	return Config{
 		Data:    "/var/lib/postern",
 		Control: "/run/postern/control.sock",
-		Listen:  ListenConfig{SMTP: ":25", Submission: ":587", Submissions: ":465", IMAPS: ":993"},
+		Listen:  ListenConfig{SMTP: ":25", Submission: ":587", Submissions: ":465", IMAPS: ":993", DNS: off},
 		Keys:    KeysConfig{Root: defaultRootKey()},
 		Relay:   RelayConfig{TLS: "starttls", Port: 25},
 		Log:     LogConfig{Level: "info", Format: "text"},
@@ -257,6 +264,7 @@ func (c *Config) Check() error {
 	for _, d := range []struct{ key, addr string }{
 		{"listen.smtp", c.Listen.SMTP}, {"listen.submission", c.Listen.Submission},
 		{"listen.submissions", c.Listen.Submissions}, {"listen.imaps", c.Listen.IMAPS},
+		{"listen.dns", c.Listen.DNS},
 	} {
 		if d.addr == off {
 			continue
@@ -273,7 +281,25 @@ func (c *Config) Check() error {
 			return &ConfigError{Key: f.key, Text: "must not lie in the data directory", Hint: "who gets a copy of the data must not get this with it"}
 		}
 	}
-	return errors.Join(c.checkRelay(), c.checkRest())
+	return errors.Join(c.checkNames(), c.checkRelay(), c.checkRest())
+}
+
+func (c *Config) checkNames() error {
+	for _, a := range c.Addresses {
+		if ip, err := netip.ParseAddr(a); err != nil || ip.Zone() != "" || ip.IsUnspecified() {
+			return &ConfigError{Key: "addresses", Text: fmt.Sprintf("%q is not an address", a), Hint: `as addresses = ["192.0.2.25", "2001:db8::25"]`}
+		}
+	}
+	if c.DNS.Zone == "" {
+		return nil
+	}
+	if name, err := dns.Name(c.DNS.Zone); err != nil || !strings.Contains(name, ".") {
+		return &ConfigError{Key: "dns.zone", Text: fmt.Sprintf("%q is not the name of a zone", c.DNS.Zone), Hint: `as "keys.example.com", which is delegated to this server`}
+	}
+	if c.Listen.DNS == off {
+		return &ConfigError{Key: "dns.zone", Text: "nobody can be told what is in it", Hint: `listen.dns must be an address, as ":53"`}
+	}
+	return nil
 }
 
 func (c *Config) checkRelay() error {

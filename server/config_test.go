@@ -66,8 +66,8 @@ func TestConfigKeysAreAllListed(t *testing.T) {
 		switch v := s.format(); {
 		case s.key == "host":
 			file.WriteString(`host = "mail.example.com"` + "\n")
-		case s.key == "dns.servers":
-			file.WriteString("servers = []\n")
+		case s.key == "dns.servers", s.key == "addresses":
+			file.WriteString(key + " = []\n")
 		case strings.HasPrefix(s.key, "limits."), s.key == "relay.port", s.key == "relay.allow_private", s.key == "webhook.allow_private":
 			file.WriteString(key + " = " + v + "\n")
 		default:
@@ -95,6 +95,10 @@ func TestConfigRefusals(t *testing.T) {
 		"an unknown sub-key":   {host + "[limits]\nconections = 3", "limits.conections"},
 		"a wrong type":         {host + "[limits]\nconnections = \"many\"", ""},
 		"no address":           {host + "[listen]\nsmtp = \"25\"", "listen.smtp"},
+		"no address of ours":   {host + "addresses = [\"mail.example.com\"]", "addresses"},
+		"no address for names": {host + "[listen]\ndns = \"53\"", "listen.dns"},
+		"no zone":              {host + "[listen]\ndns = \":53\"\n[dns]\nzone = \"a b\"", "dns.zone"},
+		"a zone for nobody":    {host + "[dns]\nzone = \"keys.example.com\"", "dns.zone"},
 		"root key in the data": {host + "data = \"/srv/p\"\n[keys]\nroot = \"/srv/p/root.key\"", "keys.root"},
 		"witness in the data":  {host + "data = \"/srv/p\"\n[keys]\nwitness = \"/srv/p/x/witness\"", "keys.witness"},
 		"half a certificate":   {host + "[tls]\ncert = \"/c.pem\"", "tls.cert"},

@@ -234,7 +234,7 @@ func (l *laboratory) config() (Config, error) {
 		l.socketDir = dir
 		cfg.Control = filepath.Join(dir, "control.sock")
 	}
-	cfg.Listen = ListenConfig{SMTP: l.addr(25), Submission: l.addr(587), Submissions: l.addr(465), IMAPS: l.addr(993)}
+	cfg.Listen = ListenConfig{SMTP: l.addr(25), Submission: l.addr(587), Submissions: l.addr(465), IMAPS: l.addr(993), DNS: off}
 	cfg.Relay.Port, cfg.Relay.AllowPrivate = l.outside.port(), true
 	cfg.Webhook.AllowPrivate = true
 	cfg.Limits.Connections, cfg.Limits.PerNetwork = 4096, 4096

@@ -32,7 +32,7 @@ func installation(t testing.TB) (server.Config, *server.Authority) {
 	cfg.Control = filepath.Join(dir, "control.sock")
 	cfg.Keys.Root = filepath.Join(dir, "root.key")
 	cfg.TLS = server.TLSConfig{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
-	cfg.Listen = server.ListenConfig{SMTP: freeAddr(t), Submission: "off", Submissions: freeAddr(t), IMAPS: freeAddr(t)}
+	cfg.Listen = server.ListenConfig{SMTP: freeAddr(t), Submission: "off", Submissions: freeAddr(t), IMAPS: freeAddr(t), DNS: "off"}
 	cfg.DNS.Servers = []string{"127.0.0.1:9"} // nobody answers there, and nothing here asks
 	if _, err := seal.CreateRootKey(cfg.Keys.Root); err != nil {
 		t.Fatal(err)

@@ -61,6 +61,7 @@ type Server struct {
 	outbound  *submission.Outbound
 	webhooks  *webhook.Sender
 	monitor   *monitor.Monitor
+	names     *names
 	smtp      *smtpd.Server
 	imap      *imapd.Server
 	control   *control.Server
@@ -213,6 +214,7 @@ func (s *Server) wire(o Options) error {
 	s.monitor = monitor.New(s.store, monitor.Options{
 		Rules: s.alertRules, Freeze: s.freezeFor, Mail: s.mailAlert, Announce: s.webhooks.Announce, Kick: s.queue.Kick, Now: s.now, Log: s.log,
 	})
+	s.names = newNames(s)
 	s.smtp = smtpd.New(smtpd.Config{
 		Hostname: s.cfg.Host, TLS: o.TLS, Limits: s.cfg.Limits.smtp(), Now: s.now, Log: s.log,
 		Store: s.store, Directory: s.directory, Inbound: s.inbound, Outbound: s.outbound,
@@ -254,6 +256,11 @@ func (s *Server) listen(ctx context.Context) error {
 		}
 		s.doors = append(s.doors, door{d.name, l, d.serve})
 	}
+	if s.cfg.Listen.DNS != off {
+		if err := s.names.start(ctx, s.cfg.Listen.DNS); err != nil {
+			return fmt.Errorf("listen.dns: %w", err)
+		}
+	}
 	if s.cfg.Control == off {
 		return nil
 	}
@@ -266,8 +273,11 @@ func (s *Server) listen(ctx context.Context) error {
 }
 
 // Addr is the address that a door is bound to, by its name in the configuration
-// ("smtp", "submission", "submissions", "imaps"); nil when it is off.
+// ("smtp", "submission", "submissions", "imaps", "dns"); nil when it is off.
 func (s *Server) Addr(name string) net.Addr {
+	if at := s.names.server.Addr(); name == "dns" && at.IsValid() {
+		return net.TCPAddrFromAddrPort(at)
+	}
 	for _, d := range s.doors {
 		if d.name == name {
 			return d.listener.Addr()
@@ -288,6 +298,14 @@ func (s *Server) Queue() *queue.Queue { return s.queue }
 // Relay is the way to other servers.
 func (s *Server) Relay() *relay.Relay { return s.relay }
 
+// SetChallenge and ClearChallenge put a text into the DNS for as long as somebody
+// asks for it, where the name lies in a zone that this server serves (listen.dns):
+// see names.SetChallenge.
+func (s *Server) SetChallenge(name, text string) error { return s.names.SetChallenge(name, text) }
+
+// ClearChallenge takes away what SetChallenge put there.
+func (s *Server) ClearChallenge(name, text string) { s.names.ClearChallenge(name, text) }
+
 // Grace is how long a stop waits for messages and commands under way.
 const Grace = 25 * time.Second
 
@@ -306,6 +324,7 @@ func (s *Server) Run(ctx context.Context) error {
 	loop.Go(func() { s.store.Keep(loops) })
 	loop.Go(func() { s.monitor.Run(loops) })
 	loop.Go(func() { s.webhooks.Run(loops) })
+	loop.Go(func() { s.names.run(loops) })
 	failed := make(chan error, len(s.doors)+1)
 	queued.Go(func() {
 		if err := s.queue.Run(working); err != nil {
@@ -358,6 +377,11 @@ func (s *Server) closeDoors() {
 			s.log.Warn("commands at the control socket were cut at the stop", "error", err)
 		}
 	})
+	all.Go(func() {
+		if err := s.names.stop(ctx); err != nil {
+			s.log.Warn("questions were cut at the stop", "error", err)
+		}
+	})
 	all.Wait()
 }
 
@@ -365,6 +389,11 @@ func (s *Server) closeDoors() {
 func (s *Server) Close() error {
 	for _, d := range s.doors {
 		d.listener.Close()
+	}
+	if s.names != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		s.names.stop(ctx)
 	}
 	return s.store.Close()
 }

@@ -18,12 +18,14 @@ type setting struct {
 func (c *Config) settings() []setting {
 	return []setting{
 		text("host", &c.Host),
+		list("addresses", &c.Addresses),
 		text("data", &c.Data),
 		text("control", &c.Control),
 		text("listen.smtp", &c.Listen.SMTP),
 		text("listen.submission", &c.Listen.Submission),
 		text("listen.submissions", &c.Listen.Submissions),
 		text("listen.imaps", &c.Listen.IMAPS),
+		text("listen.dns", &c.Listen.DNS),
 		text("keys.root", &c.Keys.Root),
 		{"keys.witness", setText(&c.Keys.Witness), c.WitnessFile},
 		text("tls.cert", &c.TLS.Cert),
@@ -37,6 +39,7 @@ func (c *Config) settings() []setting {
 		boolean("relay.allow_private", &c.Relay.AllowPrivate),
 		boolean("webhook.allow_private", &c.Webhook.AllowPrivate),
 		list("dns.servers", &c.DNS.Servers),
+		text("dns.zone", &c.DNS.Zone),
 		number("limits.connections", &c.Limits.Connections),
 		number("limits.per_network", &c.Limits.PerNetwork),
 		number("limits.message_size", &c.Limits.Message),

@@ -141,7 +141,7 @@ func (p *Postern) configure(o Options) (err error) {
 	free := net.JoinHostPort(ip, "0")
 	p.cfg.Listen = server.ListenConfig{
 		SMTP:       net.JoinHostPort(ip, strconv.Itoa(p.World.port)),
-		Submission: free, Submissions: free, IMAPS: free,
+		Submission: free, Submissions: free, IMAPS: free, DNS: "off",
 	}
 	p.cfg.Relay.Port, p.cfg.Relay.AllowPrivate = p.World.port, true
 	p.cfg.Webhook.AllowPrivate = true
@@ -176,7 +176,7 @@ func (p *Postern) Up() error {
 		stop()
 		return err
 	}
-	for door, addr := range map[string]*string{"submission": &p.cfg.Listen.Submission, "submissions": &p.cfg.Listen.Submissions, "imaps": &p.cfg.Listen.IMAPS} {
+	for door, addr := range map[string]*string{"submission": &p.cfg.Listen.Submission, "submissions": &p.cfg.Listen.Submissions, "imaps": &p.cfg.Listen.IMAPS, "dns": &p.cfg.Listen.DNS} {
 		if a := s.Addr(door); a != nil {
 			*addr = a.String()
 		}
@@ -210,7 +210,8 @@ func (p *Postern) Server() *server.Server {
 	return p.server
 }
 
-// Addr is where a door is: "smtp", "submission", "submissions" or "imaps".
+// Addr is where a door is: "smtp", "submission", "submissions", "imaps", or "dns"
+// where Configure opens it.
 func (p *Postern) Addr(door string) net.Addr { return p.Server().Addr(door) }
 
 // ControlSocket is where the server answers commands.
