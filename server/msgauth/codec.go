@@ -22,7 +22,7 @@ var errCodec = errors.New("msgauth: malformed stored results")
 // AppendBinary appends the form that is stored beside a message. Results in
 // which nothing was judged take no octet at all.
 func (r Results) AppendBinary(b []byte) []byte {
-	if r.SPF == (SPF{}) && len(r.DKIM) == 0 && r.DMARC == (DMARC{}) && r.ARC.Value == None && r.IPRev == (IPRev{}) {
+	if r.SPF == (SPF{}) && len(r.DKIM) == 0 && r.DMARC.stored() == (DMARC{}) && r.ARC.Value == None && r.IPRev == (IPRev{}) {
 		return b
 	}
 	helo := byte(0)
@@ -44,6 +44,9 @@ func (r Results) AppendBinary(b []byte) []byte {
 	b = appendString(b, string(r.IPRev.Addr.AsSlice()))
 	return appendString(b, r.IPRev.Name)
 }
+
+// stored is what is stored of it.
+func (d DMARC) stored() DMARC { return DMARC{Value: d.Value, Domain: d.Domain, Policy: d.Policy} }
 
 func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)

@@ -25,7 +25,9 @@ type dmarcPolicy struct {
 	value  Value // None with a record; otherwise the result, whatever SPF and DKIM say
 	none   bool  // no record: the result is None
 	domain string
+	found  string // where the record was
 	policy Policy
+	spared bool // by pct=
 	record dmarcRecord
 }
 
@@ -45,9 +47,9 @@ func (c *Checker) dmarcPolicy(ctx context.Context, m *mail) dmarcPolicy {
 	case err != nil, ctx.Err() != nil:
 		out.value = TempError
 	default:
-		out.record, out.policy = record, c.policyFor(ctx, record, domain, found)
-		if !sampled(record.percent, m.fields.header) {
-			out.policy = milder(out.policy)
+		out.record, out.found, out.policy = record, found, c.policyFor(ctx, record, domain, found)
+		if out.policy != PolicyNone && !sampled(record.percent, m.fields.header) {
+			out.policy, out.spared = milder(out.policy), true
 		}
 	}
 	return out
@@ -60,16 +62,18 @@ func (p dmarcPolicy) judge(r Results) DMARC {
 	if p.none || p.value != None {
 		return out
 	}
-	out.Value = Fail
-	consider := func(v Value, domain string, strict bool) {
+	out.Value, out.SampledOut, out.Published = Fail, p.spared, p.record.published(p.found)
+	consider := func(v Value, domain string, strict bool) (passed bool) {
 		if (v == Pass || v == TempError && out.Value == Fail) && aligned(domain, p.domain, strict) {
 			out.Value = v
+			return v == Pass
 		}
+		return false
 	}
 	// Section 3.1.2: with a null return path the HELO name takes its place.
-	consider(r.SPF.Value, r.SPF.Domain, p.record.strictSPF)
+	out.SPF = consider(r.SPF.Value, r.SPF.Domain, p.record.strictSPF)
 	for _, d := range r.DKIM {
-		consider(d.Value, d.Domain, p.record.strictDKIM)
+		out.DKIM = consider(d.Value, d.Domain, p.record.strictDKIM) || out.DKIM
 	}
 	return out
 }
@@ -128,6 +132,21 @@ type dmarcRecord struct {
 	hasAbsent             bool
 	strictSPF, strictDKIM bool
 	percent               int // of failing mail to which the policy applies
+	reports               []string
+}
+
+// maxReportURIs is how many of those who want reports are told of. Section 6.2
+// asks for two at least.
+const maxReportURIs = 5
+
+// published is the record as others see it.
+func (r dmarcRecord) published(found string) *Published {
+	p := &Published{Domain: found, Policy: r.policy, Subdomains: r.subdomains, Absent: r.subdomains, StrictSPF: r.strictSPF,
+		StrictDKIM: r.strictDKIM, Percent: r.percent, Reports: r.reports}
+	if r.hasAbsent {
+		p.Absent = r.absent
+	}
+	return p
 }
 
 // isDMARC reports whether a TXT record begins as section 6.4 says.
@@ -142,15 +161,16 @@ func isDMARC(txt string) bool {
 // who asks for reports without a proper p= or sp= is taken to ask for nothing
 // more (section 6.6.3, step 6).
 func parseDMARC(txt string) (dmarcRecord, error) {
-	list := map[string]string{}
+	list, written := map[string]string{}, map[string]string{}
 	for t := range strings.SplitSeq(txt, ";") {
 		name, value, _ := strings.Cut(t, "=")
 		name = strings.ToLower(strings.Trim(name, fws))
 		if _, twice := list[name]; !twice && len(list) < maxTags {
-			list[name] = strings.ToLower(strings.Trim(value, fws))
+			written[name] = strings.Trim(value, fws)
+			list[name] = strings.ToLower(written[name])
 		}
 	}
-	r := dmarcRecord{percent: 100, strictSPF: list["aspf"] == "s", strictDKIM: list["adkim"] == "s"}
+	r := dmarcRecord{percent: 100, strictSPF: list["aspf"] == "s", strictDKIM: list["adkim"] == "s", reports: reportURIs(written["rua"])}
 	if n, err := strconv.ParseUint(list["pct"], 10, 8); err == nil && n <= 100 {
 		r.percent = int(n)
 	}
@@ -168,10 +188,21 @@ func parseDMARC(txt string) (dmarcRecord, error) {
 		return dmarcRecord{}, errBadRecord
 	}
 	if !ok {
-		return dmarcRecord{percent: r.percent, strictSPF: r.strictSPF, strictDKIM: r.strictDKIM}, nil
+		return dmarcRecord{percent: r.percent, strictSPF: r.strictSPF, strictDKIM: r.strictDKIM, reports: r.reports}, nil
 	}
 	r.absent, r.hasAbsent = parsePolicy(list["np"])
 	return r, nil
+}
+
+// reportURIs are those of a rua= (section 6.2: separated by commas, a comma inside
+// of one is encoded).
+func reportURIs(list string) (all []string) {
+	for uri := range strings.SplitSeq(list, ",") {
+		if uri = strings.Trim(uri, fws); uri != "" && len(uri) <= 512 && len(all) < maxReportURIs {
+			all = append(all, uri)
+		}
+	}
+	return all
 }
 
 func parsePolicy(s string) (Policy, bool) {
@@ -231,6 +262,10 @@ func aligned(domain, author string, strict bool) bool {
 	}
 	return domain == author || !strict && organization(domain) == organization(author)
 }
+
+// Organization is the organizational domain of a domain in the form of dns.Name
+// (section 3.2).
+func Organization(domain string) string { return organization(domain) }
 
 // organization is the domain that one registers below a public suffix (section
 // 3.2); of a public suffix, itself.

@@ -2,6 +2,7 @@ package msgauth_test
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -182,7 +183,7 @@ func TestSampling(t *testing.T) {
 	for i := range 400 {
 		mail := fmt.Sprintf("X: %d\r\n", i) + letter("a@part.example")
 		first := c.Check(t.Context(), facts(t, "192.0.2.1", "", mail)).DMARC
-		if i < 20 && c.Check(t.Context(), facts(t, "192.0.2.99", "", mail)).DMARC != first {
+		if i < 20 && c.Check(t.Context(), facts(t, "192.0.2.99", "", mail)).DMARC.Policy != first.Policy {
 			t.Error("another answer at a second try")
 		}
 		if first.Policy == msgauth.PolicyReject {
@@ -191,5 +192,26 @@ func TestSampling(t *testing.T) {
 	}
 	if rejected < 60 || rejected > 140 {
 		t.Errorf("%d of 400", rejected)
+	}
+}
+
+// What a domain publishes goes into the report that it is sent: RFC 7489, sections
+// 6.3 and 7.2.
+func TestPublished(t *testing.T) {
+	c := zoneOf(t, `
+_dmarc.asks.example TXT v=DMARC1; p=reject; sp=quarantine; adkim=s; pct=0; rua=mailto:Reports@Asks.example!10m , https://asks.example/r,mailto:b@b.example,mailto:c@c.example,mailto:d@d.example,mailto:e@e.example
+asks.example TXT v=spf1 ip4:192.0.2.1 -all
+`).start(t)
+	r := c.Check(t.Context(), facts(t, "192.0.2.1", "x@asks.example", letter("a@news.asks.example"))).DMARC
+	want := &msgauth.Published{Domain: "asks.example", Policy: msgauth.PolicyReject, Subdomains: msgauth.PolicyQuarantine, Absent: msgauth.PolicyQuarantine,
+		StrictDKIM: true, Reports: []string{"mailto:Reports@Asks.example!10m", "https://asks.example/r", "mailto:b@b.example", "mailto:c@c.example", "mailto:d@d.example"}}
+	if !reflect.DeepEqual(r.Published, want) {
+		t.Errorf("got %+v", r.Published)
+	}
+	if r.Value != msgauth.Pass || !r.SPF || r.DKIM || !r.SampledOut || r.Policy != msgauth.PolicyNone {
+		t.Errorf("got %+v", r)
+	}
+	if bare := c.Check(t.Context(), facts(t, "192.0.2.1", "", letter("a@none.example"))).DMARC; bare.Published != nil {
+		t.Errorf("a domain without a record: %+v", bare)
 	}
 }

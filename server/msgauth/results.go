@@ -86,6 +86,22 @@ type DMARC struct {
 	// Policy is what the domain asks to be done with this message if it fails:
 	// that of p=, sp= or np=, after pct=. PolicyNone without a record.
 	Policy Policy
+
+	// What follows is for the report to the domain, and not stored with the results.
+	SPF, DKIM  bool       // whether it passed for a domain that is aligned
+	SampledOut bool       // pct= spared the message a stricter policy
+	Published  *Published // nil without a usable record
+}
+
+// Published is what a domain published about mail in its name (RFC 7489, section
+// 6.3), as far as it counts.
+type Published struct {
+	Domain                     string // where the record was found: that in From, or its organization's
+	Policy, Subdomains, Absent Policy // p=, sp= and np=; what is not there is as the one before
+	StrictSPF, StrictDKIM      bool
+	Percent                    int // pct=
+	// Reports are the URIs of rua=, as they were written, at most maxReportURIs.
+	Reports []string
 }
 
 // ARC is the result for the chain of those who passed the message on (RFC 8617):
@@ -130,6 +146,9 @@ func (r Results) AppendField(b []byte, id string) []byte {
 		property("header.s", d.Selector)
 	}
 	add("dmarc", r.DMARC.Value, "header.from", r.DMARC.Domain)
+	if r.DMARC.Value == Fail && r.DMARC.Policy != PolicyNone {
+		text += " policy.dmarc=" + r.DMARC.Policy.String() // what the domain asks to be done about it
+	}
 	add("arc", r.ARC.Value, "", "")
 	if r.IPRev.Addr.IsValid() {
 		text += "; iprev=" + r.IPRev.Value.String() + " policy.iprev=" + pvalue(r.IPRev.Addr)

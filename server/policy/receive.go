@@ -46,6 +46,9 @@ func tooLarge(bytes int64, fields int) bool {
 // ReceiveFacts is what is known of one recipient's copy.
 type ReceiveFacts struct {
 	Verdict storage.Verdict
+	// Refused: this recipient's policy would refuse the message, and another's takes
+	// it. There is one reply to one DATA.
+	Refused bool
 }
 
 // Placement is where a copy goes.
@@ -58,6 +61,9 @@ type Placement struct {
 // verdict is Unscored, and an unscored message goes to the inbox: nothing that
 // was never judged can be called hostile.
 func Receive(f ReceiveFacts) Placement {
+	if f.Refused {
+		return Placement{Mailbox: storage.RoleQuarantine, Rule: DMARCFailed}
+	}
 	if f.Verdict == storage.Quarantine {
 		return Placement{Mailbox: storage.RoleQuarantine}
 	}

@@ -41,6 +41,8 @@ const (
 	ContentMissing
 	TokenLeaked
 	NotApproved
+	DMARCFailed
+	DMARCUnknown
 
 	// Those that let a message wait for a person.
 	HoldAlways
@@ -93,6 +95,8 @@ var rules = [...]struct {
 	ContentMissing:      {"content-missing", 550, "5.7.1", "message does not say how it came about: Agent-Content"},
 	TokenLeaked:         {"token-leaked", 550, "5.7.1", "message contains a secret"},
 	NotApproved:         {"not-approved", 550, "5.7.1", "message was not approved"},
+	DMARCFailed:         {"dmarc", 550, "5.7.1", "the domain in From asks that mail like this be refused (DMARC)"}, // RFC 7489, section 10.3
+	DMARCUnknown:        {"dmarc-unknown", 451, "4.4.3", "cannot find out now whether the domain in From sent this (DMARC)"},
 
 	HoldAlways:     {"hold-always", 250, "2.0.0", waits},
 	HoldTaint:      {"hold-taint", 250, "2.0.0", waits},

@@ -46,8 +46,12 @@ const (
 	KeyAlertMail         Key = "alert-mail"
 	KeyAlertFreeze       Key = "alert-freeze"
 
-	KeyDMARC  Key = "dmarc"
-	KeyMTASTS Key = "mta-sts"
+	KeyDMARC        Key = "dmarc"
+	KeyMTASTS       Key = "mta-sts"
+	KeyDMARCReject  Key = "dmarc-reject"
+	KeyARCTrusted   Key = "arc-trusted"
+	KeyDMARCReports Key = "dmarc-reports"
+	KeyTLSReports   Key = "tls-reports"
 )
 
 // Kind is what the values of a setting are.
@@ -61,6 +65,7 @@ const (
 	YesNo    Kind = "yes or no"
 	Places   Kind = "addresses and domains" // a list
 	Mails    Kind = "addresses"             // a list
+	Domains  Kind = "domains"               // a list
 	Words    Kind = "words"                 // a list
 	Choice   Kind = "choice"
 )
@@ -101,6 +106,8 @@ var (
 	ruling  = sending[:3]
 	// published is what a domain says of itself in the DNS.
 	published = []storage.PolicyLevel{storage.LevelDomain}
+	// hosting is what has to do with mail of a domain, whoever reads it.
+	hosting = sending[:2]
 )
 
 // provenances are what policy may do about a declaration that is missing.
@@ -165,6 +172,14 @@ var settings = []Setting{
 		DefaultLevel: storage.LevelDomain, Help: "what others are asked to do with mail that forges the domain: none, quarantine or reject"},
 	{Key: KeyMTASTS, Kind: Choice, Join: Most, Words: []string{"none", "testing", "enforce"}, Levels: published, Default: "testing",
 		DefaultLevel: storage.LevelDomain, Help: "whether others must use TLS to send mail here (MTA-STS): none, testing or enforce"},
+	{Key: KeyDMARCReject, Kind: YesNo, Join: Most, Levels: hosting, Default: "yes", DefaultLevel: storage.LevelOrganization,
+		Help: "refuse mail that fails DMARC when the domain in From asks for that"},
+	{Key: KeyARCTrusted, Kind: Domains, Join: Each, Levels: hosting,
+		Help: "who is believed that a message passed DMARC before they passed it on (ARC)"},
+	{Key: KeyDMARCReports, Kind: YesNo, Join: Least, Levels: hosting, Default: "yes", DefaultLevel: storage.LevelOrganization,
+		Help: "tell domains that ask for it, once a day, how mail in their name fared here"},
+	{Key: KeyTLSReports, Kind: YesNo, Join: Least, Levels: hosting, Default: "yes", DefaultLevel: storage.LevelOrganization,
+		Help: "tell domains that ask for it, once a day, how TLS to them went"},
 }
 
 // limit is a setting that bounds how much may be sent. What stands for agents

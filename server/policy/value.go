@@ -194,6 +194,9 @@ func (s Setting) entry(text string) (string, error) {
 		return "", s.bad("%q is no address", text)
 	}
 	place, err := parsePlace(text)
+	if s.Kind == Domains && (err != nil || strings.ContainsAny(place, "@*")) {
+		return "", s.bad("%q is no domain", text)
+	}
 	if err != nil {
 		return "", s.bad("%q is no address (ada@example.com), domain (example.com) or domains below one (*.example.com)", text)
 	}

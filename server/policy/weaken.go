@@ -15,6 +15,10 @@ func (s Setting) Weakens(level storage.PolicyLevel, before, after string) bool {
 		before, after = orDefault(before, s.Default), orDefault(after, s.Default)
 	}
 	switch {
+	case s.Key == KeyARCTrusted: // whoever is on the list may get mail in that others would refuse
+		return !covers(split(before), split(after))
+	case s.Key == KeyDMARCReports, s.Key == KeyTLSReports: // nothing is stopped by them
+		return false
 	case before == "": // nothing was asked
 		return false
 	case after == "":

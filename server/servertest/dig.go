@@ -7,6 +7,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"postern/dns"
+	"postern/dns/nameserver"
 )
 
 // dig NAME TYPE
@@ -23,6 +24,15 @@ func (s *script) dig(ts *testscript.TestScript, args []string) error {
 		fmt.Fprintln(ts.Stdout(), l)
 	}
 	return nil
+}
+
+// record NAME TYPE DATA…
+func (s *script) record(ts *testscript.TestScript, args []string) error {
+	kind, ok := map[string]nameserver.Type{"A": nameserver.A, "MX": nameserver.MX, "TXT": nameserver.TXT}[args[1]]
+	if !ok {
+		ts.Fatalf("record knows A, MX and TXT, and not %s", args[1])
+	}
+	return s.world.Names.Replace(args[0], kind, 0, args[2:]...)
 }
 
 func lookup(ctx context.Context, r dns.Resolver, name, kind string) (lines []string, err error) {

@@ -37,6 +37,8 @@
 //	literal has|lacks TEXT     IMAP: it has the text somewhere, or nowhere
 //	closed                     the other end hangs up
 //	dig NAME TYPE              ask the world's name server, on standard output
+//	record NAME TYPE DATA…     the world's name server says this about a name from now on; without
+//	                           data, nothing
 //	clock DURATION             move the clock of all servers forward; back when it is negative
 //	events HOST FILE           the events since the last look are those of the file, see below
 //	policy HOST WHOM KEY=VALUE…  settings of a policy, of "org" or of an agent by name, as if people

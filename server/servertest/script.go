@@ -128,6 +128,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"literal":  command(2, many, (*script).literal),
 	"closed":   command(0, 0, (*script).closed),
 	"dig":      command(2, 2, (*script).dig),
+	"record":   command(2, many, (*script).record),
 	"clock":    command(1, 1, (*script).clock),
 	"events":   command(2, 2, (*script).events),
 	"control":  controlCommand,
