@@ -31,6 +31,13 @@ func (s *Store) Write(ctx context.Context, actor audit.Actor, fn func(tx *Tx) er
 	return s.writer.submit(&op{ctx: ctx, actor: actor, fn: fn})
 }
 
+// WritePatiently is Write for work that is many: a backlog that is worked off. It
+// has its turn when nobody else was served for some milliseconds, and for as long as
+// somebody always is, every 25 ms. // AV-2
+func (s *Store) WritePatiently(ctx context.Context, actor audit.Actor, fn func(tx *Tx) error) error {
+	return s.writer.submit(&op{ctx: ctx, actor: actor, fn: fn, patient: true})
+}
+
 // Now is the time of the transaction, in microseconds UTC.
 func (tx *Tx) Now() time.Time { return tx.now }
 

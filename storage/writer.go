@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -26,9 +27,9 @@ type writer struct {
 	conn  *sql.Conn
 	stmts statements
 
-	mu     sync.RWMutex // guards closed against a send on ops
+	mu     sync.RWMutex // guards closed against a send into line
 	closed bool
-	ops    chan *op
+	line   *line
 	done   chan struct{}
 
 	tree   *audit.Tree
@@ -43,6 +44,9 @@ type op struct {
 	fn     func(*Tx) error
 	upkeep bool
 	result chan error
+
+	patient bool
+	since   time.Time // in line
 
 	events []*audit.Event // what fn recorded in the attempt that counts
 	after  []func()
@@ -61,7 +65,7 @@ func openWriter(ctx context.Context, path string, s *Store) (*writer, error) {
 		db.Close()
 		return nil, fmt.Errorf("storage: %w", classify(err))
 	}
-	return &writer{store: s, db: db, conn: conn, stmts: statements{conn: conn}, ops: make(chan *op, batchLimit), done: make(chan struct{}), broken: make(chan struct{})}, nil
+	return &writer{store: s, db: db, conn: conn, stmts: statements{conn: conn}, line: newLine(), done: make(chan struct{}), broken: make(chan struct{})}, nil
 }
 
 // start begins to serve, with the tree as the database has it.
@@ -72,20 +76,7 @@ func (w *writer) start(tree *audit.Tree) {
 
 func (w *writer) run() {
 	defer close(w.done)
-	for first := range w.ops {
-		batch := []*op{first}
-	drain:
-		for len(batch) < batchLimit {
-			select {
-			case o, ok := <-w.ops:
-				if !ok {
-					break drain
-				}
-				batch = append(batch, o)
-			default:
-				break drain
-			}
-		}
+	for batch := w.line.next(); len(batch) > 0; batch = w.line.next() {
 		w.serve(batch)
 	}
 }
@@ -96,7 +87,7 @@ func (w *writer) close() error {
 	already := w.closed
 	w.closed = true
 	if !already {
-		close(w.ops)
+		w.line.close()
 	}
 	w.mu.Unlock()
 	if w.tree != nil {
@@ -115,14 +106,14 @@ func (s *Store) Broken() <-chan struct{} { return s.writer.broken }
 // before the turn comes and never after, for a deadline inside a batch would
 // destroy it: the answer is always what really happened.
 func (w *writer) submit(o *op) error {
-	o.result = make(chan error, 1)
+	o.result, o.since = make(chan error, 1), time.Now()
 	w.mu.RLock()
 	if w.closed {
 		w.mu.RUnlock()
 		return fmt.Errorf("%w: closed", ErrUnavailable)
 	}
 	select {
-	case w.ops <- o:
+	case w.line.of(o) <- o:
 		w.mu.RUnlock()
 	case <-o.ctx.Done():
 		w.mu.RUnlock()

@@ -11,9 +11,11 @@ import (
 	"postern/storage"
 )
 
-// lookAhead is how many due rows are looked at for each free worker, lookInto how
-// many of one inbox in a backlog, the first of which may all be for a destination
-// that has no place; and maxWalk how many inboxes one look at a backlog visits.
+// lookAhead is how many due rows are looked at for each free worker, and how many
+// an inbox may have that has no backlog; lookInto how many of one inbox in a
+// backlog are looked at, the first of which may all be for a destination that has
+// no place, or inside be under way; and maxWalk how many inboxes one look at a
+// backlog visits.
 const (
 	lookAhead = 8
 	lookInto  = 64
@@ -25,7 +27,7 @@ const (
 // among it; in a backlog the lane walks from inbox to inbox, so that one with a
 // hundred thousand rows costs the others nothing. It goes on walking until a walk
 // finds less than there is room for.
-func (l *lane) choose(ctx context.Context) ([]storage.DueOutgoing, error) {
+func (l *lane) choose(ctx context.Context) ([]choice, error) {
 	l.mu.Lock()
 	turn := newTurn(l.free, l.shares, l.busy, l.under)
 	l.mu.Unlock()
@@ -70,7 +72,7 @@ func (l *lane) walk(ctx context.Context, t *turn, now time.Time) error {
 			l.backlog = true
 			continue
 		}
-		due, err := l.q.store.DueOutgoingOf(ctx, l.local, inbox, now, max(lookInto, t.free))
+		due, err := l.q.store.DueOutgoingOf(ctx, l.local, inbox, now, l.lookInto())
 		if err != nil {
 			return err
 		}
@@ -81,6 +83,14 @@ func (l *lane) walk(ctx context.Context, t *turn, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// lookInto is how much of one inbox is looked at.
+func (l *lane) lookInto() int {
+	if l.local {
+		return max(lookAhead+1, 2*l.shares.workers)
+	}
+	return max(lookInto, l.shares.workers)
 }
 
 // shares bound what one inbox may have of what is scarce: the workers of the lane,
@@ -141,7 +151,13 @@ type turn struct {
 	shares shares
 	busy   load
 	seen   map[group]bool
-	chosen []storage.DueOutgoing
+	chosen []choice
+}
+
+// choice is a row whose group is tried.
+type choice struct {
+	storage.DueOutgoing
+	patient bool // its sender has a backlog, and lets others go first
 }
 
 // group is what goes in one transaction.
@@ -161,6 +177,7 @@ func newTurn(free int, s shares, busy load, under map[group]bool) *turn {
 // take chooses from due, one group of each inbox after the other, until no
 // worker is free or every inbox has its share.
 func (t *turn) take(due []storage.DueOutgoing) {
+	groups := groupsOf(due)
 	for again := true; again; {
 		again = false
 		had := map[uuid.UUID]bool{}
@@ -178,7 +195,19 @@ func (t *turn) take(due []storage.DueOutgoing) {
 			had[d.Inbox], t.seen[g] = true, true
 			t.busy.add(d.Inbox, d.Destination, 1)
 			t.free--
-			t.chosen = append(t.chosen, d)
+			t.chosen = append(t.chosen, choice{d, groups[d.Inbox] > lookAhead})
 		}
 	}
+}
+
+// groupsOf counts what is due of each inbox.
+func groupsOf(due []storage.DueOutgoing) map[uuid.UUID]int {
+	seen, n := map[group]bool{}, map[uuid.UUID]int{}
+	for _, d := range due {
+		if g := groupOf(d); !seen[g] {
+			seen[g] = true
+			n[d.Inbox]++
+		}
+	}
+	return n
 }

@@ -24,7 +24,9 @@
 // # Fairness
 //
 // No inbox may hold more than half of a lane's workers, and when more is due
-// than there are workers, inboxes take turns: a flood waits in its own line.
+// than there are workers, inboxes take turns: a flood waits in its own line. What
+// came of its attempts is written patiently (storage.Store.WritePatiently), or the
+// others would find the one writer at its commit each time they come.
 //
 // # What waits for people
 //

@@ -94,7 +94,7 @@ func (l *lane) begin(ctx, attempts context.Context) (int, error) {
 	}
 	batches := make([]batch, 0, len(chosen))
 	for _, d := range chosen {
-		together, err := l.q.store.DueOutgoingWith(ctx, d, l.q.o.Now(), maxBatch)
+		together, err := l.q.store.DueOutgoingWith(ctx, d.DueOutgoing, l.q.o.Now(), maxBatch)
 		if err != nil {
 			return 0, err
 		}
@@ -122,7 +122,7 @@ func (l *lane) count(b batch, n int) {
 	defer l.mu.Unlock()
 	l.free -= n
 	l.busy.add(b.first.Inbox, b.first.Destination, n)
-	if g := groupOf(b.first); n > 0 {
+	if g := groupOf(b.first.DueOutgoing); n > 0 {
 		l.under[g] = true
 	} else {
 		delete(l.under, g)
@@ -157,7 +157,7 @@ func (l *lane) try(ctx context.Context, b batch) {
 	case l.q.o.Frozen(ctx, &items[0].Outgoing): // one message, so one sender for all
 		l.giveBack(ctx, whileFrozen, b.rows)
 	default:
-		l.settle(ctx, items, l.attempt(ctx, items))
+		l.settle(ctx, b, items, l.attempt(ctx, items))
 	}
 }
 

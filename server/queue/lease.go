@@ -9,7 +9,7 @@ import (
 
 // batch is rows of one group that are tried together.
 type batch struct {
-	first storage.DueOutgoing // that was chosen
+	first choice
 	rows  []storage.DueOutgoing
 }
 

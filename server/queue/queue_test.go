@@ -351,7 +351,7 @@ func TestAC5_UnknownLocalInboxBecomesAReport(t *testing.T) {
 	w.run()
 	w.submit(w.a, "nobody@example.com", "b@example.com")
 	w.until("the queue is empty", w.empty)
-	if r := w.inbox(w.a); len(r) != 1 || !strings.Contains(r[0], "Status: 5.1.1") || strings.Contains(r[0], "b@example.com>") {
+	if r := w.inbox(w.a); len(r) != 1 || !strings.Contains(r[0], "Status: 5.1.1") || strings.Contains(r[0], " b@example.com") || strings.Contains(r[0], "<b@example.com") {
 		t.Errorf("report: %q", r)
 	}
 	if n := len(w.inbox(w.b)); n != 1 {

@@ -38,7 +38,7 @@ type verdict struct {
 }
 
 // settle records the results of an attempt, once.
-func (l *lane) settle(ctx context.Context, items []Item, results []Result) {
+func (l *lane) settle(ctx context.Context, b batch, items []Item, results []Result) {
 	var verdicts []verdict
 	var rows, returned []storage.DueOutgoing
 	now := l.q.o.Now()
@@ -56,12 +56,16 @@ func (l *lane) settle(ctx context.Context, items []Item, results []Result) {
 	if len(verdicts) == 0 {
 		return
 	}
+	write := l.q.store.Write
+	if b.first.patient {
+		write = l.q.store.WritePatiently
+	}
 	l.q.persist(ctx, func(ctx context.Context) error {
-		err := l.q.record(ctx, storage.System, verdicts)
+		err := l.q.record(ctx, write, verdicts)
 		var undone *undoneError
 		if errors.As(err, &undone) {
 			verdicts = l.q.undone(verdicts, undone)
-			err = l.q.record(ctx, storage.System, verdicts)
+			err = l.q.record(ctx, write, verdicts)
 		}
 		if l.local && errors.Is(err, storage.ErrConflict) {
 			// Nothing was delivered: somebody was quicker who holds, ends or erases it.
@@ -157,9 +161,12 @@ func (q *Queue) persist(ctx context.Context, write func(context.Context) error) 
 	}
 }
 
+// writeFunc is how urgent a transaction is.
+type writeFunc func(context.Context, audit.Actor, func(*storage.Tx) error) error
+
 // record writes results, stores what is delivered inside, removes the rows that are
 // over, and stores the report of those that failed, in one transaction.
-func (q *Queue) record(ctx context.Context, actor audit.Actor, verdicts []verdict) error {
+func (q *Queue) record(ctx context.Context, write writeFunc, verdicts []verdict) error {
 	report, err := q.report(ctx, verdicts)
 	if err != nil {
 		return err
@@ -167,7 +174,7 @@ func (q *Queue) record(ctx context.Context, actor audit.Actor, verdicts []verdic
 	if report.Discard != nil {
 		defer report.Discard()
 	}
-	return q.store.Write(ctx, actor, func(tx *storage.Tx) error {
+	return write(ctx, storage.System, func(tx *storage.Tx) error {
 		// First, since it may share the body that the queue's last row lets go of.
 		if err := deposit(tx, verdicts); err != nil {
 			return err
