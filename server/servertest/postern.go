@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,9 +51,10 @@ type Postern struct {
 	Second    Person // another one; both have been here for long, so two are two
 	Authority *server.Authority
 
-	cfg server.Config
-	tls *tls.Config
-	log *slog.Logger
+	cfg       server.Config
+	tls       *tls.Config
+	certified atomic.Pointer[tls.Certificate] // in place of its own; nil: its own
+	log       *slog.Logger
 	// Options that the server gets at every start.
 	judge delivery.Judge
 
@@ -125,6 +127,7 @@ func (p *Postern) configure(o Options) (err error) {
 	if p.tls, err = p.Authority.Server(); err != nil {
 		return err
 	}
+	p.tls.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return p.certified.Load(), nil }
 	ip, err := p.World.address(p)
 	if err != nil {
 		return err
@@ -144,6 +147,7 @@ func (p *Postern) configure(o Options) (err error) {
 		Submission: free, Submissions: free, IMAPS: free, DNS: "off",
 	}
 	p.cfg.Relay.Port, p.cfg.Relay.AllowPrivate = p.World.port, true
+	p.cfg.Relay.PolicyPort = p.World.PolicyPort()
 	p.cfg.Webhook.AllowPrivate = true
 	if o.Configure != nil {
 		o.Configure(&p.cfg)
@@ -169,7 +173,7 @@ func (p *Postern) Up() error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s, err := server.New(ctx, p.cfg, server.Options{
-		Log: p.log, Judge: p.judge, Now: p.World.Clock.Now, TLS: p.tls, Resolver: dns.NewCache(resolver, p.World.Clock.Now),
+		Log: p.log, Judge: p.judge, Now: p.World.Clock.Now, TLS: p.tls, Roots: p.World.Roots(), Resolver: dns.NewCache(resolver, p.World.Clock.Now),
 		Timeouts: relay.Timeouts{Greeting: patience, Command: patience, DataStart: patience, DataEnd: patience},
 	})
 	if err != nil {
@@ -218,7 +222,11 @@ func (p *Postern) Addr(door string) net.Addr { return p.Server().Addr(door) }
 func (p *Postern) ControlSocket() string { return p.cfg.Control }
 
 // Pool trusts the server's certificate.
-func (p *Postern) Pool() *x509.CertPool { return p.Authority.Pool() }
+func (p *Postern) Pool() *x509.CertPool {
+	pool := p.Authority.Pool()
+	pool.AddCert(p.World.authority.cert)
+	return pool
+}
 
 // populate makes the domain, and an inbox, an agent and a credential by each name.
 func (p *Postern) populate(ctx context.Context, agents []string) error {

@@ -136,6 +136,8 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"web":      command(2, 2, (*script).web),
 	"told":     command(2, 2, (*script).told),
 	"totp":     command(2, 2, (*script).totp),
+	"sts":      command(2, many, (*script).sts),
+	"certify":  command(1, many, (*script).certify),
 }
 
 // many is no limit of arguments.
