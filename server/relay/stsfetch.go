@@ -39,7 +39,6 @@ const maxPolicyHead = 16 << 10
 // exchangers: a stranger's name must not lead into our own network.
 func (r *Relay) policyClient() *http.Client {
 	return &http.Client{
-		Timeout:       r.config.Timeouts.Policy,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			DialContext:         r.dialPolicy,
@@ -74,6 +73,8 @@ func (r *Relay) dialPolicy(ctx context.Context, network, address string) (net.Co
 // fetchSTS fetches the policy of a domain (RFC 8461, section 3.3), and returns its
 // text too. What TLS reports call the error is said by fetchFailure.
 func (r *Relay) fetchSTS(ctx context.Context, domain string) (p stsPolicy, text string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, r.config.Timeouts.Policy)
+	defer cancel()
 	host := "mta-sts." + domain
 	if r.config.PolicyPort != 443 {
 		host = net.JoinHostPort(host, strconv.Itoa(int(r.config.PolicyPort)))
@@ -98,6 +99,10 @@ func (r *Relay) fetchSTS(ctx context.Context, domain string) (p stsPolicy, text 
 		return p, "", fmt.Errorf("%w: over %d octets", errSTSPolicy, maxPolicy)
 	}
 	all, err := io.ReadAll(io.LimitReader(res.Body, maxPolicy+1))
+	if err == nil {
+		// A server that sees us hang up may end its answer in order, and that be read.
+		err = ctx.Err()
+	}
 	if err != nil {
 		return p, "", fmt.Errorf("%w: %w", errFetch, err)
 	}
