@@ -15,12 +15,17 @@ type certificates struct {
 	current atomic.Pointer[tls.Certificate]
 }
 
-func loadCertificates(files TLSConfig) (*certificates, error) {
-	if files.Cert == "" {
-		return nil, &ConfigError{Key: "tls.cert", Text: "no certificate is configured, and no door for agents opens without TLS",
-			Hint: "set tls.cert and tls.key to the files of a certificate for this host"} // AC-10
+// loadCertificates reads the operator's own files; nil where none are configured
+// and an authority is asked instead.
+func loadCertificates(cfg Config) (*certificates, error) {
+	if cfg.TLS.Cert == "" && cfg.ACME.Directory != "" {
+		return nil, nil
 	}
-	c := &certificates{files: files}
+	if cfg.TLS.Cert == "" {
+		return nil, &ConfigError{Key: "tls.cert", Text: "no certificate is configured, and no door for agents opens without TLS",
+			Hint: `set tls.cert and tls.key to the files of a certificate for this host, or acme.directory = "letsencrypt"`} // AC-10
+	}
+	c := &certificates{files: cfg.TLS}
 	if err := c.load(); err != nil {
 		return nil, &ConfigError{Key: "tls.cert", Text: "cannot use the certificate", Err: err}
 	}

@@ -33,6 +33,7 @@ type Config struct {
 	Listen  ListenConfig  `toml:"listen"`
 	Keys    KeysConfig    `toml:"keys"`
 	TLS     TLSConfig     `toml:"tls"`
+	ACME    ACMEConfig    `toml:"acme"`
 	Relay   RelayConfig   `toml:"relay"`
 	Webhook WebhookConfig `toml:"webhook"`
 	DNS     DNSConfig     `toml:"dns"`
@@ -54,6 +55,11 @@ type ListenConfig struct {
 	Submissions string `toml:"submissions"` // agents, with TLS from the first byte, RFC 8314
 	IMAPS       string `toml:"imaps"`       // agents, with TLS from the first byte
 	DNS         string `toml:"dns"`         // everybody, over UDP and TCP: the zones of the domains
+	// Ports 80 and 443 are for well-known files alone: challenges of a certificate
+	// authority, MTA-STS policies, settings of mail programs. Empty: open when
+	// certificates come from an authority.
+	HTTP  string `toml:"http"`
+	HTTPS string `toml:"https"`
 }
 
 // KeysConfig says where the root key and the witness are. Neither may lie in the
@@ -71,6 +77,18 @@ type TLSConfig struct {
 	Key  string `toml:"key"`
 }
 
+// ACMEConfig says where certificates come from when there are none in files, or for
+// the names that these do not cover.
+type ACMEConfig struct {
+	// Directory is the URL of an authority's directory (RFC 8555, section 7.1.1), or
+	// "letsencrypt", or "letsencrypt-staging"; empty: no authority is asked. Who names
+	// one agrees to its terms of service.
+	Directory  string   `toml:"directory"`
+	Contact    string   `toml:"contact"`    // mail address for the authority; may be empty
+	Challenges []string `toml:"challenges"` // in the order tried; none: all that can be answered
+	CAFile     string   `toml:"ca_file"`    // PEM certificates to verify the authority's server with instead of the system's
+}
+
 // RelayConfig says how mail leaves: straight to the mail exchangers of its
 // recipients, or through a smart host.
 type RelayConfig struct {
@@ -80,7 +98,6 @@ type RelayConfig struct {
 	TLS          string `toml:"tls"`           // "starttls" or "implicit", to the smart host
 	CAFile       string `toml:"ca_file"`       // PEM certificates to verify with instead of the system's
 	Port         int    `toml:"port"`          // of mail exchangers: 25, but in a laboratory
-	PolicyPort   int    `toml:"policy_port"`   // where policies of MTA-STS are fetched: 443, but in a laboratory
 	AllowPrivate bool   `toml:"allow_private"` // send to hosts with private addresses too
 }
 
@@ -91,8 +108,7 @@ type WebhookConfig struct {
 
 // DNSConfig names the resolvers.
 type DNSConfig struct {
-	Servers []string `toml:"servers"`  // "192.0.2.53" or "192.0.2.53:5353"; none: /etc/resolv.conf
-	TrustAD bool     `toml:"trust_ad"` // they validate (DNSSEC), and nobody is between them and us; on loopback they are believed anyway
+	Servers []string `toml:"servers"` // "192.0.2.53" or "192.0.2.53:5353"; none: /etc/resolv.conf
 	// Zone is a zone that is delegated to this server, for selectors of domains whose
 	// owners point them here by CNAME.
 	Zone string `toml:"zone"`
@@ -118,7 +134,7 @@ func DefaultConfig() Config {
 		Control: "/run/postern/control.sock",
 		Listen:  ListenConfig{SMTP: ":25", Submission: ":587", Submissions: ":465", IMAPS: ":993", DNS: off},
 		Keys:    KeysConfig{Root: defaultRootKey()},
-		Relay:   RelayConfig{TLS: "starttls", Port: 25, PolicyPort: 443},
+		Relay:   RelayConfig{TLS: "starttls", Port: 25},
 		Log:     LogConfig{Level: "info", Format: "text"},
 	}
 }
@@ -267,6 +283,7 @@ func (c *Config) Check() error {
 		{"listen.smtp", c.Listen.SMTP}, {"listen.submission", c.Listen.Submission},
 		{"listen.submissions", c.Listen.Submissions}, {"listen.imaps", c.Listen.IMAPS},
 		{"listen.dns", c.Listen.DNS},
+		{"listen.http", c.httpAddr()}, {"listen.https", c.httpsAddr()},
 	} {
 		if d.addr == off {
 			continue
@@ -283,7 +300,7 @@ func (c *Config) Check() error {
 			return &ConfigError{Key: f.key, Text: "must not lie in the data directory", Hint: "who gets a copy of the data must not get this with it"}
 		}
 	}
-	return errors.Join(c.checkNames(), c.checkRelay(), c.checkRest())
+	return errors.Join(c.checkNames(), c.checkRelay(), c.ACME.check(), c.checkRest())
 }
 
 func (c *Config) checkNames() error {
@@ -318,9 +335,6 @@ func (c *Config) checkRelay() error {
 	}
 	if c.Relay.Port < 1 || c.Relay.Port > 65535 {
 		return &ConfigError{Key: "relay.port", Text: "must be a port"}
-	}
-	if c.Relay.PolicyPort < 1 || c.Relay.PolicyPort > 65535 {
-		return &ConfigError{Key: "relay.policy_port", Text: "must be a port"}
 	}
 	return nil
 }

@@ -64,12 +64,13 @@ func TestConfigKeysAreAllListed(t *testing.T) {
 			}
 		}
 		switch v := s.format(); {
+		case s.key == "acme.directory":
+			file.WriteString(`directory = "letsencrypt"` + "\n")
 		case s.key == "host":
 			file.WriteString(`host = "mail.example.com"` + "\n")
-		case s.key == "dns.servers", s.key == "addresses":
+		case s.key == "dns.servers", s.key == "addresses", s.key == "acme.challenges":
 			file.WriteString(key + " = []\n")
-		case strings.HasPrefix(s.key, "limits."), s.key == "relay.port", s.key == "relay.policy_port",
-			s.key == "relay.allow_private", s.key == "webhook.allow_private", s.key == "dns.trust_ad":
+		case strings.HasPrefix(s.key, "limits."), s.key == "relay.port", s.key == "relay.allow_private", s.key == "webhook.allow_private":
 			file.WriteString(key + " = " + v + "\n")
 		default:
 			file.WriteString(key + ` = "` + v + `"` + "\n")
@@ -96,6 +97,11 @@ func TestConfigRefusals(t *testing.T) {
 		"an unknown sub-key":   {host + "[limits]\nconections = 3", "limits.conections"},
 		"a wrong type":         {host + "[limits]\nconnections = \"many\"", ""},
 		"no address":           {host + "[listen]\nsmtp = \"25\"", "listen.smtp"},
+		"no directory":         {host + "[acme]\ndirectory = \"http://ca.example.com/dir\"", "acme.directory"},
+		"acme without one":     {host + "[acme]\ncontact = \"ada@example.com\"", "acme.directory"},
+		"no contact":           {host + "[acme]\ndirectory = \"letsencrypt\"\ncontact = \"ada\"", "acme.contact"},
+		"no challenge":         {host + "[acme]\ndirectory = \"letsencrypt\"\nchallenges = [\"dns-02\"]", "acme.challenges"},
+		"no address for files": {host + "[listen]\nhttp = \"80\"", "listen.http"},
 		"no address of ours":   {host + "addresses = [\"mail.example.com\"]", "addresses"},
 		"no address for names": {host + "[listen]\ndns = \"53\"", "listen.dns"},
 		"no zone":              {host + "[listen]\ndns = \":53\"\n[dns]\nzone = \"a b\"", "dns.zone"},

@@ -40,6 +40,8 @@ type Ready struct {
 	Submission  string     `json:"submission"`
 	IMAPS       string     `json:"imaps"`
 	DNS         string     `json:"dns"`
+	HTTP        string     `json:"http"`  // well-known files alone
+	HTTPS       string     `json:"https"` // the same
 	CAFile      string     `json:"ca_file"`
 	Control     string     `json:"control"`
 	Data        string     `json:"data"`
@@ -234,7 +236,7 @@ func (l *laboratory) config() (Config, error) {
 		l.socketDir = dir
 		cfg.Control = filepath.Join(dir, "control.sock")
 	}
-	cfg.Listen = ListenConfig{SMTP: l.addr(25), Submission: l.addr(587), Submissions: l.addr(465), IMAPS: l.addr(993), DNS: off}
+	cfg.Listen = ListenConfig{SMTP: l.addr(25), Submission: l.addr(587), Submissions: l.addr(465), IMAPS: l.addr(993), HTTP: l.addr(80), HTTPS: l.addr(443), DNS: off}
 	cfg.Relay.Port, cfg.Relay.AllowPrivate = l.outside.port(), true
 	cfg.Webhook.AllowPrivate = true
 	cfg.Limits.Connections, cfg.Limits.PerNetwork = 4096, 4096
@@ -302,6 +304,7 @@ func (l *laboratory) announce(admin DevAdmin, agents []DevAgent) error {
 	r := Ready{
 		Version: Version(), PID: os.Getpid(),
 		SMTP: l.addr(25), Submissions: l.addr(465), Submission: l.addr(587), IMAPS: l.addr(993), DNS: l.names.Addr().String(),
+		HTTP: l.addr(80), HTTPS: l.addr(443),
 		CAFile: l.certificateFiles().ca, Control: l.server.cfg.Control, Data: l.server.cfg.Data, Admin: admin, Agents: agents,
 	}
 	if l.o.ReadyFile != "" {

@@ -8,10 +8,10 @@
 //
 //	7  cmd/postern  servertest                        talk to people, start things
 //	6  server                                         configuration, wiring, start and stop
-//	5  smtpd  imapd  control                          doors: translate a protocol
+//	5  smtpd  imapd  web  control                     doors: translate a protocol
 //	4  delivery  submission  relay                    verbs: move a message
 //	3  policy  directory  queue  dns/nameserver       rules, names, schedules
-//	   monitor  webhook                               who is not themselves, and who is told
+//	   monitor  webhook  acme                         who is not themselves, who is told, certificates
 //	2  storage  msgauth                               memory and judgement
 //	1  storage/audit  storage/seal  message           vocabulary and algorithms; they import
 //	   dkim  dns                                      nothing of Postern

@@ -18,11 +18,15 @@ import (
 // *ConfigError.
 func Serve(ctx context.Context, cfg Config) error {
 	log := newLog(os.Stderr, cfg.Log)
-	certs, err := loadCertificates(cfg.TLS)
+	certs, err := loadCertificates(cfg)
 	if err != nil {
 		return err
 	}
-	s, err := New(ctx, cfg, Options{Log: log, TLS: &tls.Config{GetCertificate: certs.get}})
+	o := Options{Log: log}
+	if certs != nil {
+		o.TLS = &tls.Config{GetCertificate: certs.get}
+	}
+	s, err := New(ctx, cfg, o)
 	if err != nil && ctx.Err() != nil {
 		log.Info("stopped before the start was done", "at", err)
 		return nil
@@ -37,7 +41,9 @@ func Serve(ctx context.Context, cfg Config) error {
 	defer stop()
 	running, end := context.WithCancel(ctx)
 	defer end()
-	go certs.reloadOn(running, hangup, log)
+	if certs != nil {
+		go certs.reloadOn(running, hangup, log)
+	}
 	go watchdog(running, s)
 	notify("READY=1")
 	return s.Run(ctx)

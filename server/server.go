@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"postern/dns"
+	"postern/server/acme"
 	"postern/server/control"
 	"postern/server/delivery"
 	"postern/server/directory"
@@ -32,6 +33,7 @@ import (
 	"postern/storage"
 	"postern/storage/audit"
 	"postern/storage/seal"
+	"postern/web"
 )
 
 // Options are what a program gives to a server that it starts by itself, such as
@@ -40,7 +42,7 @@ import (
 type Options struct {
 	Log      *slog.Logger     // nil: nothing is logged
 	Now      func() time.Time // nil: time.Now
-	TLS      *tls.Config      // of all doors; required
+	TLS      *tls.Config      // has the certificate of the operator's own files; nil: all come from Config.ACME
 	Resolver dns.Resolver     // nil: those of Config.DNS, behind a cache
 	Roots    *x509.CertPool   // to verify next hops with; nil: the system's
 	Timeouts relay.Timeouts   // of the relay's attempts
@@ -62,8 +64,11 @@ type Server struct {
 	webhooks  *webhook.Sender
 	monitor   *monitor.Monitor
 	names     *names
+	certs     *acme.Keeper
+	tls       *tls.Config // of every door
 	smtp      *smtpd.Server
 	imap      *imapd.Server
+	web       *web.Server
 	control   *control.Server
 
 	doors []door
@@ -96,7 +101,7 @@ func New(ctx context.Context, cfg Config, o Options) (_ *Server, err error) {
 			s.Close()
 		}
 	}()
-	if err := s.wire(o); err != nil {
+	if err := s.wire(ctx, o); err != nil {
 		return nil, err
 	}
 	if err := s.listen(ctx); err != nil {
@@ -173,10 +178,10 @@ func (s *Server) unfit(err error) error {
 
 // wire puts the rooms together, in reading order: memory and names, then what
 // moves messages. The queue comes before submission, which kicks it.
-func (s *Server) wire(o Options) error {
+func (s *Server) wire(ctx context.Context, o Options) error {
 	resolver := o.Resolver
 	if resolver == nil {
-		client, err := dns.NewClient(dns.Config{Servers: s.cfg.DNS.Servers, TrustAD: s.cfg.DNS.TrustAD})
+		client, err := dns.NewClient(dns.Config{Servers: s.cfg.DNS.Servers})
 		if err != nil {
 			return &ConfigError{Key: "dns.servers", Text: "cannot be used", Err: err}
 		}
@@ -186,7 +191,7 @@ func (s *Server) wire(o Options) error {
 	if err != nil {
 		return err
 	}
-	hop.Resolver, hop.Timeouts, hop.Store, hop.Now, hop.Log = resolver, o.Timeouts, s.store, s.now, s.log
+	hop.Resolver, hop.Timeouts, hop.Now = resolver, o.Timeouts, s.now
 	if o.Roots != nil {
 		hop.Roots = o.Roots
 	}
@@ -215,16 +220,20 @@ func (s *Server) wire(o Options) error {
 		Rules: s.alertRules, Freeze: s.freezeFor, Mail: s.mailAlert, Announce: s.webhooks.Announce, Kick: s.queue.Kick, Now: s.now, Log: s.log,
 	})
 	s.names = newNames(s)
+	if err := s.wireCertificates(ctx, o, resolver); err != nil {
+		return err
+	}
 	s.smtp = smtpd.New(smtpd.Config{
-		Hostname: s.cfg.Host, TLS: o.TLS, Limits: s.cfg.Limits.smtp(), Now: s.now, Log: s.log,
+		Hostname: s.cfg.Host, TLS: s.tls, Limits: s.cfg.Limits.smtp(), Now: s.now, Log: s.log,
 		Store: s.store, Directory: s.directory, Inbound: s.inbound, Outbound: s.outbound,
 	})
 	s.imap = imapd.New(imapd.Config{
-		Hostname: s.cfg.Host, TLS: o.TLS, Limits: s.cfg.Limits.imap(), Now: s.now, Log: s.log,
+		Hostname: s.cfg.Host, TLS: s.tls, Limits: s.cfg.Limits.imap(), Now: s.now, Log: s.log,
 		Store: s.store, Directory: s.directory, Judge: o.Judge,
 	})
+	s.web = s.newWeb()
 	s.control = control.New(control.Config{
-		Store: s.store, Directory: s.directory, Queue: s.queue, Webhooks: s.webhooks, Host: s.cfg.Host, Version: Version(), Now: s.now, Log: s.log,
+		Store: s.store, Directory: s.directory, Queue: s.queue, Webhooks: s.webhooks, Certificates: s.certs, Host: s.cfg.Host, Version: Version(), Now: s.now, Log: s.log,
 	})
 	return nil
 }
@@ -246,6 +255,8 @@ func (s *Server) listen(ctx context.Context) error {
 		{"submission", s.cfg.Listen.Submission, s.smtp.ServeSubmission},
 		{"submissions", s.cfg.Listen.Submissions, s.smtp.ServeSubmissions},
 		{"imaps", s.cfg.Listen.IMAPS, s.imap.Serve},
+		{"http", s.cfg.httpAddr(), s.web.Serve},
+		{"https", s.cfg.httpsAddr(), s.web.ServeTLS},
 	} {
 		if d.addr == off {
 			continue
@@ -273,7 +284,7 @@ func (s *Server) listen(ctx context.Context) error {
 }
 
 // Addr is the address that a door is bound to, by its name in the configuration
-// ("smtp", "submission", "submissions", "imaps", "dns"); nil when it is off.
+// ("smtp", "submission", "submissions", "imaps", "http", "https", "dns"); nil when it is off.
 func (s *Server) Addr(name string) net.Addr {
 	if at := s.names.server.Addr(); name == "dns" && at.IsValid() {
 		return net.TCPAddrFromAddrPort(at)
@@ -294,6 +305,9 @@ func (s *Server) Directory() *directory.Directory { return s.directory }
 
 // Queue is what is on its way out.
 func (s *Server) Queue() *queue.Queue { return s.queue }
+
+// Certificates are those that the server shows.
+func (s *Server) Certificates() *acme.Keeper { return s.certs }
 
 // Relay is the way to other servers.
 func (s *Server) Relay() *relay.Relay { return s.relay }
@@ -325,7 +339,7 @@ func (s *Server) Run(ctx context.Context) error {
 	loop.Go(func() { s.monitor.Run(loops) })
 	loop.Go(func() { s.webhooks.Run(loops) })
 	loop.Go(func() { s.names.run(loops) })
-	loop.Go(func() { s.relay.RunPolicies(loops) })
+	queued.Go(func() { s.certs.Run(working) })
 	failed := make(chan error, len(s.doors)+1)
 	queued.Go(func() {
 		if err := s.queue.Run(working); err != nil {
@@ -374,6 +388,11 @@ func (s *Server) closeDoors() {
 		}
 	})
 	all.Go(func() {
+		if err := s.web.Shutdown(ctx); err != nil {
+			s.log.Warn("HTTP requests were cut at the stop", "error", err)
+		}
+	})
+	all.Go(func() {
 		if err := s.control.Shutdown(ctx); err != nil {
 			s.log.Warn("commands at the control socket were cut at the stop", "error", err)
 		}
@@ -395,6 +414,9 @@ func (s *Server) Close() error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		s.names.stop(ctx)
+	}
+	if s.certs != nil {
+		s.certs.Close()
 	}
 	return s.store.Close()
 }

@@ -110,6 +110,10 @@ func (u *Upkeep) UnlockCertificate(name string, owner uuid.UUID) error {
 	return u.tx.exec("DELETE FROM certificate_lock WHERE name_hash = $1 AND owner = $2", u.tx.store().hashName("certificate_lock", name), owner[:])
 }
 
+// ForgetCertificateLocks ends what dead processes had: called at start, when all
+// others are, since one process has the data directory.
+func (u *Upkeep) ForgetCertificateLocks() error { return u.tx.exec("DELETE FROM certificate_lock") }
+
 // CertificateAttempt is how it stands with a name for which no certificate could
 // be had at the last attempt. It is operational: each attempt has its event, and
 // these are what the next start goes on from, so that a server which is started

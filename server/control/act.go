@@ -29,6 +29,7 @@ var acts = map[string]directory.Act{
 	"alert.list": directory.ActEvidence, "alert.show": directory.ActEvidence, "alert.acknowledge": directory.ActOperate,
 	"webhook.create": directory.ActOperate, "webhook.list": directory.ActEvidence, "webhook.show": directory.ActEvidence,
 	"webhook.remove": directory.ActOperate, "webhook.rotate": directory.ActOperate, "webhook.enable": directory.ActOperate, "webhook.test": directory.ActOperate,
+	"certificate.list": directory.ActEvidence, "certificate.renew": directory.ActOperate,
 	"person.create": directory.ActSelf, // its own question: the first needs nobody
 	"person.list":   directory.ActEvidence, "person.show": directory.ActEvidence, "person.sessions": directory.ActEvidence,
 	"person.roles": directory.ActPeople, "person.disable": directory.ActPeople, "person.enable": directory.ActPeople, "person.factor": directory.ActPeople,

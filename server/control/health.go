@@ -45,6 +45,7 @@ func (s *Server) health(ctx context.Context, by caller, _ None) (Health, error) 
 	h := Health{OK: true, Version: s.Version, Host: s.Host, Sessions: len(s.Directory.Sessions()), Queue: []QueueCount{}}
 	h.check("disk", s.Store.Room())
 	h.check("log", s.beating(ctx))
+	h.check("certificate", s.certified())
 	counts, err := s.Queue.Counts(ctx, by.org)
 	h.check("queue", err)
 	for _, c := range counts {
@@ -60,6 +61,14 @@ func (h *Health) check(name string, err error) {
 		h.OK = false
 	}
 	h.Checks = append(h.Checks, c)
+}
+
+// certified reports whether others accept the certificate of this server's name.
+func (s *Server) certified() error {
+	if err := s.Certificates.Check(); err != nil {
+		return &Error{Code: Failed, Message: err.Error()}
+	}
+	return nil
 }
 
 // beating reports whether the log is written to: heartbeats come each minute.

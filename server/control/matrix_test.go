@@ -77,6 +77,8 @@ var matrix = map[string]struct{ who, request string }{
 	"policy.unset":          {admins, `{"scope":"org","key":"x"}`},
 	"webhook.create":        {operators, `{"url":"x"}`},
 	"webhook.list":          {everybody, `{}`},
+	"certificate.list":      {everybody, `{}`},
+	"certificate.renew":     {operators, `{"name":"x.test"}`},
 	"webhook.show":          {everybody, `{"id":"x"}`},
 	"webhook.remove":        {operators, `{"id":"x"}`},
 	"webhook.rotate":        {operators, `{"id":"x"}`},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"postern/server/acme"
 	"postern/server/directory"
 	"postern/server/queue"
 	"postern/server/webhook"
@@ -30,17 +31,18 @@ const (
 	trailerOfFail = "Postern-Error"
 )
 
-// Config is what the door needs. Store, Directory, Queue, Webhooks and Host are
+// Config is what the door needs. Store, Directory, Queue, Webhooks, Certificates and Host are
 // required.
 type Config struct {
-	Store     *storage.Store
-	Directory *directory.Directory
-	Queue     *queue.Queue
-	Webhooks  *webhook.Sender
-	Host      string           // this server's name, for the records of domains
-	Version   string           // of the program, for health
-	Now       func() time.Time // nil: time.Now
-	Log       *slog.Logger     // nil: nothing is logged
+	Store        *storage.Store
+	Directory    *directory.Directory
+	Queue        *queue.Queue
+	Webhooks     *webhook.Sender
+	Certificates *acme.Keeper
+	Host         string           // this server's name, for the records of domains
+	Version      string           // of the program, for health
+	Now          func() time.Time // nil: time.Now
+	Log          *slog.Logger     // nil: nothing is logged
 }
 
 // Server answers at the control socket.
@@ -61,7 +63,7 @@ func New(c Config) *Server {
 	}
 	s := &Server{Config: c, mux: http.NewServeMux()}
 	s.mux.HandleFunc("/", unknown)
-	for _, noun := range []func(){s.domainCommands, s.inboxCommands, s.agentCommands, s.credentialCommands, s.freezeCommands, s.personCommands, s.queueCommands, s.approvalCommands, s.auditCommands, s.messageCommands, s.capturedCommands, s.healthCommands, s.alertCommands, s.policyCommands, s.webhookCommands} {
+	for _, noun := range []func(){s.domainCommands, s.inboxCommands, s.agentCommands, s.credentialCommands, s.freezeCommands, s.personCommands, s.queueCommands, s.approvalCommands, s.auditCommands, s.messageCommands, s.capturedCommands, s.healthCommands, s.alertCommands, s.policyCommands, s.webhookCommands, s.certificateCommands} {
 		noun()
 	}
 	s.http = &http.Server{

@@ -2,6 +2,8 @@ package control
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/netip"
 	"os/user"
@@ -12,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/server/acme"
 	"postern/server/delivery"
 	"postern/server/directory"
 	"postern/server/message"
@@ -55,11 +58,21 @@ func newWorld(t testing.TB) *world {
 		Report: in.Report, Now: w.clock})
 	w.out = submission.NewOutbound(w.store, w.dir, submission.Options{Hostname: "mail.example.com", Now: w.clock})
 	w.server = New(Config{Store: w.store, Directory: w.dir, Queue: q, Webhooks: webhook.NewSender(w.store, webhook.Options{Now: w.clock}),
-		Host: "mail.example.com", Version: "1.2.3", Now: w.clock})
+		Certificates: w.certificates(), Host: "mail.example.com", Version: "1.2.3", Now: w.clock})
 	w.serve(w.server)
 	w.Client = NewClient(w.path)
 	t.Cleanup(w.Client.Close)
 	return w
+}
+
+// certificates are of files that hold for ever.
+func (w *world) certificates() *acme.Keeper {
+	w.t.Helper()
+	own := &tls.Certificate{Leaf: &x509.Certificate{DNSNames: []string{"mail.example.com"}, NotAfter: w.now.AddDate(100, 0, 0)}}
+	m, err := acme.New(w.t.Context(), w.store, acme.Options{Host: "mail.example.com", Own: func() *tls.Certificate { return own }, Now: w.clock})
+	w.must(err)
+	w.t.Cleanup(m.Close)
+	return m
 }
 
 // person is a client in the session of a person with these roles, who was made

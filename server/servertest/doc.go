@@ -41,6 +41,7 @@
 //	                           data, nothing
 //	clock DURATION             move the clock of all servers forward; back when it is negative
 //	events HOST FILE           the events since the last look are those of the file, see below
+//	until HOST VERB [N]        wait until the log has an event of that kind, or N of them
 //	policy HOST WHOM KEY=VALUE…  settings of a policy, of "org" or of an agent by name, as if people
 //	                           had agreed to them; no value takes one away
 //	control HOST NAME K=V…     a command at the control socket, as agent.suspend agent=scout; K:=V
@@ -52,10 +53,12 @@
 //	                           a session's token, or from unix, the Unix user alone
 //	web NAME STATUS            a program that listens to webhooks, and replies with this status from now
 //	                           on; its URL is in the variable NAME_url
+//	authority                  start a certificate authority; hosts that are made from here on get
+//	                           their certificates from it, and have the doors http and https
+//	authority down|up          stop it; start it again, without what it knew
+//	certificate HOST DOOR NAME wait until a door shows a certificate of the authority for a name;
+//	                           its SHA-256 is on standard output
 //	told NAME TEXT             it was told, in a signed request, something with this text
-//	sts DOMAIN MODE MX…        a domain publishes an MTA-STS policy: enforce, testing or none
-//	certify HOST NAME…         its certificate is one of the world's authority from now on, for these
-//	                           names; with none its own, which relays do not trust
 //	totp VARIABLE SECRET       the code of an authenticator with this secret, now, in a variable
 //
 // For each agent there are the variables scout_token, scout_credential and

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -154,4 +155,26 @@ func value(v any) string {
 		return hex.EncodeToString(b)
 	}
 	return strings.ReplaceAll(fmt.Sprint(v), " ", "_")
+}
+
+// until HOST VERB [N]
+func (s *script) until(ts *testscript.TestScript, args []string) (err error) {
+	verb, ok := audit.ParseVerb(args[1])
+	if !ok {
+		return fmt.Errorf("there is no verb %q", args[1])
+	}
+	want := 1
+	if len(args) == 3 {
+		if want, err = strconv.Atoi(args[2]); err != nil {
+			return err
+		}
+	}
+	h, have := s.find(ts, args[0]), 0
+	for end := time.Now().Add(3 * patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		events, err := h.Server().Store().Events(s.ctx, storage.EventQuery{Verbs: []audit.Verb{verb}})
+		if have = len(events); err != nil || have >= want {
+			return err
+		}
+	}
+	return fmt.Errorf("%s has %d events %s, not %d", args[0], have, verb, want)
 }

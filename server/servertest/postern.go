@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,8 +34,11 @@ type Options struct {
 	Agents []string // each gets an inbox of its name, and a credential with every verb on it
 	Dir    string   // empty: a temporary one
 
-	Judge     delivery.Judge       // of what comes into a mailbox; nil: nobody
-	Log       *slog.Logger         // nil: nothing
+	Judge delivery.Judge // of what comes into a mailbox; nil: nobody
+	Log   *slog.Logger   // nil: nothing
+	// Pebble has the server get its certificates from an authority, and opens the
+	// doors "http" and "https"; nil: it has one in files, and no such doors.
+	Pebble    *Pebble
 	Configure func(*server.Config) // changes the configuration; may be nil
 }
 
@@ -50,11 +52,11 @@ type Postern struct {
 	Admin     Person // may do all, in a session that outlasts every test
 	Second    Person // another one; both have been here for long, so two are two
 	Authority *server.Authority
+	Pebble    *Pebble // nil: Authority certified the server
 
-	cfg       server.Config
-	tls       *tls.Config
-	certified atomic.Pointer[tls.Certificate] // in place of its own; nil: its own
-	log       *slog.Logger
+	cfg server.Config
+	tls *tls.Config
+	log *slog.Logger
 	// Options that the server gets at every start.
 	judge delivery.Judge
 
@@ -106,7 +108,7 @@ func Start(o Options) (*Postern, error) {
 	if o.Domain == "" {
 		o.Domain = "alpha.test"
 	}
-	p := &Postern{World: o.World, Domain: o.Domain, Host: "mail." + o.Domain, Agents: map[string]*Agent{}, log: o.Log, judge: o.Judge}
+	p := &Postern{World: o.World, Domain: o.Domain, Host: "mail." + o.Domain, Agents: map[string]*Agent{}, Pebble: o.Pebble, log: o.Log, judge: o.Judge}
 	if err := p.configure(o); err != nil {
 		return nil, err
 	}
@@ -127,7 +129,6 @@ func (p *Postern) configure(o Options) (err error) {
 	if p.tls, err = p.Authority.Server(); err != nil {
 		return err
 	}
-	p.tls.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return p.certified.Load(), nil }
 	ip, err := p.World.address(p)
 	if err != nil {
 		return err
@@ -146,8 +147,12 @@ func (p *Postern) configure(o Options) (err error) {
 		SMTP:       net.JoinHostPort(ip, strconv.Itoa(p.World.port)),
 		Submission: free, Submissions: free, IMAPS: free, DNS: "off",
 	}
+	if o.Pebble != nil {
+		p.tls = nil
+		p.cfg.ACME = server.ACMEConfig{Directory: o.Pebble.Directory, CAFile: o.Pebble.CAFile, Contact: "postmaster@" + p.Domain}
+		p.cfg.Listen.HTTP, p.cfg.Listen.HTTPS = net.JoinHostPort(ip, strconv.Itoa(o.Pebble.HTTP)), net.JoinHostPort(ip, strconv.Itoa(o.Pebble.HTTPS))
+	}
 	p.cfg.Relay.Port, p.cfg.Relay.AllowPrivate = p.World.port, true
-	p.cfg.Relay.PolicyPort = p.World.PolicyPort()
 	p.cfg.Webhook.AllowPrivate = true
 	if o.Configure != nil {
 		o.Configure(&p.cfg)
@@ -155,6 +160,8 @@ func (p *Postern) configure(o Options) (err error) {
 	return p.World.Names.SetZone(nameserver.Zone{Origin: p.Domain, Nameservers: []string{"ns.test"}, Records: []nameserver.Record{
 		{Name: p.Domain, Type: nameserver.MX, Data: "10 " + p.Host},
 		{Name: p.Host, Type: nameserver.A, Data: ip},
+		{Name: "mta-sts." + p.Domain, Type: nameserver.A, Data: ip},
+		{Name: "autoconfig.second." + p.Domain, Type: nameserver.A, Data: ip},
 		{Name: p.Domain, Type: nameserver.TXT, Data: "v=spf1 ip4:127.0.0.0/8 -all"},
 		{Name: "_dmarc." + p.Domain, Type: nameserver.TXT, Data: "v=DMARC1; p=reject"},
 	}})
@@ -173,7 +180,7 @@ func (p *Postern) Up() error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s, err := server.New(ctx, p.cfg, server.Options{
-		Log: p.log, Judge: p.judge, Now: p.World.Clock.Now, TLS: p.tls, Roots: p.World.Roots(), Resolver: dns.NewCache(resolver, p.World.Clock.Now),
+		Log: p.log, Judge: p.judge, Now: p.World.Clock.Now, TLS: p.tls, Resolver: dns.NewCache(resolver, p.World.Clock.Now),
 		Timeouts: relay.Timeouts{Greeting: patience, Command: patience, DataStart: patience, DataEnd: patience},
 	})
 	if err != nil {
@@ -223,9 +230,10 @@ func (p *Postern) ControlSocket() string { return p.cfg.Control }
 
 // Pool trusts the server's certificate.
 func (p *Postern) Pool() *x509.CertPool {
-	pool := p.Authority.Pool()
-	pool.AddCert(p.World.authority.cert)
-	return pool
+	if p.Pebble != nil {
+		return p.Pebble.Roots()
+	}
+	return p.Authority.Pool()
 }
 
 // populate makes the domain, and an inbox, an agent and a credential by each name.
@@ -251,8 +259,25 @@ func (p *Postern) populate(ctx context.Context, agents []string) error {
 	if p.Second, err = p.AddPerson(ctx, "second@"+p.Domain, storage.PersonAdmin); err != nil {
 		return err
 	}
+	if err := p.certified(); err != nil {
+		return err
+	}
 	for _, name := range agents {
 		if _, err := p.AddAgent(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// certified waits until the server has the certificates that it is to have.
+func (p *Postern) certified() error {
+	if p.Pebble == nil {
+		return nil
+	}
+	p.Server().Certificates().Look()
+	for _, name := range []string{p.Host, "mta-sts." + p.Domain} {
+		if _, err := p.Pebble.Served(p, "imaps", name); err != nil {
 			return err
 		}
 	}

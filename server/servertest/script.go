@@ -55,6 +55,7 @@ type script struct {
 	hosts    map[string]*host
 	talks    map[string]talk
 	webs     map[string]*web
+	pebble   *Pebble // nil: there is no authority
 	current  talk
 	unnamed  int
 	ctx      context.Context
@@ -93,6 +94,9 @@ func (s *script) close(seen map[audit.Verb]bool) error {
 	}
 	for _, w := range s.webs {
 		w.server.Close()
+	}
+	if s.pebble != nil {
+		errs = append(errs, s.pebble.Close())
 	}
 	s.stopping()
 	return errors.Join(append(errs, s.world.Close())...)
@@ -136,8 +140,10 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"web":      command(2, 2, (*script).web),
 	"told":     command(2, 2, (*script).told),
 	"totp":     command(2, 2, (*script).totp),
-	"sts":      command(2, many, (*script).sts),
-	"certify":  command(1, many, (*script).certify),
+
+	"until":       command(2, 3, (*script).until),
+	"authority":   command(0, 1, (*script).authority),
+	"certificate": command(3, 3, (*script).certificate),
 }
 
 // many is no limit of arguments.
@@ -164,7 +170,7 @@ func (s *script) host(ts *testscript.TestScript, args []string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	p, err := Start(Options{World: s.world, Domain: args[0], Agents: args[1:], Dir: dir, Judge: Marked})
+	p, err := Start(Options{World: s.world, Domain: args[0], Agents: args[1:], Dir: dir, Judge: Marked, Pebble: s.pebble})
 	if err != nil {
 		return err
 	}

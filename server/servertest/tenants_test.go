@@ -89,6 +89,8 @@ var lookups = map[string][]string{
 	"alert.list":            {`{}`},
 	"domain.list":           {`{}`},
 	"freeze.list":           {`{}`},
+	"certificate.list":      {`{}`},
+	"certificate.renew":     {`{"name":"mta-sts.DOMAIN"}`},
 	"inbox.list":            {`{}`},
 	"queue.list":            {`{}`},
 	"audit.key":             {`{}`},

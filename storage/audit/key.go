@@ -111,6 +111,14 @@ const (
 	KeyMaxAge     Key = 109 // int: for how many seconds an MTA-STS policy may be kept
 )
 
+// Clear keys of the server's own certificates.
+const (
+	KeyAuthority   Key = 110 // word: the authority of a certificate, by the host of its directory
+	KeyFingerprint Key = 111 // digest: SHA-256 of a certificate
+	KeyNotAfter    Key = 112 // time: the end of a certificate
+	KeyChallenge   Key = 113 // word: how the authority was convinced: http-01, tls-alpn-01, dns-01
+)
+
 // Personal keys.
 const (
 	KeyFrom      Key = 128 // envelope sender
@@ -205,6 +213,9 @@ var keys = [...]keyInfo{
 	KeyTriggerRef: {"trigger_ref", kindText}, KeyMadeWith: {"made_with", kindText}, KeyRun: {"run", kindText},
 	KeySource: {"source", kindText},
 	KeyPerson: {"person", kindText},
+
+	KeyAuthority: {"authority", kindWord}, KeyFingerprint: {"fingerprint", kindDigest},
+	KeyNotAfter: {"not_after", kindTime}, KeyChallenge: {"challenge", kindWord},
 }
 
 // String returns the key's name, as JSON shows it.

@@ -1,0 +1,109 @@
+package servertest_test
+
+import (
+	"bytes"
+	"crypto/x509"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/server"
+	"postern/server/acme"
+	"postern/server/servertest"
+	"postern/storage"
+	"postern/storage/audit"
+)
+
+// authority starts a certificate authority and a world for a test.
+func authority(t *testing.T) (*servertest.World, *servertest.Pebble) {
+	t.Helper()
+	w, err := servertest.NewWorld()
+	fatal(t, err)
+	t.Cleanup(func() { w.Close() })
+	p, err := servertest.NewPebble(w, t.TempDir())
+	fatal(t, err)
+	t.Cleanup(func() { p.Close() })
+	return w, p
+}
+
+// doors are all doors that do TLS.
+var doors = []string{"smtp", "submission", "submissions", "imaps", "https"}
+
+// shows holds that every door shows the same certificate of the authority, and returns it.
+func shows(t *testing.T, ca *servertest.Pebble, p *servertest.Postern) *x509.Certificate {
+	t.Helper()
+	var first *x509.Certificate
+	for _, door := range doors {
+		cert, err := ca.Served(p, door, p.Host)
+		fatal(t, err)
+		if first == nil {
+			first = cert
+		}
+		if !cert.Equal(first) {
+			t.Errorf("%s shows another certificate than %s", door, doors[0])
+		}
+	}
+	return first
+}
+
+// TestCO1_CertificatesComeAndChange: by each challenge that needs a port, a whole server gets a certificate, has it
+// after a start without asking again, and renews it in time, on all doors and without a start. No file of it shows the
+// key.
+func TestCO1_CertificatesComeAndChange(t *testing.T) {
+	t.Parallel()
+	w, ca := authority(t)
+	for _, challenge := range []string{acme.HTTP01, acme.TLSALPN01} {
+		t.Run(challenge, func(t *testing.T) {
+			dir := t.TempDir()
+			p := servertest.New(t, servertest.Options{World: w, Pebble: ca, Dir: dir, Domain: challenge[:3] + ".test",
+				Configure: func(c *server.Config) { c.ACME.Challenges = []string{challenge} }})
+			first := shows(t, ca, p)
+			fatal(t, p.Down())
+			fatal(t, p.Up())
+			if again := shows(t, ca, p); !again.Equal(first) {
+				t.Error("a start asked for another certificate")
+			}
+			fatal(t, w.Advance(61*24*time.Hour))
+			waitFor(t, "another certificate", func() bool { return !shows(t, ca, p).Equal(first) })
+
+			events, err := p.Server().Store().Events(t.Context(), storage.EventQuery{Verbs: []audit.Verb{audit.CertificateObtain, audit.CertificateRenew}})
+			fatal(t, err)
+			for _, e := range events {
+				if how := e.Fields.Text(audit.KeyChallenge); how != challenge {
+					t.Errorf("%s by %s", e.Verb, how)
+				}
+			}
+			unreadable(t, filepath.Join(dir, "data"), "PRIVATE KEY", "BEGIN CERTIFICATE", "mta-sts")
+		})
+	}
+}
+
+// unreadable holds that no file below a folder has one of some texts.
+func unreadable(t *testing.T, dir string, texts ...string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for _, text := range texts {
+			if bytes.Contains(b, []byte(text)) {
+				t.Errorf("%s has %q in clear", path, text)
+			}
+		}
+		return err
+	})
+	fatal(t, err)
+}
+
+// waitFor waits until something is so.
+func waitFor(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !so(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("there is no %s", strings.TrimSpace(what))
+		}
+	}
+}
