@@ -54,12 +54,20 @@ type ListenConfig struct {
 	Submission  string `toml:"submission"`  // agents, with STARTTLS, RFC 6409
 	Submissions string `toml:"submissions"` // agents, with TLS from the first byte, RFC 8314
 	IMAPS       string `toml:"imaps"`       // agents, with TLS from the first byte
-	DNS         string `toml:"dns"`         // everybody, over UDP and TCP: the zones of the domains
+	DNS         string `toml:"dns"`         // everybody, over UDP and TCP: the zones of the domains; one address or several, divided by commas
 	// Ports 80 and 443 are for well-known files alone: challenges of a certificate
 	// authority, MTA-STS policies, settings of mail programs. Empty: open when
 	// certificates come from an authority.
 	HTTP  string `toml:"http"`
 	HTTPS string `toml:"https"`
+}
+
+// dns lists the addresses of the name server; none when it is off.
+func (l ListenConfig) dns() []string {
+	if l.DNS == off {
+		return nil
+	}
+	return strings.FieldsFunc(l.DNS, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // KeysConfig says where the root key and the witness are. Neither may lie in the
@@ -282,7 +290,6 @@ func (c *Config) Check() error {
 	for _, d := range []struct{ key, addr string }{
 		{"listen.smtp", c.Listen.SMTP}, {"listen.submission", c.Listen.Submission},
 		{"listen.submissions", c.Listen.Submissions}, {"listen.imaps", c.Listen.IMAPS},
-		{"listen.dns", c.Listen.DNS},
 		{"listen.http", c.httpAddr()}, {"listen.https", c.httpsAddr()},
 	} {
 		if d.addr == off {
@@ -290,6 +297,11 @@ func (c *Config) Check() error {
 		}
 		if _, _, err := net.SplitHostPort(d.addr); err != nil {
 			return &ConfigError{Key: d.key, Text: fmt.Sprintf("%q is not an address", d.addr), Hint: `as ":25", "192.0.2.1:25", or "off"`}
+		}
+	}
+	for _, addr := range c.Listen.dns() {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return &ConfigError{Key: "listen.dns", Text: fmt.Sprintf("%q is not an address", addr), Hint: `as ":53", "192.0.2.25:53, [2001:db8::25]:53", or "off"`}
 		}
 	}
 	if c.Data == "" {
@@ -315,7 +327,7 @@ func (c *Config) checkNames() error {
 	if name, err := dns.Name(c.DNS.Zone); err != nil || !strings.Contains(name, ".") {
 		return &ConfigError{Key: "dns.zone", Text: fmt.Sprintf("%q is not the name of a zone", c.DNS.Zone), Hint: `as "keys.example.com", which is delegated to this server`}
 	}
-	if c.Listen.DNS == off {
+	if len(c.Listen.dns()) == 0 {
 		return &ConfigError{Key: "dns.zone", Text: "nobody can be told what is in it", Hint: `listen.dns must be an address, as ":53"`}
 	}
 	return nil

@@ -89,6 +89,14 @@
 // agent, writes mail, tells webhooks. The rooms on its own floor are handed to it
 // here as functions.
 //
+// # Somebody asks for a name
+//
+// Where listen.dns is open, dns/nameserver answers for the domains: a delegation is
+// all that their owners do. Its zones are the plan of each domain (dns/zone), made
+// from its row, its keys and its policy. storage says after a commit which domain
+// that was, and the keeper here makes the zone anew; a challenge of a certificate
+// authority is put into it for as long as somebody asks.
+//
 // # An auditor looks
 //
 // Every event is a leaf of a Merkle tree (storage/audit), whose root is signed

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -80,12 +81,26 @@ func newNames(s *Server) *names {
 }
 
 // start reads all domains and listens. From then on, run follows what changes.
-func (n *names) start(ctx context.Context, addr string) error {
+// Without addresses it does nothing.
+func (n *names) start(ctx context.Context, addrs []string) error {
+	if len(addrs) == 0 {
+		return nil
+	}
 	n.watch = n.store.WatchDomains()
 	if err := n.readAll(ctx); err != nil {
 		return err
 	}
-	return n.server.Start(addr)
+	for _, addr := range addrs {
+		err := n.server.Start(addr)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return &ConfigError{Key: "listen.dns", Text: "another program has the port", Err: err,
+				Hint: `where that is a resolver on loopback, name the addresses of the Internet: "192.0.2.25:53, [2001:db8::25]:53"`}
+		}
+		if err != nil {
+			return fmt.Errorf("listen.dns: %w", err)
+		}
+	}
+	return nil
 }
 
 // stop ends the name server; one that was never started as well.

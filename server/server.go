@@ -267,10 +267,8 @@ func (s *Server) listen(ctx context.Context) error {
 		}
 		s.doors = append(s.doors, door{d.name, l, d.serve})
 	}
-	if s.cfg.Listen.DNS != off {
-		if err := s.names.start(ctx, s.cfg.Listen.DNS); err != nil {
-			return fmt.Errorf("listen.dns: %w", err)
-		}
+	if err := s.names.start(ctx, s.cfg.Listen.dns()); err != nil {
+		return err
 	}
 	if s.cfg.Control == off {
 		return nil

@@ -298,6 +298,32 @@ func TestBadZones(t *testing.T) {
 	}
 }
 
+// TestAllAddresses: bound to all addresses, the server replies from the one that was
+// asked. A resolver takes nothing from another.
+func TestAllAddresses(t *testing.T) {
+	s := nameserver.New()
+	if err := s.SetZone(lab); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(":0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Stop(context.Background()) })
+	for _, ip := range []string{"127.0.0.1", "127.0.0.5", "::1"} {
+		if ip == "::1" && s.Addr().Addr().Is4() {
+			continue // a machine without IPv6
+		}
+		at := netip.AddrPortFrom(netip.MustParseAddr(ip), s.Addr().Port())
+		for _, network := range []string{"udp", "tcp"} {
+			c := mdns.Client{Net: network, Timeout: 10 * time.Second}
+			r, _, err := c.Exchange(new(mdns.Msg).SetQuestion("mx.example.com.", mdns.TypeA), at.String())
+			if err != nil || len(r.Answer) != 1 {
+				t.Errorf("%s over %s: %v, %v", ip, network, r, err)
+			}
+		}
+	}
+}
+
 func TestConcurrentChangesAndQuestions(t *testing.T) {
 	s := start(t, lab)
 	var wg sync.WaitGroup

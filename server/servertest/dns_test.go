@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,9 +28,13 @@ func registry(t testing.TB, anchors ...string) (*servertest.NameServer, *servert
 func TestLaboratoryOfNames(t *testing.T) {
 	parent, resolver := registry(t)
 	at := servertest.FreeAddr(t, 53)
+	big := strings.Repeat("0123456789", 300) // fits into no answer over UDP
 	ours := nameserver.New()
 	fatal(t, ours.SetZone(nameserver.Zone{Origin: "agents.example.test", Nameservers: []string{"mail.example.test"}, TTL: time.Second,
-		Records: []nameserver.Record{{Name: "agents.example.test", Type: nameserver.MX, TTL: time.Second, Data: "10 mail.example.test"}}}))
+		Records: []nameserver.Record{
+			{Name: "agents.example.test", Type: nameserver.MX, TTL: time.Second, Data: "10 mail.example.test"},
+			{Name: "big.agents.example.test", Type: nameserver.TXT, TTL: time.Second, Data: big},
+		}}))
 	fatal(t, ours.Start(at.String()))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -46,6 +51,9 @@ func TestLaboratoryOfNames(t *testing.T) {
 	mx, err := resolver.Resolver().LookupMX(t.Context(), "agents.example.test")
 	if err != nil || !slices.Equal(mx.Records, []dns.MX{{Preference: 10, Host: "mail.example.test"}}) || mx.Authentic {
 		t.Errorf("through the delegation: %v, %v", mx, err)
+	}
+	if txt, err := resolver.Resolver().LookupTXT(t.Context(), "big.agents.example.test"); err != nil || !slices.Equal(txt.Records, []string{big}) {
+		t.Errorf("over TCP, all the way: %v, %v", txt, err)
 	}
 }
 

@@ -116,6 +116,25 @@ func TestZonesFollowDomains(t *testing.T) {
 	soon(t, at, "_dmarc.alpha.test", "TXT", `TXT "v=DMARC1; p=reject; rua=mailto:postern-reports@alpha.test"`)
 }
 
+// TestNameServerAtSeveralAddresses: where something else has port 53 of loopback, each
+// other address is named; and when one is taken, the start says what to do.
+func TestNameServerAtSeveralAddresses(t *testing.T) {
+	one, two := servertest.FreeAddr(t, 0), servertest.FreeAddr(t, 0)
+	p := servertest.New(t, servertest.Options{Configure: serving(one, "192.0.2.25")})
+	soon(t, one.String(), "alpha.test", "MX", "MX 10 mail.alpha.test.")
+	for addrs, taken := range map[string]bool{two.String() + ", " + one.String(): true, two.String() + ", " + servertest.FreeAddr(t, 0).String(): false} {
+		second, err := servertest.Start(servertest.Options{World: p.World, Domain: "beta.test", Dir: t.TempDir(), Configure: func(c *server.Config) { c.Listen.DNS = addrs }})
+		var config *server.ConfigError
+		if taken != errors.As(err, &config) || taken && !strings.Contains(config.Hint, "name the addresses") {
+			t.Fatalf("%s: %v", addrs, err)
+		}
+		if err == nil {
+			soon(t, two.String(), "beta.test", "MX", "MX 10 mail.beta.test.")
+			fatal(t, second.Down())
+		}
+	}
+}
+
 // TestZonesOfKeys: for who delegates _domainkey alone, or points selectors here, the
 // keys are in zones of their own, which know nothing else of the domain.
 func TestZonesOfKeys(t *testing.T) {
