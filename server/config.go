@@ -106,6 +106,7 @@ type RelayConfig struct {
 	TLS          string `toml:"tls"`           // "starttls" or "implicit", to the smart host
 	CAFile       string `toml:"ca_file"`       // PEM certificates to verify with instead of the system's
 	Port         int    `toml:"port"`          // of mail exchangers: 25, but in a laboratory
+	PolicyPort   int    `toml:"policy_port"`   // where policies of MTA-STS are fetched: 443, but in a laboratory
 	AllowPrivate bool   `toml:"allow_private"` // send to hosts with private addresses too
 }
 
@@ -116,7 +117,8 @@ type WebhookConfig struct {
 
 // DNSConfig names the resolvers.
 type DNSConfig struct {
-	Servers []string `toml:"servers"` // "192.0.2.53" or "192.0.2.53:5353"; none: /etc/resolv.conf
+	Servers []string `toml:"servers"`  // "192.0.2.53" or "192.0.2.53:5353"; none: /etc/resolv.conf
+	TrustAD bool     `toml:"trust_ad"` // they validate (DNSSEC), and nobody is between them and us; on loopback they are believed anyway
 	// Zone is a zone that is delegated to this server, for selectors of domains whose
 	// owners point them here by CNAME.
 	Zone string `toml:"zone"`
@@ -142,7 +144,7 @@ func DefaultConfig() Config {
 		Control: "/run/postern/control.sock",
 		Listen:  ListenConfig{SMTP: ":25", Submission: ":587", Submissions: ":465", IMAPS: ":993", DNS: off},
 		Keys:    KeysConfig{Root: defaultRootKey()},
-		Relay:   RelayConfig{TLS: "starttls", Port: 25},
+		Relay:   RelayConfig{TLS: "starttls", Port: 25, PolicyPort: 443},
 		Log:     LogConfig{Level: "info", Format: "text"},
 	}
 }
@@ -347,6 +349,9 @@ func (c *Config) checkRelay() error {
 	}
 	if c.Relay.Port < 1 || c.Relay.Port > 65535 {
 		return &ConfigError{Key: "relay.port", Text: "must be a port"}
+	}
+	if c.Relay.PolicyPort < 1 || c.Relay.PolicyPort > 65535 {
+		return &ConfigError{Key: "relay.policy_port", Text: "must be a port"}
 	}
 	return nil
 }

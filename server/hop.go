@@ -12,7 +12,7 @@ import (
 
 // config is what the relay is told. Errors are *ConfigError.
 func (r *RelayConfig) config(host string) (relay.Config, error) {
-	c := relay.Config{Hostname: host, Port: uint16(r.Port), AllowPrivate: r.AllowPrivate}
+	c := relay.Config{Hostname: host, Port: uint16(r.Port), PolicyPort: uint16(r.PolicyPort), AllowPrivate: r.AllowPrivate}
 	if r.CAFile != "" {
 		pem, err := os.ReadFile(r.CAFile)
 		if err != nil {

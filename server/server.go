@@ -181,7 +181,7 @@ func (s *Server) unfit(err error) error {
 func (s *Server) wire(ctx context.Context, o Options) error {
 	resolver := o.Resolver
 	if resolver == nil {
-		client, err := dns.NewClient(dns.Config{Servers: s.cfg.DNS.Servers})
+		client, err := dns.NewClient(dns.Config{Servers: s.cfg.DNS.Servers, TrustAD: s.cfg.DNS.TrustAD})
 		if err != nil {
 			return &ConfigError{Key: "dns.servers", Text: "cannot be used", Err: err}
 		}
@@ -191,7 +191,7 @@ func (s *Server) wire(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	hop.Resolver, hop.Timeouts, hop.Now = resolver, o.Timeouts, s.now
+	hop.Resolver, hop.Timeouts, hop.Store, hop.Now, hop.Log = resolver, o.Timeouts, s.store, s.now, s.log
 	if o.Roots != nil {
 		hop.Roots = o.Roots
 	}
@@ -337,6 +337,7 @@ func (s *Server) Run(ctx context.Context) error {
 	loop.Go(func() { s.monitor.Run(loops) })
 	loop.Go(func() { s.webhooks.Run(loops) })
 	loop.Go(func() { s.names.run(loops) })
+	loop.Go(func() { s.relay.RunPolicies(loops) })
 	queued.Go(func() { s.certs.Run(working) })
 	failed := make(chan error, len(s.doors)+1)
 	queued.Go(func() {

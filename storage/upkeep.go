@@ -11,7 +11,8 @@ import (
 // closed list: last_used of credentials and people's sessions, outgoing's due,
 // attempts and lease, when a domain was checked and is next, when signing
 // keys are looked at, how often an alert happened, what agents usually do, cursors into the log, what webhooks are still
-// to be told, checkpoints, which say nothing that the events do not, what vanished
+// to be told, when policies of MTA-STS were used and are due, checkpoints, which
+// say nothing that the events do not, what vanished
 // before any session that could ask, correspondents of an inbox whose key is
 // destroyed, usage that is older than any limit looks back, and who works at a
 // certificate and when that is tried again.

@@ -37,6 +37,8 @@ var operational = []string{
 	"UPDATE outgoing.due",
 	"UPDATE outgoing.lease_owner",
 	"UPDATE person_session.last_used",
+	"UPDATE sts_policy.due",
+	"UPDATE sts_policy.used",
 	"UPDATE webhook.failing",
 	"UPDATE webhook_delivery.attempts",
 	"UPDATE webhook_delivery.due",

@@ -393,6 +393,14 @@ var decisive = []struct {
 		err := s.openRecord(context.Background(), "certificate_file", row, &f)
 		return bytes.Equal(column, s.hashName("certificate_file", f.Name)), err
 	}},
+	{"sts_policy", "dest_hash", func(s *Store, row sealedRow, column []byte) (bool, error) {
+		var p STSPolicy
+		if err := s.openRecord(context.Background(), "sts_policy", row, &p); err != nil {
+			return false, err
+		}
+		hash, err := s.hashDestination(context.Background(), p.Org, p.Domain)
+		return bytes.Equal(column, hash), err
+	}},
 	{"mailbox", "inbox", nil}, // opened with its inbox, by messages
 }
 

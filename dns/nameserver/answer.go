@@ -78,7 +78,19 @@ func header(packet []byte) mdns.MsgHdr {
 // resolve to refuse.
 func wellFormed(packet []byte) bool {
 	count := func(i int) int { return int(packet[i])<<8 | int(packet[i+1]) }
-	return len(packet) <= maxQuery && count(4) == 1 && count(6) == 0 && count(8) <= 1 && count(10) <= 2
+	if len(packet) > maxQuery || count(4) != 1 || count(6) > 0 || count(8) > 1 || count(10) > 2 {
+		return false
+	}
+	// Before the first name there is none that it could point to (RFC 1035, section
+	// 4.1.4), so it takes as much here as in the reply. Behind it are type and class.
+	at := minQuery
+	for at < len(packet) && packet[at] != 0 {
+		if packet[at] > 63 {
+			return false
+		}
+		at += 1 + int(packet[at])
+	}
+	return at+5 <= len(packet)
 }
 
 // negotiate does EDNS (RFC 6891): it learns how much the asker takes, and says so of
@@ -177,10 +189,9 @@ func minimal(owner string, zone *version) mdns.RR {
 	}
 }
 
-// slip takes everything out of a reply but that it was cut: a resolver asks again
-// over TCP, where nobody can speak in its name, and a victim gets no more octets
-// than were sent in its name.
-func (r *reply) slip() {
+// cut leaves nothing of a reply but that it was cut (RFC 2181, section 9): the
+// asker comes back over TCP, where nobody can speak in another's name.
+func (r *reply) cut() {
 	r.Answer, r.Ns, r.Truncated, r.Rcode = nil, nil, true, mdns.RcodeSuccess
 }
 
@@ -193,7 +204,7 @@ func (r *reply) pack(buf []byte, tcp bool) ([]byte, error) {
 		size = mdns.MaxMsgSize
 	}
 	if r.Len() > size {
-		r.Answer, r.Ns, r.Truncated = nil, nil, true
+		r.cut()
 	}
 	return r.PackBuffer(buf)
 }

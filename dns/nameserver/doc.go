@@ -27,8 +27,8 @@
 // never talk to each other for ever. A few workers answer all packets of a socket;
 // nothing is made for one that would outlive its answer. Connections are bounded,
 // by network as well, and the one that was silent for longest makes room for the
-// next. A [Rate] bounds what one network is told over UDP: beyond it, half of the
-// replies are dropped and the others say no more than that they were cut, so that
-// a real resolver gets its answer over TCP, and a victim whose address was forged
-// gets nothing worth forging for.
+// next. A [Rate] bounds what one network is told over UDP: beyond it, replies say no
+// more than that they were cut. Such a reply is never longer than its query, so there
+// is nothing to gain by asking in another's name, and a real resolver that lives
+// behind a forged address gets its answer over TCP.
 package nameserver

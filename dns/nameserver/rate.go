@@ -22,7 +22,7 @@ type Rate struct {
 // PublicRate is what a server on the Internet allows.
 var PublicRate = Rate{Network: 200, Name: 20}
 
-// Shape of the table of a limiter: 64 Ki entries in a megabyte and a half. What does not fit
+// Shape of the table of a limiter: 64 Ki entries in a megabyte. What does not fit
 // takes the place of what was least busy, so that a flood from forged networks
 // makes room for itself among its own.
 const (
@@ -44,26 +44,17 @@ type set struct {
 }
 
 type entry struct {
-	key    uint64
-	even   int64  // nanoseconds on the server's clock
-	denied uint32 // replies
+	key  uint64
+	even int64 // nanoseconds on the server's clock
 }
 
 func newLimiter(r Rate) *limiter { return &limiter{rate: r, seed: maphash.MakeSeed()} }
 
-// verdict is what becomes of a reply.
-type verdict byte
-
-const (
-	send verdict = iota
-	slip         // only that it was cut
-	drop
-)
-
-// judge counts a reply at a moment, and says what becomes of it. Of those beyond
-// the rate every second one slips, so that a resolver behind a forged address gets
-// through within a try or two.
-func (l *limiter) judge(now int64, client netip.Addr, k kind, name string) verdict {
+// allow counts a reply at a moment, and reports whether it is sent as it is. Beyond
+// the rate every reply is sent as one that was cut. It is no longer than its query,
+// so that to forge an address gains nothing, and a resolver that lives behind the
+// address always gets its answer, over TCP.
+func (l *limiter) allow(now int64, client netip.Addr, k kind, name string) bool {
 	var h maphash.Hash
 	h.SetSeed(l.seed)
 	b := network(client).Addr().As16()
@@ -71,30 +62,25 @@ func (l *limiter) judge(now int64, client netip.Addr, k kind, name string) verdi
 	all := h.Sum64()
 	h.WriteByte(byte(k))
 	h.WriteString(name)
-	if v := l.count(now, h.Sum64(), l.rate.Name); v != send {
-		return v // and leaves the network its other names
-	}
-	return l.count(now, all, l.rate.Network)
+	// What is over the rate of a name leaves the network its other names.
+	return l.count(now, h.Sum64(), l.rate.Name) && l.count(now, all, l.rate.Network)
 }
 
 // count takes one from the bucket of a key, which holds what a second allows.
-func (l *limiter) count(now int64, key uint64, perSecond int) verdict {
+func (l *limiter) count(now int64, key uint64, perSecond int) bool {
 	if perSecond <= 0 {
-		return send
+		return true
 	}
 	s := &l.sets[key%sets]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.find(key)
 	even := max(e.even, now) + int64(time.Second)/int64(perSecond)
-	if even-now <= int64(time.Second) {
-		e.even = even
-		return send
+	if even-now > int64(time.Second) {
+		return false
 	}
-	if e.denied++; e.denied%2 == 1 {
-		return slip
-	}
-	return drop
+	e.even = even
+	return true
 }
 
 // find is the entry of a key, or a new one in the place of the least busy.

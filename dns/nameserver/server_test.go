@@ -49,6 +49,13 @@ var lab = nameserver.Zone{
 func start(t testing.TB, zones ...nameserver.Zone) *nameserver.Server {
 	t.Helper()
 	s := nameserver.New()
+	run(t, s, zones...)
+	return s
+}
+
+// run starts a server, and stops it at the test's end.
+func run(t testing.TB, s *nameserver.Server, zones ...nameserver.Zone) {
+	t.Helper()
 	for _, z := range zones {
 		if err := s.SetZone(z); err != nil {
 			t.Fatal(err)
@@ -58,13 +65,12 @@ func start(t testing.TB, zones ...nameserver.Zone) *nameserver.Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		if err := s.Stop(ctx); err != nil {
 			t.Error(err)
 		}
 	})
-	return s
 }
 
 func ask(t testing.TB, s *nameserver.Server, network, name string, qtype uint16, change ...func(*mdns.Msg)) *mdns.Msg {

@@ -63,13 +63,8 @@ func (s *Server) overUDP(packet, buf []byte, from *net.UDPAddr) (wire []byte) {
 	if r == nil {
 		return nil
 	}
-	if s.limiter != nil {
-		switch s.limiter.judge(time.Since(s.born).Nanoseconds(), from.AddrPort().Addr(), r.kind, r.name) {
-		case drop:
-			return nil
-		case slip:
-			r.slip()
-		}
+	if s.limiter != nil && !s.limiter.allow(time.Since(s.born).Nanoseconds(), from.AddrPort().Addr(), r.kind, r.name) {
+		r.cut()
 	}
 	wire, err := r.pack(buf, false)
 	if err != nil {

@@ -69,7 +69,7 @@ type Recipients struct {
 	Allow   []string // canonical, sorted; nil: anybody; empty: nobody
 	Deny    []string // canonical, sorted
 	Replies bool     // only who wrote authenticated, clean mail to the inbox
-	Inside  bool     // only addresses of this server
+	Inside  bool     // only addresses of the organization's domains
 }
 
 // Holds says which messages wait for a person, and how.

@@ -145,7 +145,7 @@ var settings = []Setting{
 	{Key: KeyRecipientsAllow, Kind: Places, Join: Each, Levels: acting, Help: "only to these; an empty list (none) is nobody"},
 	{Key: KeyRecipientsDeny, Kind: Places, Join: Each, Levels: acting, Help: "never to these, whatever is allowed"},
 	{Key: KeyRepliesOnly, Kind: YesNo, Join: Most, Levels: acting, Help: "only to who wrote authenticated, clean mail to the inbox"},
-	{Key: KeyInsideOnly, Kind: YesNo, Join: Most, Levels: acting, Help: "only to addresses of this server"},
+	{Key: KeyInsideOnly, Kind: YesNo, Join: Most, Levels: acting, Help: "only to addresses of the organization's domains here"},
 
 	{Key: KeyHoldAlways, Kind: YesNo, Join: Most, Levels: acting, Help: "every message waits for a person"},
 	{Key: KeyHoldFirstTime, Kind: YesNo, Join: Most, Levels: acting, Help: "waits: to an address that the inbox never sent to"},

@@ -61,7 +61,7 @@ func sender(f SenderFacts) Decision {
 type RecipientFacts struct {
 	Env    storage.Environment // of the inbox that sends
 	Owned  bool                // ownership of the sender's domain is proved or assumed
-	Remote bool                // the recipient's domain is not ours
+	Remote bool                // the recipient's domain is not ours, and its mail is not captured
 	Count  int                 // of recipients, with this one
 
 	Rules Rules
@@ -72,7 +72,7 @@ type RecipientFacts struct {
 // Addressee is what is known of one recipient.
 type Addressee struct {
 	Address string // canonical
-	Inside  bool   // its domain is ours
+	Inside  bool   // its domain is the sender's organization's
 
 	Known       bool // the inbox sent to it before
 	DomainKnown bool // the inbox sent to its domain before
@@ -110,7 +110,7 @@ type SubmitFacts struct {
 	SenderFacts
 	Owned      bool // of the sender's domain
 	Recipients int
-	Remote     int // of them, how many are not ours
+	Remote     int // of them, how many are neither ours nor captured
 	Size       int64
 
 	FromFields   int      // From fields in the header

@@ -23,6 +23,8 @@ type fault struct {
 	at *place
 	// absent: the host itself seems to be away, and is left alone for a while.
 	absent bool
+	// failure is what TLS reports call it; empty: it is not about TLS.
+	failure string
 }
 
 func (f *fault) Error() string { return fmt.Sprintf("relay: %s %d %s", f.reason, f.code, f.enhanced) }
@@ -32,10 +34,17 @@ type place struct {
 	host string
 	ip   netip.Addr
 	tls  TLS
+
+	security Security
 }
 
 func temporary(reason Reason, enhanced string) *fault {
 	return &fault{reason: reason, enhanced: enhanced}
+}
+
+// insecure makes a fault about TLS.
+func insecure(enhanced, failure string) *fault {
+	return &fault{reason: TLSFailed, enhanced: enhanced, failure: failure}
 }
 
 // permanent makes a fault that ends the attempt.

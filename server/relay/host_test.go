@@ -158,6 +158,7 @@ type conv struct {
 	name string
 	conn net.Conn
 	br   *bufio.Reader
+	cert *tls.Certificate // nil: one of the laboratory's authority, for the host's name
 }
 
 func (c *conv) attach(conn net.Conn) { c.conn, c.br = conn, bufio.NewReader(conn) }
@@ -197,9 +198,13 @@ func (c *conv) data() bool {
 	return true
 }
 
-// startTLS shakes hands with a certificate for the host's name.
+// startTLS shakes hands.
 func (c *conv) startTLS() bool {
-	conn := tls.Server(c.conn, &tls.Config{Certificates: []tls.Certificate{c.lab.ca.issue(c.lab.t, c.name)}})
+	cert := c.cert
+	if cert == nil {
+		cert = new(c.lab.ca.issue(c.lab.t, c.name))
+	}
+	conn := tls.Server(c.conn, &tls.Config{Certificates: []tls.Certificate{*cert}})
 	if conn.Handshake() != nil {
 		return false
 	}
@@ -212,9 +217,11 @@ type manners struct {
 	extensions []string
 	replies    map[string]string // by the beginning of a command, in place of the usual reply
 	implicit   bool
+	cert       *tls.Certificate // nil: for the host's name
 }
 
 func (m manners) script(c *conv) {
+	c.cert = m.cert
 	if m.implicit && !c.startTLS() {
 		return
 	}
@@ -303,19 +310,25 @@ func newAuthority(t testing.TB) *authority {
 }
 
 func (a *authority) issue(t testing.TB, name string) tls.Certificate {
+	return a.issueFor(t, name, time.Hour)
+}
+
+// issueFor makes a certificate that is an hour old and ends after life,
+// which may be negative. The authority's is with it.
+func (a *authority) issueFor(t testing.TB, name string, life time.Duration) tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Error(err)
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(life),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
 	if err != nil {
 		t.Error(err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: key}
 }
 
 func path(t testing.TB, s string) message.Path {

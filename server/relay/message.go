@@ -3,6 +3,8 @@ package relay
 import (
 	"io"
 
+	"github.com/google/uuid"
+
 	"postern/server/message"
 )
 
@@ -25,6 +27,17 @@ type Message struct {
 	// UTF8 says that the header has octets over 127: needs SMTPUTF8. For
 	// addresses the relay sees for itself.
 	UTF8 bool
+	// Org is whose mail it is: MTA-STS policies are kept for each organization.
+	// Zero: MTA-STS is not looked at.
+	Org uuid.UUID
+	// RequireTLS (RFC 8689, section 2): only over authenticated TLS, and only to a
+	// host that promises the same.
+	RequireTLS bool
+	// Authenticated: only over authenticated TLS, by a rule of ours.
+	Authenticated bool
+	// TLSOptional (RFC 8689, section 3): what the destination asks by MTA-STS and
+	// DANE is not insisted on. The two above are stronger.
+	TLSOptional bool
 	// Sign returns the header fields to put in front, each ended by CRLF, such
 	// as the result of dkim.Signer.Sign. It is called at most once, and only
 	// when a host is ready to listen. Nil: nothing is put in front.

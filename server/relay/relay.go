@@ -1,13 +1,18 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
+	"log/slog"
+	"net/http"
 	"net/netip"
 	"time"
 
 	"postern/dns"
 	"postern/server/message"
+	"postern/server/queue"
+	"postern/storage"
 )
 
 // Config says how mail leaves. Resolver and Hostname are required.
@@ -33,8 +38,15 @@ type Config struct {
 	// Patience is how long an attempt waits for such a limit before it is
 	// Busy. Zero: 15 s.
 	Patience time.Duration
-	// Now is the clock of the memory of absent hosts. Nil: time.Now.
+	// Store keeps what destinations say by MTA-STS. Nil: none is asked.
+	Store *storage.Store
+	// PolicyPort is where policies of MTA-STS are fetched. Zero: 443.
+	// Laboratories use another.
+	PolicyPort uint16
+	// Now is the clock of the memory of absent hosts and of policies. Nil: time.Now.
 	Now func() time.Time
+	// Log gets what concerns the operator. Nil: nothing is logged.
+	Log *slog.Logger
 }
 
 // SmartHost is a server that relays for us, as many clouds block port 25.
@@ -56,6 +68,7 @@ type Timeouts struct {
 	DataBlock time.Duration // for the peer to take one block. Zero: 3 min
 	DataEnd   time.Duration // for the reply to the final dot. Zero: 10 min
 	Total     time.Duration // for everything. Zero: 30 min
+	Policy    time.Duration // for a policy of MTA-STS. Zero: 1 min (RFC 8461, section 3.3)
 }
 
 func (t *Timeouts) setDefaults() {
@@ -65,7 +78,7 @@ func (t *Timeouts) setDefaults() {
 	}{
 		{&t.Connect, 30 * time.Second}, {&t.Greeting, 5 * time.Minute}, {&t.Command, 5 * time.Minute},
 		{&t.DataStart, 2 * time.Minute}, {&t.DataBlock, 3 * time.Minute}, {&t.DataEnd, 10 * time.Minute},
-		{&t.Total, 30 * time.Minute},
+		{&t.Total, 30 * time.Minute}, {&t.Policy, time.Minute},
 	} {
 		if *f.field <= 0 {
 			*f.field = f.value
@@ -79,6 +92,10 @@ type Relay struct {
 	domains *slots
 	hosts   *slots
 	absent  *absences
+
+	policies *http.Client // of MTA-STS
+	fetching *slots       // one fetch of a policy at a time
+	fetched  stsTries
 }
 
 // New makes a relay.
@@ -99,11 +116,23 @@ func New(c Config) *Relay {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Relay{config: c, domains: newSlots(c.PerDomain), hosts: newSlots(c.PerHost), absent: newAbsences(c.Now)}
+	if c.PolicyPort == 0 {
+		c.PolicyPort = 443
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	r := &Relay{config: c, domains: newSlots(c.PerDomain), hosts: newSlots(c.PerHost), absent: newAbsences(c.Now), fetching: newSlots(1)}
+	r.policies = r.policyClient()
+	return r
 }
 
-// Forget drops the memory of absent hosts.
-func (r *Relay) Forget() { r.absent.forget() }
+// Forget drops the memory of absent hosts, and of policies that could not be
+// fetched.
+func (r *Relay) Forget() {
+	r.absent.forget()
+	r.fetched.forget()
+}
 
 // Send makes one attempt. It returns one result per recipient, in the order of
 // m.To, and never an error: what failed is in the results. It ends when ctx
@@ -134,6 +163,7 @@ func (r *Relay) Send(ctx context.Context, m Message) []Result {
 	}
 	defer release()
 	a.run(ctx)
+	a.results[0].Sessions = a.sessions
 	return a.results
 }
 
@@ -149,6 +179,10 @@ type attempt struct {
 	at      place  // the host being tried
 	spoken  int    // hosts that greeted us
 	failed  *fault // what to report for those that stay open
+
+	way      way
+	sts      sts // what MTA-STS says of the destination
+	sessions []queue.TLSSession
 }
 
 func newAttempt(r *Relay, m Message) *attempt {
@@ -202,6 +236,10 @@ func (a *attempt) decide(i int, f *fault) {
 		at = *f.at
 	}
 	r.Host, r.IP, r.TLS = at.host, at.ip, at.tls
+	r.Security = at.security
+	if f.failure != "" {
+		r.TLSFailure = f.failure
+	}
 	for at, j := range a.open {
 		if j == i {
 			a.open = append(a.open[:at:at], a.open[at+1:]...)
@@ -218,32 +256,49 @@ func (a *attempt) decideAll(f *fault) {
 
 // run asks host after host until all recipients are decided.
 func (a *attempt) run(ctx context.Context) {
-	hops, f := a.relay.route(ctx, a.domain)
+	var f *fault
+	if a.way, f = a.relay.route(ctx, a.domain); f == nil {
+		a.sts, f = a.relay.sts(ctx, a.m.Org, a.domain)
+	}
 	if f != nil {
 		a.decideAll(f)
 		return
 	}
-	for _, h := range hops {
-		a.at = place{host: h.name}
-		addrs, f := a.relay.addresses(ctx, h)
-		if f != nil {
-			if a.note(f) {
-				return
-			}
-			continue
-		}
-		for _, addr := range addrs {
-			f := a.try(ctx, h, addr)
-			if f != nil && a.note(f) || len(a.open) == 0 {
-				return
-			}
-			if a.spoken >= maxSessions {
-				a.decideAll(a.failed)
-				return
-			}
+	if a.sts.failure != "" {
+		a.report(queue.TLSSession{Policy: queue.PolicySTS, PolicyText: a.sts.lines(), Failure: a.sts.failure})
+	}
+	for _, h := range a.way.hops {
+		if a.ask(ctx, h) {
+			return
 		}
 	}
 	a.decideAll(a.failed)
+}
+
+// ask tries the addresses of one host, and reports whether that ended the attempt.
+func (a *attempt) ask(ctx context.Context, h hop) (done bool) {
+	a.at = place{host: h.name}
+	p, f := a.relay.addresses(ctx, h)
+	var t terms
+	if f == nil {
+		t, f = a.terms(ctx, h, p)
+		a.at.security = t.security()
+	}
+	if f != nil {
+		a.count(&t, f)
+		return a.note(f)
+	}
+	for _, addr := range p.addrs {
+		f := a.try(ctx, h, addr, &t)
+		if f != nil && a.note(f) || len(a.open) == 0 {
+			return true
+		}
+		if a.spoken >= maxSessions {
+			a.decideAll(a.failed)
+			return true
+		}
+	}
+	return false
 }
 
 // note remembers why a host did not work out, and reports whether that ends
@@ -260,9 +315,9 @@ func (a *attempt) note(f *fault) (done bool) {
 }
 
 // try holds one session with one address, and a second one in clear when
-// STARTTLS failed on the first.
-func (a *attempt) try(ctx context.Context, h hop, addr netip.AddrPort) *fault {
-	a.at = place{host: h.name, ip: addr.Addr()}
+// STARTTLS failed on the first and nothing demands it.
+func (a *attempt) try(ctx context.Context, h hop, addr netip.AddrPort, t *terms) *fault {
+	a.at = place{host: h.name, ip: addr.Addr(), security: t.security()}
 	if a.relay.absent.away(addr) {
 		return temporary(Away, "4.4.1")
 	}
@@ -274,14 +329,16 @@ func (a *attempt) try(ctx context.Context, h hop, addr netip.AddrPort) *fault {
 		return temporary(Busy, "4.4.5")
 	}
 	defer release()
-	s, f := a.relay.open(ctx, h, addr, true)
-	if f != nil && f.reason == TLSFailed && h.smart == nil {
+	s, f := a.relay.open(ctx, h, addr, t)
+	if f != nil && f.reason == TLSFailed && t.demand == "" {
 		// RFC 7435, section 3: rather in clear than not at all.
-		if s, f = a.relay.open(ctx, h, addr, false); s != nil {
-			s.tls.Failed = true
+		why := f.failure
+		if s, f = a.relay.open(ctx, h, addr, nil); s != nil {
+			s.tls.Failed, s.failure = true, why
 		}
 	}
 	if f != nil {
+		a.count(t, f)
 		if f.absent {
 			a.relay.absent.failed(addr)
 		}
@@ -290,6 +347,7 @@ func (a *attempt) try(ctx context.Context, h hop, addr netip.AddrPort) *fault {
 	defer s.close()
 	a.relay.absent.answered(addr)
 	a.spoken++
-	a.at.tls = s.tls
+	a.at.tls, a.at.security.VerifiedBy, a.at.security.TLSFailure = s.tls, s.proof, cmp.Or(s.failure, a.sts.failure)
+	a.count(t, &fault{failure: s.failure})
 	return a.transact(ctx, s)
 }

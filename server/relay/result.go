@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"postern/server/message"
+	"postern/server/queue"
 )
 
 // Outcome is what became of a recipient in this attempt.
@@ -39,7 +40,9 @@ const (
 	TimedOut       Reason = "timed-out"       // the peer fell silent, or took too long altogether
 	ConnectionLost Reason = "connection-lost" // the peer hung up
 	Protocol       Reason = "protocol"        // the peer does not speak SMTP
-	TLSFailed      Reason = "tls-failed"      // required, and not offered, broken, or not verified
+	TLSFailed      Reason = "tls-failed"      // demanded, and not offered, broken, or not verified
+	NotInPolicy    Reason = "not-in-policy"   // the MTA-STS policy does not list the host
+	NoRequireTLS   Reason = "no-requiretls"   // the message has REQUIRETLS, which the peer lacks (P)
 	AuthFailed     Reason = "auth-failed"     // the smart host did not take the password
 	NoEightBit     Reason = "no-8bitmime"     // the peer lacks 8BITMIME (P)
 	NoUTF8         Reason = "no-smtputf8"     // the peer lacks SMTPUTF8 (P)
@@ -73,20 +76,35 @@ type Result struct {
 	Host string
 	IP   netip.Addr
 	TLS  TLS
+	Security
 	// BytesSent counts the octets of the message with the signature fields,
 	// before dot-stuffing, and SHA256 is over the same octets. Both are zero
 	// unless the data was sent to its end for this recipient.
 	BytesSent int64
 	SHA256    [32]byte
+	// Sessions are the hosts that were asked, for TLS reports: in the first result
+	// of an attempt alone.
+	Sessions []queue.TLSSession
+}
+
+// Security is what the destination publishes about TLS, and what came of it, in
+// the words of package queue.
+type Security struct {
+	Policy       string   // queue.PolicyNone, PolicySTS or PolicyTLSA; empty: no host was found
+	PolicyDomain string   // whose policy it is
+	PolicyText   []string // as TLS reports quote it
+	VerifiedBy   string   // queue.ProofNone, ProofPKIX, ProofSTS or ProofDANE
+	TLSFailure   string   // result type of RFC 8460, section 4.3; empty: none
+	Demand       string   // queue.DemandSTS and so on; empty: nothing demands TLS
 }
 
 // TLS is what protected the connection.
 type TLS struct {
 	Version string // "TLS 1.3"; empty: the connection was in clear
 	Cipher  string // "TLS_AES_128_GCM_SHA256"
-	// Verified: the certificate is valid for the host's name. For a mail
-	// exchanger this says nothing about who published the name (that needs
-	// DNSSEC or MTA-STS).
+	// Verified: the certificate is valid for the host's name, or DANE says that it
+	// is the host's. Of the first alone nobody knows who published the name: see
+	// Security.VerifiedBy.
 	Verified bool
 	// Failed: STARTTLS was offered and did not work, so it went in clear.
 	Failed bool

@@ -29,38 +29,53 @@ type hop struct {
 	smart *SmartHost
 }
 
-// route lists the hosts for a destination in the order to try.
-func (r *Relay) route(ctx context.Context, domain string) ([]hop, *fault) {
+// way is how a message gets to its destination.
+type way struct {
+	hops []hop // in the order to try
+	// authentic: DNSSEC vouches for the hosts being the destination's.
+	authentic bool
+	alias     string // what the destination's name stands for, if it is an alias
+}
+
+// route finds the hosts for a destination.
+func (r *Relay) route(ctx context.Context, domain string) (way, *fault) {
 	if s := r.config.SmartHost; s != nil {
 		h := hop{name: s.Host, port: s.Port, smart: s}
 		if ip, err := netip.ParseAddr(s.Host); err == nil {
 			h.ips = []netip.Addr{ip}
 		}
-		return []hop{h}, nil
+		return way{hops: []hop{h}}, nil
 	}
 	if ip, ok := literal(domain); ok {
-		return []hop{{name: domain, ips: []netip.Addr{ip}, port: r.config.Port}}, nil
+		return way{hops: []hop{{name: domain, ips: []netip.Addr{ip}, port: r.config.Port}}}, nil
 	}
 	mx, err := r.config.Resolver.LookupMX(ctx, domain)
+	var no *dns.Error
 	switch {
 	case errors.Is(err, dns.ErrNoData):
 		// RFC 5321, section 5.1: the domain itself is the implicit MX.
-		return []hop{{name: domain, port: r.config.Port}}, nil
+		return way{hops: []hop{{name: domain, port: r.config.Port}}, authentic: errors.As(err, &no) && no.Authentic}, nil
 	case errors.Is(err, dns.ErrNullMX):
-		return nil, permanent(NullMX, 556, "5.1.10") // RFC 7505, section 4.1
+		return way{}, permanent(NullMX, 556, "5.1.10") // RFC 7505, section 4.1
 	case errors.Is(err, dns.ErrNotFound), errors.Is(err, dns.ErrName):
-		return nil, permanent(NoDomain, 0, "5.1.2")
+		return way{}, permanent(NoDomain, 0, "5.1.2")
 	case err != nil:
-		return nil, lookupFailed(ctx, err)
+		return way{}, lookupFailed(ctx, err)
+	}
+	w := way{authentic: mx.Authentic}
+	if mx.Name != domain {
+		w.alias = mx.Name
 	}
 	hosts := slices.DeleteFunc(mx.Records, func(mx dns.MX) bool {
 		_, err := dns.Name(mx.Host)
 		return err != nil
 	})
 	if len(hosts) == 0 { // the zone's owner may mend it
-		return nil, lookupFailed(ctx, &dns.Error{Name: domain, Type: "MX", Class: dns.ErrTemporary})
+		return way{}, lookupFailed(ctx, &dns.Error{Name: domain, Type: "MX", Class: dns.ErrTemporary})
 	}
-	return r.hops(hosts)
+	var f *fault
+	w.hops, f = r.hops(hosts)
+	return w, f
 }
 
 // hops orders mail exchangers and drops ourselves with all that are no better,
@@ -84,10 +99,18 @@ func (r *Relay) hops(records []dns.MX) ([]hop, *fault) {
 	return out[:min(len(out), maxHosts)], nil
 }
 
-// addresses returns where a hop can be reached, in the order to try: IPv4
-// first, whose reverse DNS is more often in order.
-func (r *Relay) addresses(ctx context.Context, h hop) ([]netip.AddrPort, *fault) {
+// places are where a hop can be reached.
+type places struct {
+	addrs []netip.AddrPort // in the order to try
+	// authentic: DNSSEC vouches for them.
+	authentic bool
+	alias     string // what the host's name stands for, if it is an alias
+}
+
+// addresses finds where a hop can be reached.
+func (r *Relay) addresses(ctx context.Context, h hop) (places, *fault) {
 	ips := h.ips
+	var p places
 	if ips == nil {
 		a, err := r.config.Resolver.LookupIP(ctx, h.name)
 		switch {
@@ -97,24 +120,48 @@ func (r *Relay) addresses(ctx context.Context, h hop) ([]netip.AddrPort, *fault)
 			if h.smart != nil {
 				f.outcome, f.enhanced = Temporary, "4.4.4" // our configuration, not the sender's mistake
 			}
-			return nil, f
+			return p, f
 		case err != nil:
-			return nil, lookupFailed(ctx, err)
+			return p, lookupFailed(ctx, err)
 		}
-		ips = a.Records
-	}
-	var out []netip.AddrPort
-	for _, ip := range ips {
-		if (h.smart != nil || r.config.AllowPrivate || dns.IsPublic(ip)) && len(out) < maxPerHost {
-			out = append(out, netip.AddrPortFrom(ip.Unmap(), h.port))
+		ips, p.authentic = a.Records, a.Authentic
+		if a.Name != h.name {
+			p.alias = a.Name
 		}
 	}
-	if len(out) == 0 {
+	for _, ip := range inTurn(ips) {
+		if (h.smart != nil || r.config.AllowPrivate || dns.IsPublic(ip)) && len(p.addrs) < maxPerHost {
+			p.addrs = append(p.addrs, netip.AddrPortFrom(ip.Unmap(), h.port))
+		}
+	}
+	if len(p.addrs) == 0 {
 		f := permanent(PrivateAddress, 0, "5.4.4")
 		f.final = false
-		return nil, f
+		return p, f
 	}
-	return out, nil
+	return p, nil
+}
+
+// inTurn orders addresses so that either family is tried soon, however many the
+// other has. IPv4 is first, whose reverse DNS is more often in order.
+func inTurn(ips []netip.Addr) []netip.Addr {
+	var family [2][]netip.Addr
+	for _, ip := range ips {
+		six := 0
+		if ip.Unmap().Is6() {
+			six = 1
+		}
+		family[six] = append(family[six], ip)
+	}
+	var out []netip.Addr
+	for i := range max(len(family[0]), len(family[1])) {
+		for _, all := range family {
+			if i < len(all) {
+				out = append(out, all[i])
+			}
+		}
+	}
+	return out
 }
 
 func lookupFailed(ctx context.Context, err error) *fault {

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"postern/server/queue"
 )
 
 // goodbye is how long QUIT may take. Everything is decided by then.
@@ -23,12 +25,13 @@ type session struct {
 	bw       *bufio.Writer
 	ext      map[string]string // extensions: keyword in upper case to parameters
 	tls      TLS
-	name     string // of the host, for its certificate
+	proof    string // what authenticated the host
+	failure  string // what TLS reports call what is wrong, though not so wrong that we left
 }
 
 // open connects, greets, protects and, with a smart host, authenticates.
-// Without secure, STARTTLS is not used even when offered.
-func (r *Relay) open(ctx context.Context, h hop, addr netip.AddrPort, secure bool) (*session, *fault) {
+// Without terms, STARTTLS is not used even when offered.
+func (r *Relay) open(ctx context.Context, h hop, addr netip.AddrPort, t *terms) (*session, *fault) {
 	dialer := net.Dialer{Timeout: r.config.Timeouts.Connect}
 	conn, err := dialer.DialContext(ctx, "tcp", addr.String())
 	if err != nil {
@@ -39,11 +42,11 @@ func (r *Relay) open(ctx context.Context, h hop, addr netip.AddrPort, secure boo
 		f.absent = true
 		return nil, f
 	}
-	s := &session{ctx: ctx, timeouts: r.config.Timeouts, conn: conn, name: h.name}
+	s := &session{ctx: ctx, timeouts: r.config.Timeouts, conn: conn, proof: queue.ProofNone}
 	// A deadline in the past ends whatever waits when the caller gives up.
 	s.stop = context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	s.attach(conn)
-	if f := r.greet(s, h, secure); f != nil {
+	if f := r.greet(s, h, t); f != nil {
 		s.drop()
 		return nil, f
 	}
@@ -56,9 +59,9 @@ func (s *session) attach(conn net.Conn) {
 	s.bw = bufio.NewWriterSize(blockWriter{s}, 16<<10)
 }
 
-func (r *Relay) greet(s *session, h hop, secure bool) *fault {
+func (r *Relay) greet(s *session, h hop, t *terms) *fault {
 	if h.smart != nil && h.smart.ImplicitTLS {
-		if f := s.handshake(r.config.Roots, true); f != nil {
+		if f := s.handshake(r.config.Roots, t); f != nil {
 			return f
 		}
 	}
@@ -78,10 +81,14 @@ func (r *Relay) greet(s *session, h hop, secure bool) *fault {
 	_, offered := s.ext["STARTTLS"]
 	switch {
 	case s.tls.Version != "":
-	case h.smart != nil && !offered:
-		return temporary(TLSFailed, "4.7.4")
-	case offered && secure:
-		if f := s.startTLS(r.config.Roots, h.smart != nil); f != nil {
+	case t == nil:
+	case !offered && t.demand != "":
+		// Not offered, or somebody between us took the offer away.
+		return insecure("4.7.4", failNoSTARTTLS)
+	case !offered:
+		s.failure = failNoSTARTTLS
+	default:
+		if f := s.startTLS(r.config.Roots, t); f != nil {
 			return f
 		}
 		// RFC 3207, section 4.2: forget what was said in clear.

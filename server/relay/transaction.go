@@ -69,6 +69,11 @@ func (a *attempt) sign() *fault {
 // anything is sent. See the package comment for why nothing is converted.
 func (a *attempt) demand(s *session) *fault {
 	size := a.m.Size + int64(len(a.prefix))
+	if a.m.RequireTLS && !s.offers("REQUIRETLS") {
+		f := permanent(NoRequireTLS, 0, "5.7.30") // RFC 8689, section 4.2.1
+		f.final = false                           // another host may
+		return f
+	}
 	switch limit := s.maxSize(); {
 	case limit > 0 && size > limit:
 		return permanent(TooLarge, 552, "5.3.4") // RFC 1870, section 6.1
@@ -99,6 +104,9 @@ func (a *attempt) mail(s *session) string {
 	}
 	if a.needsUTF8() {
 		b.WriteString(" SMTPUTF8")
+	}
+	if a.m.RequireTLS {
+		b.WriteString(" REQUIRETLS") // RFC 8689, section 2
 	}
 	return b.String()
 }

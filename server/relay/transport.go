@@ -47,7 +47,7 @@ func (t *Transport) Attempt(ctx context.Context, batch []queue.Item) []queue.Res
 	if refused := t.confined(ctx, first); refused != nil {
 		return repeat(refused, len(batch))
 	}
-	m := Message{From: first.Sender, Data: first.Body, Size: first.Size, EightBit: first.EightBit, UTF8: first.UTF8}
+	m := Message{From: first.Sender, Data: first.Body, Size: first.Size, EightBit: first.EightBit, UTF8: first.UTF8, Org: first.Org}
 	for _, it := range batch {
 		m.To = append(m.To, it.Recipient)
 	}
@@ -97,6 +97,8 @@ func (r Result) forQueue() queue.Result {
 	return queue.Result{
 		Outcome: outcome, Uncertain: r.Uncertain, Rule: string(r.Reason), Code: r.Code, Enhanced: r.Enhanced, Text: r.Text,
 		Host: r.Host, IP: r.IP, TLS: r.TLS.Version, Cipher: r.TLS.Cipher, Size: r.BytesSent, SHA256: r.SHA256,
+		Policy: r.Policy, PolicyDomain: r.PolicyDomain, PolicyText: r.PolicyText, VerifiedBy: r.VerifiedBy,
+		TLSFailure: r.TLSFailure, Demand: r.Demand, Sessions: r.Sessions,
 	}
 }
 

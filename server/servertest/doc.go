@@ -59,6 +59,9 @@
 //	certificate HOST DOOR NAME wait until a door shows a certificate of the authority for a name;
 //	                           its SHA-256 is on standard output
 //	told NAME TEXT             it was told, in a signed request, something with this text
+//	sts DOMAIN MODE MX…        a domain publishes an MTA-STS policy: enforce, testing or none
+//	certify HOST NAME…         its certificate is one of the world's authority from now on, for these
+//	                           names; with none its own, which relays do not trust
 //	totp VARIABLE SECRET       the code of an authenticator with this secret, now, in a variable
 //
 // For each agent there are the variables scout_token, scout_credential and

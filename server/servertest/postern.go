@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,9 +55,10 @@ type Postern struct {
 	Authority *server.Authority
 	Pebble    *Pebble // nil: Authority certified the server
 
-	cfg server.Config
-	tls *tls.Config
-	log *slog.Logger
+	cfg       server.Config
+	tls       *tls.Config
+	certified atomic.Pointer[tls.Certificate] // in place of its own; nil: its own
+	log       *slog.Logger
 	// Options that the server gets at every start.
 	judge delivery.Judge
 
@@ -129,6 +131,7 @@ func (p *Postern) configure(o Options) (err error) {
 	if p.tls, err = p.Authority.Server(); err != nil {
 		return err
 	}
+	p.tls.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return p.certified.Load(), nil }
 	ip, err := p.World.address(p)
 	if err != nil {
 		return err
@@ -153,6 +156,7 @@ func (p *Postern) configure(o Options) (err error) {
 		p.cfg.Listen.HTTP, p.cfg.Listen.HTTPS = net.JoinHostPort(ip, strconv.Itoa(o.Pebble.HTTP)), net.JoinHostPort(ip, strconv.Itoa(o.Pebble.HTTPS))
 	}
 	p.cfg.Relay.Port, p.cfg.Relay.AllowPrivate = p.World.port, true
+	p.cfg.Relay.PolicyPort = p.World.PolicyPort()
 	p.cfg.Webhook.AllowPrivate = true
 	if o.Configure != nil {
 		o.Configure(&p.cfg)
@@ -180,7 +184,7 @@ func (p *Postern) Up() error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s, err := server.New(ctx, p.cfg, server.Options{
-		Log: p.log, Judge: p.judge, Now: p.World.Clock.Now, TLS: p.tls, Resolver: dns.NewCache(resolver, p.World.Clock.Now),
+		Log: p.log, Judge: p.judge, Now: p.World.Clock.Now, TLS: p.tls, Roots: p.World.Roots(), Resolver: dns.NewCache(resolver, p.World.Clock.Now),
 		Timeouts: relay.Timeouts{Greeting: patience, Command: patience, DataStart: patience, DataEnd: patience},
 	})
 	if err != nil {
@@ -230,10 +234,12 @@ func (p *Postern) ControlSocket() string { return p.cfg.Control }
 
 // Pool trusts the server's certificate.
 func (p *Postern) Pool() *x509.CertPool {
+	pool := p.Authority.Pool()
 	if p.Pebble != nil {
-		return p.Pebble.Roots()
+		pool = p.Pebble.Roots().Clone()
 	}
-	return p.Authority.Pool()
+	pool.AddCert(p.World.authority.cert)
+	return pool
 }
 
 // populate makes the domain, and an inbox, an agent and a credential by each name.
@@ -259,7 +265,7 @@ func (p *Postern) populate(ctx context.Context, agents []string) error {
 	if p.Second, err = p.AddPerson(ctx, "second@"+p.Domain, storage.PersonAdmin); err != nil {
 		return err
 	}
-	if err := p.certified(); err != nil {
+	if err := p.awaitCertificates(); err != nil {
 		return err
 	}
 	for _, name := range agents {
@@ -270,8 +276,8 @@ func (p *Postern) populate(ctx context.Context, agents []string) error {
 	return nil
 }
 
-// certified waits until the server has the certificates that it is to have.
-func (p *Postern) certified() error {
+// awaitCertificates waits until the server has the certificates that it is to have.
+func (p *Postern) awaitCertificates() error {
 	if p.Pebble == nil {
 		return nil
 	}

@@ -140,6 +140,8 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"web":      command(2, 2, (*script).web),
 	"told":     command(2, 2, (*script).told),
 	"totp":     command(2, 2, (*script).totp),
+	"sts":      command(2, many, (*script).sts),
+	"certify":  command(1, many, (*script).certify),
 
 	"until":       command(2, 3, (*script).until),
 	"authority":   command(0, 1, (*script).authority),

@@ -17,12 +17,17 @@ import (
 type World struct {
 	Clock Clock
 	Names *nameserver.Server // knows every name; what is not in it does not exist
+	// Recursor is asked in place of Names, if it is set before a server is up.
+	Recursor dns.Resolver
 
 	port     int
 	reserved net.Listener // keeps the port from other worlds
 	mu       sync.Mutex
 	servers  []*Postern
 	next     byte // last part of the next server's address
+
+	authority *authority
+	policies  *policies
 }
 
 // reservedIP is where each world holds its port; no server has this address.
@@ -45,6 +50,11 @@ func NewWorld() (*World, error) {
 			{Name: "localhost", Type: nameserver.A, Data: "127.0.0.1"},
 		}}),
 		w.Names.Start("127.0.0.1:0"))
+	if err == nil {
+		if w.authority, err = newAuthority(); err == nil {
+			err = w.servePolicies()
+		}
+	}
 	if err != nil {
 		l.Close()
 		return nil, err
@@ -56,11 +66,14 @@ func NewWorld() (*World, error) {
 func (w *World) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	return errors.Join(w.Names.Stop(ctx), w.reserved.Close())
+	return errors.Join(w.Names.Stop(ctx), w.policies.server.Close(), w.reserved.Close())
 }
 
-// Resolver asks the world's names.
+// Resolver asks the world's names, or the recursor that was put in front of them.
 func (w *World) Resolver() (dns.Resolver, error) {
+	if w.Recursor != nil {
+		return w.Recursor, nil
+	}
 	return dns.NewClient(dns.Config{Servers: []string{w.Names.Addr().String()}})
 }
 

@@ -56,7 +56,7 @@ func (s *submitting) deliver(ctx context.Context, stage *storage.Stage) (string,
 	c := s.c
 	receipt, err := c.server.outbound.Submit(ctx, submission.Submitted{
 		Principal: s.principal,
-		Remote:    c.remote, HELO: c.hello, With: c.protocol(), TLS: c.tlsVersion(), Cipher: c.tlsCipher(),
+		HELO:      c.hello, With: c.protocol(), TLS: c.tlsVersion(), Cipher: c.tlsCipher(),
 		From: c.tx.from, To: s.to, Stage: stage,
 	})
 	if err != nil {

@@ -92,7 +92,7 @@ func (o *Outbound) complete(ctx context.Context, m *submission) error {
 	m.message = s.Envelope.MessageID
 	overlay := message.Overlay{Prefix: m.edited.bcc}
 	view := s.Overlaid(overlay)
-	view.Envelope.Bcc = m.head.Envelope.Bcc
+	view.Envelope.Bcc = m.whole.Envelope.Bcc
 	m.sent = storage.Deposit{
 		ID: m.id, Flags: storage.Seen, Size: m.stage.Size() + overlay.Delta(),
 		Content: storage.Content{
@@ -109,7 +109,7 @@ func (o *Outbound) restage(m *submission) error {
 	if _, err := m.stage.Write(m.edited.header); err != nil {
 		return err
 	}
-	body := io.NewSectionReader(m.s.Stage, m.head.Header.End, m.s.Stage.Size()-m.head.Header.End)
+	body := io.NewSectionReader(m.s.Stage, m.whole.Header.End, m.s.Stage.Size()-m.whole.Header.End)
 	if _, err := io.Copy(&eightBitWriter{m.stage, &m.eightBit}, body); err != nil {
 		return err
 	}

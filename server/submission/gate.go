@@ -6,7 +6,6 @@ import (
 	"github.com/google/uuid"
 
 	"postern/server/directory"
-	"postern/server/message"
 	"postern/server/policy"
 	"postern/storage"
 )
@@ -58,12 +57,3 @@ func (o *Outbound) weigh(tx *storage.Tx, m *submission) (h hold, err error) {
 type refusal struct{ policy.Decision }
 
 func (r *refusal) Error() string { return r.Refusal().Error() }
-
-// addressees are the recipients as the gate knows them.
-func addressees(to []message.Path, inside []bool) []policy.Addressee {
-	all := make([]policy.Addressee, len(to))
-	for i, path := range to {
-		all[i] = policy.Addressee{Address: path.Canonical().String(), Inside: inside[i]}
-	}
-	return all
-}

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"postern/server/message"
 	"postern/server/policy"
 	"postern/storage"
 	"postern/storage/audit"
@@ -149,20 +148,4 @@ func (h hold) event(m *submission, a *storage.Approval) audit.Event {
 // nowhere, so that nobody need be asked. // AC-14
 func (h hold) waits(m *submission) bool {
 	return len(h.rules) > 0 && slices.Contains(m.captured, false)
-}
-
-// attachments counts the parts of a message that are no text to be read with it:
-// what has a file name or says that it is attached, a message inside, and any
-// other leaf that is not text.
-func attachments(p *message.Part) (n int) {
-	if len(p.Children) > 0 {
-		for i := range p.Children {
-			n += attachments(&p.Children[i])
-		}
-		return n
-	}
-	if p.Message != nil || p.Disposition == "attachment" || p.Filename() != "" || p.Type != "text" {
-		return 1
-	}
-	return 0
 }

@@ -91,7 +91,7 @@ func (o *Outbound) findAnswered(ctx context.Context, m *submission, v *observed)
 // answered is the Message-ID that a message answers: In-Reply-To, or else the last
 // of References (RFC 5322, section 3.6.4).
 func answered(m *submission) string {
-	if ids, _ := message.MessageIDs(m.head.Envelope.InReplyTo); len(ids) > 0 {
+	if ids, _ := message.MessageIDs(m.whole.Envelope.InReplyTo); len(ids) > 0 {
 		return ids[0]
 	}
 	references, _ := message.Lookup(m.header, "references")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -56,7 +55,6 @@ func NewOutbound(store *storage.Store, dir *directory.Directory, o Options) *Out
 // Submitted is a message that an agent wants to send.
 type Submitted struct {
 	Principal   *directory.Principal
-	Remote      netip.AddrPort
 	HELO        string
 	With        string // "ESMTPSA", "UTF8SMTPSA" (RFC 3848, RFC 6531)
 	TLS, Cipher string // "TLS1.3", "TLS_AES_128_GCM_SHA256"

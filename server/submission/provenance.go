@@ -2,10 +2,8 @@ package submission
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
-	"postern/server/message"
 	"postern/server/policy"
 	"postern/storage"
 	"postern/storage/audit"
@@ -23,10 +21,6 @@ type provenance struct {
 
 // trace finds out where a message comes from, outside of any transaction.
 func (o *Outbound) trace(ctx context.Context, m *submission) (err error) {
-	m.whole = message.Parse(m.s.Stage, m.s.Stage.Size())
-	if m.whole.Defects.Has(message.DefectReadFailed) {
-		return fmt.Errorf("%w: %w", storage.ErrUnavailable, errUnreadable)
-	}
 	p := &m.provenance
 	p.declared, p.inReplyTo = declared(m.header), answered(m)
 	if p.leak, err = o.leaks(ctx, m); err != nil {
@@ -68,7 +62,7 @@ func (m *submission) about(e *audit.Event) {
 	if m.provenance.leak.found() {
 		return
 	}
-	env := &m.head.Envelope
+	env := &m.whole.Envelope
 	for _, v := range []struct {
 		key  audit.Key
 		text string

@@ -126,7 +126,7 @@ func (w *world) path(address string) message.Path {
 func (w *world) submit(p *directory.Principal, text string, to ...string) (submission.Receipt, error) {
 	w.t.Helper()
 	s := submission.Submitted{
-		Principal: p, Remote: netip.MustParseAddrPort("192.0.2.7:5000"), HELO: "laptop.local", With: "ESMTPSA",
+		Principal: p, HELO: "laptop.local", With: "ESMTPSA",
 		TLS: "TLS1.3", Cipher: "TLS_AES_128_GCM_SHA256", From: w.path(p.Inbox.Address()), Stage: w.store.Stage()}
 	defer s.Stage.Discard()
 	io.WriteString(s.Stage, text)

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
-	"net/mail"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,7 +35,7 @@ func (o *Outbound) Submit(ctx context.Context, s Submitted) (Receipt, error) {
 	// What no policy could allow is refused before its body is sealed. What people
 	// set is asked in the transaction.
 	if d := policy.Submit(m.facts); !d.Allow {
-		return Receipt{}, o.refused(ctx, s.Principal, "DATA", d, s.From, s.To, m.about)
+		return Receipt{}, o.refusedWhole(ctx, m, d)
 	}
 	defer m.discard()
 	if err := o.complete(ctx, m); err != nil {
@@ -47,7 +44,7 @@ func (o *Outbound) Submit(ctx context.Context, s Submitted) (Receipt, error) {
 	err = o.store.Write(ctx, s.Principal.Actor(), func(tx *storage.Tx) error { return o.commit(tx, m) })
 	var no *refusal
 	if errors.As(err, &no) {
-		err = o.refused(ctx, s.Principal, "DATA", no.Decision, s.From, s.To, m.about)
+		err = o.refusedWhole(ctx, m, no.Decision)
 	}
 	if err != nil {
 		return Receipt{}, err
@@ -57,13 +54,21 @@ func (o *Outbound) Submit(ctx context.Context, s Submitted) (Receipt, error) {
 	return m.receipt, nil
 }
 
+// refusedWhole records and returns the refusal of a whole message.
+func (o *Outbound) refusedWhole(ctx context.Context, m *submission, d policy.Decision) error {
+	to := m.s.To
+	if m.provenance.leak.addressed {
+		to = nil // the log is no place for a secret either
+	}
+	return o.refused(ctx, m.s.Principal, "DATA", d, m.s.From, to, m.about)
+}
+
 // submission is a message under way from the stage to the queue.
 type submission struct {
 	s        Submitted
 	id       uuid.UUID
-	head     *message.Structure // of the message as submitted; of its header only
-	whole    *message.Structure // of all of it, once its origin was traced
-	header   []byte             // as submitted
+	whole    *message.Structure // of the message as submitted
+	header   []byte             // of it
 	edited   edited
 	facts    policy.SubmitFacts // but for what is known in the transaction alone
 	subjects policy.Subjects
@@ -87,126 +92,19 @@ func (m *submission) discard() {
 
 var errUnreadable = errors.New("submission: the message could not be read back")
 
-// read finds the header of a submitted message. The body is not looked at yet:
-// it is parsed once, as it is stored.
+// read finds out how a submitted message is made.
 func (o *Outbound) read(s Submitted) (*submission, error) {
 	m := &submission{s: s, id: storage.NewID()}
-	m.head = message.Parse(s.Stage, min(s.Stage.Size(), headerReach))
-	if m.head.Defects.Has(message.DefectReadFailed) {
+	m.whole = message.Parse(s.Stage, s.Stage.Size())
+	if m.whole.Defects.Has(message.DefectReadFailed) {
 		return nil, fmt.Errorf("%w: %w", storage.ErrUnavailable, errUnreadable)
 	}
 	var err error
-	m.header, err = message.ReadHeader(s.Stage, m.head)
+	m.header, err = message.ReadHeader(s.Stage, m.whole)
 	if err != nil && !errors.Is(err, message.ErrHeaderLong) { // policy refuses that one
 		return nil, fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
 	}
 	return m, nil
-}
-
-// headerReach is how much of a message is parsed to find its header: the
-// longest header and what tells that it is longer.
-const headerReach = message.MaxHeaderBytes + 4<<10
-
-// facts gathers what policy.Submit decides by.
-func (o *Outbound) facts(ctx context.Context, m *submission) error {
-	area, err := o.reach(ctx, m.s.Principal, m.s.To)
-	if err != nil {
-		return err
-	}
-	m.local, m.subjects = area.local, subjects(m.s.Principal, area.domain.ID)
-	if m.captured, err = o.captures(ctx, m); err != nil {
-		return err
-	}
-	f := policy.SubmitFacts{
-		SenderFacts: senderFacts(m.s.Principal, m.s.From), Owned: area.domain.Owned,
-		Recipients: len(m.s.To), To: addressees(m.s.To, area.inside), Size: m.s.Stage.Size(),
-		FromFields: m.head.FromFields, From: addresses(m.head.Envelope.From), Hops: m.head.ReceivedFields,
-		HeaderBytes: m.head.Header.Len(),
-	}
-	m.provenance.facts(&f)
-	f.Attachments = attachments(&m.whole.Root)
-	for i, here := range area.local {
-		if !here && !m.captured[i] {
-			f.Remote++
-		}
-	}
-	for field := range message.Fields(m.header) {
-		f.HeaderFields++
-		f.HeaderMalformed = f.HeaderMalformed || malformed(m.header, field) || ambiguous(field)
-		switch {
-		case field.Is("sender"):
-			f.SenderFields++
-		case resent(field):
-			f.Resent = append(f.Resent, addresses(message.ParseAddressList(field.Value()))...)
-		}
-	}
-	if f.SenderFields > 0 {
-		f.Sender = addresses(m.head.Envelope.Sender)
-	}
-	m.facts = f
-	return nil
-}
-
-// malformed reports whether a line of the header is no field by RFC 5322, section
-// 2.2: a name is visible ASCII without the colon, and what begins with white
-// space continues the line before it, so it cannot be the first. Such a line
-// ends the header for some readers and not for others.
-func malformed(header []byte, f message.Field) bool {
-	if c := header[f.Span.Start]; c == ' ' || c == '\t' {
-		return true
-	}
-	for _, c := range f.Name {
-		if c <= ' ' || c > '~' {
-			return true
-		}
-	}
-	return len(f.Name) == 0
-}
-
-// resent reports whether a field says who sent a message once more.
-func resent(f message.Field) bool { return f.Is("resent-from") || f.Is("resent-sender") }
-
-// maxAuthor bounds the fields that name an author: the rest of a longer one would
-// not be looked at (message.MaxValueBytes).
-const maxAuthor = 4 << 10
-
-// ambiguous reports whether a field that names one author to us may name another
-// to the programs that will show it: "<a@here> b@here" is one address to some
-// and the other to others. A second parser, which is strict, has to agree.
-func ambiguous(f message.Field) bool {
-	if !f.Is("from") && !f.Is("sender") && !resent(f) {
-		return false
-	}
-	if len(f.Body) > maxAuthor {
-		return true
-	}
-	value := f.Value()
-	ours := message.ParseAddressList(value)
-	if len(ours) != 1 {
-		return false // policy refuses that one
-	}
-	theirs, err := strict.Parse(value)
-	return err != nil || theirs.Address != ours[0].Mailbox+"@"+ours[0].Host
-}
-
-// strict reads addresses by RFC 5322. What charset a display name is in is none
-// of its business.
-var strict = mail.AddressParser{WordDecoder: &mime.WordDecoder{
-	CharsetReader: func(_ string, r io.Reader) (io.Reader, error) { return r, nil }}}
-
-// addresses are the canonical addresses of a field. One that is no address stays
-// in the list as what it is, so that it equals nothing.
-func addresses(list []message.Address) []string {
-	var all []string
-	for _, a := range list {
-		path, err := message.NewPath(a.Mailbox, a.Host, true)
-		if err != nil {
-			all = append(all, "")
-			continue
-		}
-		all = append(all, path.Canonical().String())
-	}
-	return all
 }
 
 // commit is the write transaction: a copy in Sent or Outbox, a row in the queue
@@ -333,7 +231,7 @@ func (m *submission) event(verb audit.Verb) audit.Event {
 	for _, path := range m.s.To {
 		e.Personal = append(e.Personal, audit.Text(audit.KeyTo, path.String()))
 	}
-	env := &m.head.Envelope
+	env := &m.whole.Envelope
 	for _, v := range []struct {
 		key  audit.Key
 		text string

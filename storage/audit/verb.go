@@ -100,6 +100,9 @@ const (
 	CaptureRead      Verb = 83 // an operator looked at what was captured
 	CaptureSwept     Verb = 84 // what was captured long ago, or by an inbox that is erased, was removed
 	CredentialEnd    Verb = 85 // the time of a credential was over while it had sessions
+
+	STSPolicySet  Verb = 102 // the MTA-STS policy of a destination was fetched, for the first time or again
+	STSPolicyDrop Verb = 103 // the MTA-STS policy of a destination is not kept any more: it was withdrawn, or has expired
 )
 
 // Verbs of the server's own certificates.
@@ -140,6 +143,7 @@ var verbNames = [...]string{
 	CredentialLeaked: "credential.leaked",
 	CredentialWaive:  "credential.waive", CredentialEnding: "credential.ending",
 	CredentialEnd: "credential.end", MessageCaptured: "message.captured", CaptureRead: "capture.read", CaptureSwept: "capture.swept",
+	STSPolicySet: "sts.set", STSPolicyDrop: "sts.drop",
 
 	CertificateObtain: "certificate.obtain", CertificateRenew: "certificate.renew",
 	CertificateFail: "certificate.fail", CertificateRemove: "certificate.remove",

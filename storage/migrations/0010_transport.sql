@@ -1,6 +1,6 @@
 -- MTA-STS policies of destinations (RFC 8461), as an organization's mail met them.
 -- dest_hash is keyed: which domains somebody writes to is nobody's to read. used and
--- checked say which of them are worth asking for again, and are operational.
+-- due say which of them are to be fetched again and when, and are operational.
 CREATE TABLE sts_policy (
     id        BLOB PRIMARY KEY,
     org       BLOB NOT NULL,
@@ -8,8 +8,8 @@ CREATE TABLE sts_policy (
     event     BLOB NOT NULL,
     dest_hash BLOB NOT NULL,
     used      BIGINT NOT NULL,
-    checked   BIGINT NOT NULL,
+    due       BIGINT NOT NULL,
     sealed    BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX sts_policy_dest ON sts_policy (org, dest_hash);
-CREATE INDEX sts_policy_checked ON sts_policy (checked);
+CREATE INDEX sts_policy_due ON sts_policy (due, id);
