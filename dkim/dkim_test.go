@@ -322,8 +322,13 @@ func (f readerAt) ReadAt(p []byte, off int64) (int, error) { return f(p, off) }
 
 func ExampleNewSelector() {
 	made := time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC)
-	fmt.Println(dkim.RecordName(dkim.NewSelector(dkim.Ed25519, made), "example.com"))
-	// Output: e20260103._domainkey.example.com
+	first, _ := dkim.NewSelector(dkim.Ed25519, made, nil)
+	second, _ := dkim.NewSelector(dkim.Ed25519, made, []string{first})
+	fmt.Println(dkim.RecordName(first, "example.com"))
+	fmt.Println(dkim.RecordName(second, "example.com"))
+	// Output:
+	// e20260103._domainkey.example.com
+	// e20260103b._domainkey.example.com
 }
 
 func ExampleSigner_Sign() {

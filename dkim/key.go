@@ -9,6 +9,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -110,10 +112,17 @@ func RecordName(selector, domain string) string {
 	return selector + "._domainkey." + domain
 }
 
-// NewSelector proposes the selector of a key made at t, such as "r20260103"
-// for RSA and "e20260103" for Ed25519: a new one for each rotation, as the old
-// record must stay while mail signed with it is under way (RFC 6376, section
-// 3.1). Two keys of a kind on one day get the same; the caller sees to that.
-func NewSelector(a Algorithm, t time.Time) string {
-	return string(a[:1]) + t.UTC().Format("20060102")
+// NewSelector gives the selector of a key made at t, such as "r20260103" for RSA
+// and "e20260103" for Ed25519, with a letter behind it where that was used: a new
+// one for each key, as the old record must stay while mail signed with it is under
+// way (RFC 6376, section 3.1). It fails after 26 on one day.
+func NewSelector(a Algorithm, t time.Time, used []string) (string, error) {
+	day := string(a[:1]) + t.UTC().Format("20060102")
+	for letter := 'a'; letter <= 'z'; letter++ {
+		selector := day + strings.TrimPrefix(string(letter), "a")
+		if !slices.Contains(used, selector) {
+			return selector, nil
+		}
+	}
+	return "", fmt.Errorf("dkim: no selector of %s is left for another %s key", t.UTC().Format(time.DateOnly), a)
 }

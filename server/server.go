@@ -196,7 +196,7 @@ func (s *Server) wire(ctx context.Context, o Options) error {
 		hop.Roots = o.Roots
 	}
 
-	s.directory = directory.New(s.store, directory.Options{Terms: s.terms, PolicyEpoch: s.store.PolicyEpoch, Now: s.now, Log: s.log})
+	s.directory = directory.New(s.store, directory.Options{Terms: s.terms, PolicyEpoch: s.store.PolicyEpoch, Keys: s.turning(resolver), Now: s.now, Log: s.log})
 	s.inbound = delivery.NewInbound(s.store, s.directory, delivery.Options{
 		Hostname: s.cfg.Host, Auth: &msgauth.Checker{Resolver: resolver, Now: s.now}, Judge: o.Judge, Now: s.now, Log: s.log,
 	})

@@ -32,6 +32,7 @@ const (
 	AlertHoldWaiting        AlertKind = "hold-waiting"         // a message waits for a person, or still does when half of its time is over
 	AlertLimitReached       AlertKind = "limit-reached"        // an agent ran into one of its limits
 	AlertWebhookDisabled    AlertKind = "webhook-disabled"     // a webhook failed for so long that it is asked no more
+	AlertDKIMRecordDue      AlertKind = "dkim-record-due"      // a record of a signing key is to be published by hand
 	AlertDomainBroken       AlertKind = "domain-broken"        // a record that a domain needs is not in the DNS as it was
 
 	AlertCertificateExpiring AlertKind = "certificate-expiring" // a name of this server has no certificate for much longer, and none can be had
@@ -40,7 +41,7 @@ const (
 var alertKinds = []AlertKind{
 	AlertTokenLeaked, AlertFalseDeclaration, AlertCredentialExpiring, AlertTokenAfterRotation, AlertTwoNetworks,
 	AlertNewNetwork, AlertOddHours, AlertSpikeSends, AlertSpikeForwards, AlertSpikeFirstTime, AlertHoldWaiting,
-	AlertLimitReached, AlertWebhookDisabled, AlertDomainBroken,
+	AlertLimitReached, AlertWebhookDisabled, AlertDKIMRecordDue, AlertDomainBroken,
 	AlertCertificateExpiring,
 }
 

@@ -89,7 +89,7 @@ var statuses = map[control.Code]int{
 
 // lists are the commands that show what there is of a noun.
 var lists = map[string]string{
-	"domain": "postern domain list", "inbox": "postern inbox list", "agent": "postern agent list",
+	"domain": "postern domain list", "key": "postern dkim list", "inbox": "postern inbox list", "agent": "postern agent list",
 	"credential": "postern credential list", "person": "postern admin list", "session": "postern admin sessions", "queue row": "postern queue list", "message": "postern audit list",
 	"setting": "postern policy keys", "held message": "postern approval list", "captured message": "postern message captured list",
 	"alert": "postern alert list --all", "webhook": "postern webhook list",

@@ -25,6 +25,8 @@ type Options struct {
 	// PolicyEpoch changes with every change of policy; nil: Terms is asked each time
 	// that Expire looks.
 	PolicyEpoch func() uint64
+	// Keys has what the rotation of signing keys needs.
+	Keys Keys
 }
 
 // Directory answers who is who. It is safe for concurrent use.
@@ -43,6 +45,10 @@ type Directory struct {
 	passwords passwords
 	guesses   guesses
 
+	keys     Keys
+	keyWake  wake
+	absences absences
+
 	defaultMu sync.Mutex
 	defaultID uuid.UUID
 }
@@ -58,6 +64,7 @@ func New(store *storage.Store, o Options) *Directory {
 	return &Directory{
 		store: store, now: o.Now, log: o.Log,
 		throttle: newThrottle(), registry: newRegistry(), pending: newPending(), passwords: newPasswords(), policy: o.Terms, epoch: o.PolicyEpoch,
+		keys: o.Keys, keyWake: make(wake, 1),
 	}
 }
 
@@ -66,12 +73,13 @@ func New(store *storage.Store, o Options) *Directory {
 const interval = 500 * time.Millisecond
 
 // Run ends erasures that a crash cut short, writes what waits, ends the sessions
-// of credentials that expire, and looks once an hour for those that will soon,
-// until the context is done; then it writes what is left.
+// of credentials that expire, looks once an hour for those that will soon, and turns
+// signing keys, until the context is done; then it writes what is left.
 func (d *Directory) Run(ctx context.Context) {
 	var beside sync.WaitGroup
 	beside.Go(func() { d.finishErasures(ctx) })
 	beside.Go(func() { d.watch(ctx) })
+	beside.Go(func() { d.turnKeys(ctx) })
 	defer beside.Wait()
 	tick := time.NewTicker(interval)
 	defer tick.Stop()

@@ -93,7 +93,7 @@ func isHostLabel(l string) bool {
 // Ed25519 is small and strong (RFC 8463).
 func makeKeys() ([]*dkim.Key, error) {
 	var keys []*dkim.Key
-	for _, a := range []dkim.Algorithm{dkim.Ed25519, dkim.RSA} {
+	for _, a := range algorithms {
 		k, err := dkim.GenerateKey(a)
 		if err != nil {
 			return nil, err
@@ -103,24 +103,23 @@ func makeKeys() ([]*dkim.Key, error) {
 	return keys, nil
 }
 
+// addKeys adds the first keys of a domain. They sign although nobody has seen their
+// records: a signature that cannot be verified counts as none (RFC 6376, section
+// 6.1), which is no worse than to let mail wait.
 func addKeys(tx *storage.Tx, domain storage.Domain, made []*dkim.Key) ([]storage.DKIMKey, error) {
 	var keys []storage.DKIMKey
-	for _, k := range made {
-		key := storage.DKIMKey{
-			Head: storage.Head{Org: domain.Org}, Domain: domain.ID, Private: k.PKCS8(),
-			Algorithm: string(k.Algorithm()), Selector: dkim.NewSelector(k.Algorithm(), tx.Now()), Record: k.Record(),
-			// Nobody has seen its record yet. A signature that cannot be verified counts as
-			// none (RFC 6376, section 6.1), which is no worse than to wait.
-			State: dkim.Signing, Signing: tx.Now(),
-		}
-		e := tx.Record(audit.Event{Verb: audit.DKIMCreate, Outcome: audit.OK, Org: domain.Org, Object: domain.ID,
-			Fields: audit.Fields{audit.Word(audit.KeySelector, key.Selector), audit.Word(audit.KeyAlgorithm, key.Algorithm)},
-			Personal: audit.Fields{audit.Text(audit.KeyDomain, domain.Name),
-				audit.Text(audit.KeyAfter, dkim.RecordName(key.Selector, domain.Name)+" "+k.Record())}}) // AU-11
-		if err := tx.CreateDKIMKey(e, &key, tx.Now()); err != nil {
+	r := rotation{domain: &domain}
+	for _, m := range made {
+		selector, err := r.selector(nil, m.Algorithm(), tx.Now())
+		if err != nil {
 			return nil, err
 		}
-		keys = append(keys, key)
+		k := r.newKey(selector, m, dkim.Signing)
+		k.Signing = tx.Now()
+		if err := r.add(tx, &k); err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
 	}
 	return keys, nil
 }

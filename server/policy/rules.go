@@ -47,6 +47,9 @@ type Rules struct {
 	Credentials Credentials
 	Alerts      Alerts
 	Published   Published
+	// KeyAge is how long a signing key signs before the next is made; zero: nothing is
+	// said; Never: until a person asks.
+	KeyAge time.Duration
 }
 
 // Level is what one level asks of every message, beside what the others ask.
@@ -144,6 +147,7 @@ func Effective(s Subjects, policies []storage.Policy) Rules {
 		},
 		Alerts:    Alerts{Mail: e.union(KeyAlertMail), Freeze: e.union(KeyAlertFreeze)},
 		Published: Published{DMARC: e.word(KeyDMARC), MTASTS: e.word(KeyMTASTS)},
+		KeyAge:    e.duration(KeyDKIMRotate),
 	}
 }
 

@@ -264,6 +264,7 @@ func TestParse(t *testing.T) {
 		{"messages-per-hour", "99999999999999999999", ""}, {"sessions", "0", ""}, {"hold-persons", "3", ""}, {"hold-recipients", "101", ""},
 		{"credential-age", "90d", "90d"}, {"credential-age", "2160h", "90d"}, {"credential-age", "1d12h", "36h"}, {"credential-age", "90", ""}, {"credential-age", "1ns", ""},
 		{"credential-age", "d", ""}, {"credential-age", "99999999999999999d", ""}, {"hold-taint", "0", "0"}, {"hold-taint", "90m", "90m"}, {"hold-taint", "25h", ""}, {"hold-taint", "90s", "90s"},
+		{"dkim-rotate", "180d", "180d"}, {"dkim-rotate", "Off", "off"}, {"dkim-rotate", "6d", ""}, {"dkim-rotate", "0", ""}, {"credential-age", "off", ""},
 		{"message-size", "10M", "10MiB"}, {"message-size", "10240", "10KiB"}, {"message-size", "1025", "1025"}, {"message-size", "1GiB", ""}, {"message-size", "51MiB", ""},
 		{"hold-always", "ON", "yes"}, {"hold-always", "false", "no"}, {"hold-always", "maybe", ""},
 		{"provenance-trigger", "Refuse", "refuse"}, {"provenance-trigger", "never", ""},
@@ -333,6 +334,7 @@ func TestWeakens(t *testing.T) {
 		{"recipients-deny", agent, "", "a.test", false}, {"recipients-deny", agent, "a.test", "a.test,b.test", false}, {"recipients-deny", agent, "a.test,b.test", "a.test", true}, {"recipients-deny", agent, "ann@a.test", "a.test", false},
 		{"alert-freeze", org, "odd-hours", "none", true}, {"alert-freeze", org, "odd-hours", "odd-hours,token-leaked", false}, {"alert-mail", org, "a@b.test", "c@b.test", true},
 		{"sessions", org, "", "51", true}, {"sessions", org, "", "49", false}, {"credential-age", agent, "", "1d", false}, {"credential-warn", org, "", "7d", true},
+		{"dkim-rotate", org, "90d", "off", true}, {"dkim-rotate", org, "off", "90d", false}, {"dkim-rotate", org, "90d", "180d", true}, {"dkim-rotate", org, "", "off", false},
 	} {
 		s, _ := policy.Lookup(c.key)
 		if got := s.Weakens(c.level, c.before, c.after); got != c.want {

@@ -52,6 +52,7 @@ const (
 	KeyARCTrusted   Key = "arc-trusted"
 	KeyDMARCReports Key = "dmarc-reports"
 	KeyTLSReports   Key = "tls-reports"
+	KeyDKIMRotate   Key = "dkim-rotate"
 )
 
 // Kind is what the values of a setting are.
@@ -87,6 +88,7 @@ type Setting struct {
 	Join     Join
 	Min, Max int64    // of counts, bytes and nanoseconds
 	Words    []string // that a choice or a list of words is made of; the strictest last
+	Off      bool     // a duration may also be "off", which is longer than any
 	Levels   []storage.PolicyLevel
 	Default  string // in canonical text; empty: nothing is set
 	// DefaultLevel is the level whose own value replaces the default.
@@ -180,6 +182,8 @@ var settings = []Setting{
 		Help: "tell domains that ask for it, once a day, how mail in their name fared here"},
 	{Key: KeyTLSReports, Kind: YesNo, Join: Least, Levels: hosting, Default: "yes", DefaultLevel: storage.LevelOrganization,
 		Help: "tell domains that ask for it, once a day, how TLS to them went"},
+	{Key: KeyDKIMRotate, Kind: Duration, Off: true, Join: Least, Min: int64(7 * day), Max: int64(3650 * day), Levels: hosting,
+		Help: "how long a key signs before the next is made, or off; 180d where the records are kept here, else off"},
 }
 
 // limit is a setting that bounds how much may be sent. What stands for agents

@@ -19,8 +19,14 @@ const (
 	maxText    = 16 << 10
 )
 
-// none is the canonical text of an empty list.
-const none = "none"
+// none is the canonical text of an empty list, off of a duration that never ends.
+const (
+	none = "none"
+	off  = "off"
+)
+
+// Never is the duration of what is off.
+const Never time.Duration = math.MaxInt64
 
 // ValueError says why a text is no value of a setting, in words for a person.
 type ValueError struct {
@@ -84,14 +90,25 @@ func (s Setting) number(text string) (n int64, err error) {
 			return 0, s.bad("%q is no size: write bytes, 64KiB or 10MiB", text)
 		}
 	case Duration:
+		if s.Off && strings.EqualFold(text, off) {
+			return int64(Never), nil
+		}
 		if n, err = parseUnits(text, timeUnits); err != nil {
-			return 0, s.bad("%q is no duration: write 30s, 45m, 12h or 90d", text)
+			return 0, s.bad("%q is no duration: write 30s, 45m, 12h or 90d%s", text, s.orOff())
 		}
 	}
 	if n < s.Min || n > s.Max {
 		return 0, s.bad("%s is not between %s and %s", s.format(n), s.format(s.Min), s.format(s.Max))
 	}
 	return n, nil
+}
+
+// orOff says what else may be written.
+func (s Setting) orOff() string {
+	if s.Off {
+		return ", or off"
+	}
+	return ""
 }
 
 // unit is a suffix and what it stands for; the largest first.
@@ -148,6 +165,8 @@ func (s Setting) format(n int64) string {
 		units = sizeUnits
 	case s.Kind == Duration && n == 0:
 		return "0"
+	case s.Off && n == int64(Never):
+		return off
 	case s.Kind == Duration:
 		units = timeUnits
 	}

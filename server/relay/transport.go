@@ -131,6 +131,7 @@ func (t *Transport) signer(ctx context.Context, it queue.Item) (*dkim.Signer, *q
 	if err == nil {
 		stored, err = t.dir.DKIMKeys(ctx, it.Org, domain.ID)
 	}
+	t.forget(stored)
 	var selected []dkim.Selected
 	for _, a := range []dkim.Algorithm{dkim.RSA, dkim.Ed25519} {
 		if k := signing(stored, a); err == nil && k != nil {
@@ -162,6 +163,18 @@ func signing(keys []storage.DKIMKey, a dkim.Algorithm) *storage.DKIMKey {
 		}
 	}
 	return nil
+}
+
+// forget drops what is kept of keys that sign no more: one that was destroyed is
+// not to live on here.
+func (t *Transport) forget(keys []storage.DKIMKey) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range keys {
+		if keys[i].State != dkim.Signing {
+			delete(t.keys, keys[i].ID)
+		}
+	}
 }
 
 func (t *Transport) key(k storage.DKIMKey) (*dkim.Key, error) {

@@ -39,6 +39,8 @@
 //	dig NAME TYPE              ask the world's name server, on standard output
 //	record NAME TYPE DATA…     the world's name server says this about a name from now on; without
 //	                           data, nothing
+//	publish HOST               put the records of the host's signing keys into the world's name server,
+//	                           and take away those that may go
 //	clock DURATION             move the clock of all servers forward; back when it is negative
 //	events HOST FILE           the events since the last look are those of the file, see below
 //	until HOST VERB [N]        wait until the log has an event of that kind, or N of them

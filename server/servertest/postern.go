@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"postern/dkim"
 	"postern/dns"
 	"postern/dns/nameserver"
 	"postern/server"
@@ -61,6 +60,8 @@ type Postern struct {
 	log       *slog.Logger
 	// Options that the server gets at every start.
 	judge delivery.Judge
+
+	published publisher
 
 	mu     sync.Mutex
 	server *server.Server // nil while it is down
@@ -250,14 +251,11 @@ func (p *Postern) populate(ctx context.Context, agents []string) error {
 		return err
 	}
 	p.Org = org
-	_, keys, err := dir.AddDomain(ctx, storage.System, org.ID, p.Domain, directory.AssumeOwned{Reason: "it is the test's own"})
-	if err != nil {
+	if _, _, err := dir.AddDomain(ctx, storage.System, org.ID, p.Domain, directory.AssumeOwned{Reason: "it is the test's own"}); err != nil {
 		return err
 	}
-	for _, k := range keys {
-		if err := p.World.Names.Replace(dkim.RecordName(k.Selector, p.Domain), nameserver.TXT, 0, k.Record); err != nil {
-			return err
-		}
+	if err := p.Publish(ctx); err != nil {
+		return err
 	}
 	if p.Admin, err = p.AddPerson(ctx, "admin@"+p.Domain, storage.PersonAdmin); err != nil {
 		return err

@@ -137,6 +137,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"events":   command(2, 2, (*script).events),
 	"control":  controlCommand,
 	"policy":   command(3, many, (*script).policy),
+	"publish":  command(1, 1, (*script).publish),
 	"web":      command(2, 2, (*script).web),
 	"told":     command(2, 2, (*script).told),
 	"totp":     command(2, 2, (*script).totp),

@@ -100,7 +100,8 @@ const (
 	KeyDelivery  Key = 88 // id: what a webhook was told
 	KeyFirstTime Key = 86 // int: recipients to whom the inbox had never written
 
-	KeyPolicy Key = 114 // word: what the domain in From asks to be done about mail that fails DMARC: none, quarantine, reject
+	KeyPolicy    Key = 114 // word: what the domain in From asks to be done about mail that fails DMARC: none, quarantine, reject
+	KeySafeAfter Key = 100 // time: from when the record of a signing key may be removed from the DNS
 
 	// Of a connection to a server outside, and of the policies that decide about it.
 	KeyTLSPolicy  Key = 104 // word: the policy of the destination that applied: none, sts, tlsa
@@ -200,6 +201,7 @@ var keys = [...]keyInfo{
 	KeyRole: {"role", kindWord}, KeyFactor: {"factor", kindWord}, KeyNeed: {"need", kindInt}, KeySession: {"session", kindID}, KeyAct: {"act", kindWord},
 	KeyAbout: {"about", kindID}, KeyDelivery: {"delivery", kindID}, KeyFirstTime: {"first_time", kindInt},
 	KeyPolicy:    {"policy", kindWord},
+	KeySafeAfter: {"safe_after", kindTime},
 	KeyTLSPolicy: {"tls_policy", kindWord}, KeyTLSProof: {"tls_proof", kindWord}, KeyTLSFailure: {"tls_failure", kindWord},
 	KeyTLSDemand: {"tls_demand", kindWord}, KeyMode: {"mode", kindWord}, KeyMaxAge: {"max_age", kindInt},
 

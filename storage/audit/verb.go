@@ -113,10 +113,20 @@ const (
 	CertificateRemove Verb = 108 // the certificate of a name that this server has no more was removed
 )
 
+// Verbs of the rotation of signing keys.
+const (
+	DKIMPublish Verb = 97  // the record of a signing key was seen in the DNS; failed: it is still, or again, not there
+	DKIMSign    Verb = 98  // a signing key signs from now on
+	DKIMRetire  Verb = 99  // a signing key signs no more (state retiring), or was destroyed (state retired)
+	DKIMRevoke  Verb = 100 // a signing key that somebody else may have was destroyed
+	DKIMRotate  Verb = 101 // a person asked for new signing keys
+)
+
 var verbNames = [...]string{
 	ServerStart: "server.start", ServerStop: "server.stop", ServerHeartbeat: "server.heartbeat",
 	ClockStep: "clock.step", LogRollback: "log.rollback", KeyCreate: "key.create",
 	OrganizationCreate: "organization.create", DomainAdd: "domain.add", DomainRemove: "domain.remove",
+	DKIMPublish: "dkim.publish", DKIMSign: "dkim.sign", DKIMRetire: "dkim.retire", DKIMRevoke: "dkim.revoke", DKIMRotate: "dkim.rotate",
 	DKIMCreate: "dkim.create", InboxCreate: "inbox.create", InboxRemove: "inbox.remove",
 	MailboxCreate: "mailbox.create", MailboxRename: "mailbox.rename", MailboxDelete: "mailbox.delete",
 	MailboxSubscribe: "mailbox.subscribe", MailboxUnsubscribe: "mailbox.unsubscribe",
