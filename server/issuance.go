@@ -132,17 +132,18 @@ func (s *Server) wireCertificates(ctx context.Context, o Options, resolver dns.R
 // ownCertificate is the one that the operator has in files, as it is now; nil:
 // there are no such files.
 func ownCertificate(own *tls.Config) func() *tls.Certificate {
-	if own == nil || own.GetCertificate == nil && len(own.Certificates) == 0 {
+	if own == nil {
 		return nil
 	}
 	return func() *tls.Certificate {
-		if own.GetCertificate == nil {
-			return &own.Certificates[0]
+		if own.GetCertificate != nil {
+			if cert, err := own.GetCertificate(&tls.ClientHelloInfo{}); err == nil && cert != nil {
+				return cert
+			}
 		}
-		cert, err := own.GetCertificate(&tls.ClientHelloInfo{})
-		if err != nil {
+		if len(own.Certificates) == 0 { // as package tls chooses
 			return nil
 		}
-		return cert
+		return &own.Certificates[0]
 	}
 }
