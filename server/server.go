@@ -339,7 +339,6 @@ func (s *Server) Run(ctx context.Context) error {
 	loop.Go(func() { s.names.run(loops) })
 	loop.Go(func() { s.relay.RunPolicies(loops) })
 	queued.Go(func() { s.certs.Run(working) })
-	loop.Go(func() { s.relay.RunPolicies(loops) })
 	failed := make(chan error, len(s.doors)+1)
 	queued.Go(func() {
 		if err := s.queue.Run(working); err != nil {

@@ -147,8 +147,6 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"until":       command(2, 3, (*script).until),
 	"authority":   command(0, 1, (*script).authority),
 	"certificate": command(3, 3, (*script).certificate),
-	"sts":         command(2, many, (*script).sts),
-	"certify":     command(1, many, (*script).certify),
 }
 
 // many is no limit of arguments.

@@ -157,7 +157,6 @@ var verbNames = [...]string{
 
 	CertificateObtain: "certificate.obtain", CertificateRenew: "certificate.renew",
 	CertificateFail: "certificate.fail", CertificateRemove: "certificate.remove",
-	STSPolicySet: "sts.set", STSPolicyDrop: "sts.drop",
 }
 
 var verbsByName = func() map[string]Verb {
