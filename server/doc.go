@@ -11,7 +11,7 @@
 //	5  smtpd  imapd  web  control                     doors: translate a protocol
 //	4  delivery  submission  relay                    verbs: move a message
 //	3  policy  directory  queue  dns/nameserver       rules, names, schedules
-//	   monitor  webhook  acme                         who is not themselves, who is told, certificates
+//	   monitor  webhook  acme  report                 who is not themselves, who is told, certificates
 //	2  storage  msgauth                               memory and judgement
 //	1  storage/audit  storage/seal  message           vocabulary and algorithms; they import
 //	   dkim  dns                                      nothing of Postern
@@ -43,6 +43,10 @@
 // The bytes are kept as they came. What a mailbox shows is a view that is made
 // here and never changes: our header block in front, and without the fields in
 // which a stranger would speak in our name.
+//
+// What comes to postern-reports at one of our domains is no mail but a report about
+// it, and goes to report instead. Messages are counted as they come, and domains
+// that ask for it are told once a day how those in their name fared.
 //
 // # An agent sends
 //

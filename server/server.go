@@ -27,6 +27,7 @@ import (
 	"postern/server/policy"
 	"postern/server/queue"
 	"postern/server/relay"
+	"postern/server/report"
 	"postern/server/smtpd"
 	"postern/server/submission"
 	"postern/server/webhook"
@@ -64,6 +65,7 @@ type Server struct {
 	webhooks  *webhook.Sender
 	monitor   *monitor.Monitor
 	names     *names
+	reports   *report.Office
 	certs     *acme.Keeper
 	tls       *tls.Config // of every door
 	smtp      *smtpd.Server
@@ -197,8 +199,9 @@ func (s *Server) wire(ctx context.Context, o Options) error {
 	}
 
 	s.directory = directory.New(s.store, directory.Options{Terms: s.terms, PolicyEpoch: s.store.PolicyEpoch, Keys: s.turning(resolver), Now: s.now, Log: s.log})
+	auth := &msgauth.Checker{Resolver: resolver, Now: s.now}
 	s.inbound = delivery.NewInbound(s.store, s.directory, delivery.Options{
-		Hostname: s.cfg.Host, Auth: &msgauth.Checker{Resolver: resolver, Now: s.now}, Judge: o.Judge, Now: s.now, Log: s.log,
+		Hostname: s.cfg.Host, Auth: auth, Judge: o.Judge, Now: s.now, Log: s.log,
 	})
 	s.relay = relay.New(hop)
 	s.queue = queue.New(s.store, queue.Options{
@@ -207,6 +210,7 @@ func (s *Server) wire(ctx context.Context, o Options) error {
 		Local:    delivery.NewLocal(s.inbound),
 		Report:   s.inbound.Report,
 		Forget:   s.relay.Forget,
+		Sessions: s.countSessions,
 		Frozen:   s.directory.Frozen,
 		Now:      s.now, Log: s.log,
 	})
@@ -220,12 +224,13 @@ func (s *Server) wire(ctx context.Context, o Options) error {
 		Rules: s.alertRules, Freeze: s.freezeFor, Mail: s.mailAlert, Announce: s.webhooks.Announce, Kick: s.queue.Kick, Now: s.now, Log: s.log,
 	})
 	s.names = newNames(s)
+	s.reports = report.New(s.store, report.Options{Auth: auth, Resolver: resolver, Post: s.postReport, Kick: s.queue.Kick, Now: s.now, Log: s.log})
 	if err := s.wireCertificates(ctx, o, resolver); err != nil {
 		return err
 	}
 	s.smtp = smtpd.New(smtpd.Config{
 		Hostname: s.cfg.Host, TLS: s.tls, Limits: s.cfg.Limits.smtp(), Now: s.now, Log: s.log,
-		Store: s.store, Directory: s.directory, Inbound: s.inbound, Outbound: s.outbound,
+		Store: s.store, Directory: s.directory, Inbound: s.inbound, Outbound: s.outbound, Reports: s.reports,
 	})
 	s.imap = imapd.New(imapd.Config{
 		Hostname: s.cfg.Host, TLS: s.tls, Limits: s.cfg.Limits.imap(), Now: s.now, Log: s.log,
@@ -307,6 +312,9 @@ func (s *Server) Queue() *queue.Queue { return s.queue }
 // Certificates are those that the server shows.
 func (s *Server) Certificates() *acme.Keeper { return s.certs }
 
+// Reports is the office for what mail servers tell each other once a day.
+func (s *Server) Reports() *report.Office { return s.reports }
+
 // Relay is the way to other servers.
 func (s *Server) Relay() *relay.Relay { return s.relay }
 
@@ -337,6 +345,7 @@ func (s *Server) Run(ctx context.Context) error {
 	loop.Go(func() { s.monitor.Run(loops) })
 	loop.Go(func() { s.webhooks.Run(loops) })
 	loop.Go(func() { s.names.run(loops) })
+	loop.Go(func() { s.reports.Run(loops) })
 	loop.Go(func() { s.relay.RunPolicies(loops) })
 	queued.Go(func() { s.certs.Run(working) })
 	failed := make(chan error, len(s.doors)+1)

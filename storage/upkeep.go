@@ -14,8 +14,9 @@ import (
 // to be told, when policies of MTA-STS were used and are due, checkpoints, which
 // say nothing that the events do not, what vanished
 // before any session that could ask, correspondents of an inbox whose key is
-// destroyed, usage that is older than any limit looks back, and who works at a
-// certificate and when that is tried again.
+// destroyed, usage that is older than any limit looks back, who works at a
+// certificate and when that is tried again, and what is counted for reports to
+// other domains.
 type Upkeep struct{ tx *Tx }
 
 // Upkeep runs fn in a transaction that needs no event.

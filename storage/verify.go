@@ -401,6 +401,7 @@ var decisive = []struct {
 		hash, err := s.hashDestination(context.Background(), p.Org, p.Domain)
 		return bytes.Equal(column, hash), err
 	}},
+	{"report", "hash", reportHint},
 	{"mailbox", "inbox", nil}, // opened with its inbox, by messages
 }
 

@@ -40,7 +40,7 @@ Try it on this machine, without root, DNS or configuration:  postern dev`
 	root.AddCommand(in(groupNames, domainCommand(t), dkimCommand(t), inboxCommand(t), agentCommand(t), credentialCommand(t), freezeCommand(t), unfreezeCommand(t), policyCommand(t))...)
 	root.AddCommand(in(groupPeople, adminCommand(t), loginCommand(t), logoutCommand(t), whoamiCommand(t))...)
 	root.AddCommand(in(groupMail, messageCommand(t), queueCommand(t), approvalCommand(t))...)
-	root.AddCommand(in(groupEvidence, auditCommand(t), alertCommand(t), webhookCommand(t))...)
+	root.AddCommand(in(groupEvidence, auditCommand(t), alertCommand(t), webhookCommand(t), reportCommand(t))...)
 	root.AddCommand(manCommand())
 	root.SetHelpCommandGroupID(groupServer)
 	root.SetCompletionCommandGroupID(groupServer)

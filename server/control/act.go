@@ -27,6 +27,7 @@ var acts = map[string]directory.Act{
 	"audit.list": directory.ActEvidence, "audit.export": directory.ActEvidence, "audit.key": directory.ActEvidence,
 	"policy.keys": directory.ActEvidence, "policy.show": directory.ActEvidence, "policy.set": directory.ActPolicy, "policy.unset": directory.ActPolicy,
 	"captured.list": directory.ActEvidence, "captured.show": directory.ActContent,
+	"report.list": directory.ActEvidence, "report.show": directory.ActEvidence,
 	"message.trace": directory.ActEvidence, "health": directory.ActSelf,
 	"alert.list": directory.ActEvidence, "alert.show": directory.ActEvidence, "alert.acknowledge": directory.ActOperate,
 	"webhook.create": directory.ActOperate, "webhook.list": directory.ActEvidence, "webhook.show": directory.ActEvidence,

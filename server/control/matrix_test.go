@@ -67,6 +67,8 @@ var matrix = map[string]struct{ who, request string }{
 	"credential.activity":   {everybody, `{"credential":"x"}`},
 	"captured.list":         {everybody, `{}`},
 	"captured.show":         {reviewers, `{"id":"0198c0de-0000-7000-8000-000000000001"}`},
+	"report.list":           {everybody, `{"domain":"example.com"}`},
+	"report.show":           {everybody, `{"domain":"example.com"}`},
 	"message.trace":         {everybody, `{"message_id":"x@x.test"}`},
 	"alert.list":            {everybody, `{}`},
 	"alert.show":            {everybody, `{"id":"x"}`},

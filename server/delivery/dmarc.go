@@ -6,8 +6,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
+	"postern/server/message"
 	"postern/server/msgauth"
 	"postern/server/policy"
+	"postern/server/report"
 	"postern/storage"
 	"postern/storage/audit"
 )
@@ -48,6 +52,9 @@ func (in *Inbound) obey(ctx context.Context, m *mail) error {
 func (in *Inbound) refuseSender(ctx context.Context, m *mail) error {
 	refused := policy.Refusal(policy.DMARCFailed)
 	if !in.refusals.allow(in.o.Now(), m.r.Remote.Addr()) {
+		if err := in.store.Upkeep(ctx, m.count); err != nil {
+			return err
+		}
 		return refused
 	}
 	err := in.store.Write(ctx, m.r.Actor, func(tx *storage.Tx) error {
@@ -59,13 +66,41 @@ func (in *Inbound) refuseSender(ctx context.Context, m *mail) error {
 				Personal: append(m.personal(), audit.Text(audit.KeyTo, t.path.String())),
 			})
 		}
-		return nil
+		return m.count(tx.Upkeep())
 	})
 	if err != nil {
 		return err
 	}
 	return refused
 }
+
+// count counts the message for the reports to the domain in From: once for each
+// organization that reports, however many of its inboxes it was for.
+func (m *mail) count(u *storage.Upkeep) error {
+	if !report.WantsMail(m.auth) {
+		return nil
+	}
+	counted := map[uuid.UUID]bool{}
+	for _, t := range m.to {
+		if !t.reports || counted[t.record.Org] {
+			continue
+		}
+		counted[t.record.Org] = true
+		e := report.Evaluation{Results: m.auth, Remote: m.r.Remote.Addr(), Envelope: message.CanonicalDomain(m.r.From.Domain),
+			Disposition: became[t.treatment.Disposition], Override: t.treatment.Override}
+		if t.treatment.Disposition == policy.Reject && m.stored > 0 {
+			e.Disposition, e.Override = "quarantine", policy.OverrideLocal
+		}
+		if err := report.CountMail(u, t.record.Org, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// became are the dispositions in the words of reports. What is marked was treated
+// as suspicious, which is what quarantine asks for (RFC 7489, section 6.3).
+var became = map[policy.Disposition]string{policy.Take: "none", policy.Defer: "none", policy.Mark: "quarantine", policy.Reject: "reject"}
 
 // treated are the words about what the domain in From asked for, of a message that
 // was let in although it fails DMARC.

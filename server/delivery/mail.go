@@ -176,7 +176,10 @@ func (m *mail) store(tx *storage.Tx) error {
 			return err
 		}
 	}
-	return nil
+	if m.stored == 0 {
+		return nil
+	}
+	return m.count(tx.Upkeep())
 }
 
 // record notes what became of one recipient's copy.

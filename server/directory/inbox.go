@@ -19,6 +19,9 @@ func (d *Directory) CreateInbox(ctx context.Context, actor audit.Actor, org uuid
 	if err != nil {
 		return storage.InboxRecord{}, err
 	}
+	if path.Local == storage.ReportsLocal {
+		return storage.InboxRecord{}, fmt.Errorf("%w: reports of other servers about the domain go to %s, which is no mailbox: postern report list shows them", ErrInvalid, path)
+	}
 	if env != storage.Live && env != storage.Test {
 		return storage.InboxRecord{}, fmt.Errorf("%w: the environment is live or test", ErrInvalid)
 	}

@@ -55,6 +55,19 @@ func (d *Directory) Recipient(ctx context.Context, p message.Path) (storage.Inbo
 	return storage.InboxRecord{}, ErrNoSuchInbox
 }
 
+// Reports finds the domain of ours to whose address for reports a path leads:
+// postern-reports at each of them. ErrNoSuchInbox when it is another address.
+func (d *Directory) Reports(ctx context.Context, p message.Path) (storage.Domain, error) {
+	if p = p.Canonical(); p.Local != storage.ReportsLocal {
+		return storage.Domain{}, ErrNoSuchInbox
+	}
+	domain, ok, err := d.Local(ctx, p.Domain)
+	if err == nil && !ok {
+		err = ErrNotLocal
+	}
+	return domain, err
+}
+
 // Environment is that of an inbox of an organization.
 func (d *Directory) Environment(ctx context.Context, org, inbox uuid.UUID) (storage.Environment, error) {
 	in, err := d.store.InboxRecord(ctx, org, inbox)

@@ -180,7 +180,7 @@ var settings = []Setting{
 		Help: "who is believed that a message passed DMARC before they passed it on (ARC)"},
 	{Key: KeyDMARCReports, Kind: YesNo, Join: Least, Levels: hosting, Default: "yes", DefaultLevel: storage.LevelOrganization,
 		Help: "tell domains that ask for it, once a day, how mail in their name fared here"},
-	{Key: KeyTLSReports, Kind: YesNo, Join: Least, Levels: hosting, Default: "yes", DefaultLevel: storage.LevelOrganization,
+	{Key: KeyTLSReports, Kind: YesNo, Join: Least, Levels: hosting[:1], Default: "yes", DefaultLevel: storage.LevelOrganization,
 		Help: "tell domains that ask for it, once a day, how TLS to them went"},
 	{Key: KeyDKIMRotate, Kind: Duration, Off: true, Join: Least, Min: int64(7 * day), Max: int64(3650 * day), Levels: hosting,
 		Help: "how long a key signs before the next is made, or off; 180d where the records are kept here, else off"},

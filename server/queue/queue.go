@@ -39,6 +39,11 @@ type Options struct {
 	// each attempt. Nil: nothing ever is. // EV-4
 	Frozen func(context.Context, *storage.Outgoing) bool
 
+	// Sessions prepares to count what came of TLS in an attempt; what it returns runs
+	// in the transaction that records the attempt, perhaps more than once. Nil: nobody
+	// counts.
+	Sessions func(ctx context.Context, org uuid.UUID, sessions []TLSSession) (func(*storage.Upkeep) error, error)
+
 	Workers  int             // attempts at a time in each lane; zero: 32
 	Places   int             // of them, how many a remote destination takes at a time; zero: 10
 	Schedule []time.Duration // nil: Schedule

@@ -174,7 +174,14 @@ func (q *Queue) record(ctx context.Context, write writeFunc, verdicts []verdict)
 	if report.Discard != nil {
 		defer report.Discard()
 	}
+	count, err := q.sessions(ctx, verdicts)
+	if err != nil {
+		return err
+	}
 	return write(ctx, storage.System, func(tx *storage.Tx) error {
+		if err := count(tx.Upkeep()); err != nil {
+			return err
+		}
 		// First, since it may share the body that the queue's last row lets go of.
 		if err := deposit(tx, verdicts); err != nil {
 			return err
@@ -196,6 +203,24 @@ func (q *Queue) record(ctx context.Context, write writeFunc, verdicts []verdict)
 		}
 		return report.Store(tx)
 	})
+}
+
+// sessions prepares to count what came of TLS in an attempt. Mail of the server's
+// own is not counted: reports about the delivery of reports would have no end (RFC
+// 8460, section 5.3).
+func (q *Queue) sessions(ctx context.Context, verdicts []verdict) (count func(*storage.Upkeep) error, err error) {
+	none := func(*storage.Upkeep) error { return nil }
+	var all []TLSSession
+	for _, v := range verdicts {
+		all = append(all, v.r.Sessions...)
+	}
+	if q.o.Sessions == nil || len(all) == 0 || verdicts[0].o.From == "" {
+		return none, nil
+	}
+	if count, err = q.o.Sessions(ctx, verdicts[0].o.Org, all); count == nil {
+		count = none
+	}
+	return count, err
 }
 
 // event says what happened to one recipient.

@@ -54,6 +54,8 @@ var lookups = map[string][]string{
 	"inbox.create":          {`{"address":"x@DOMAIN"}`},
 	"inbox.show":            {`{"address":"INBOX"}`},
 	"inbox.remove":          {`{"address":"INBOX"}`},
+	"report.list":           {`{"domain":"DOMAIN"}`},
+	"report.show":           {`{"domain":"DOMAIN"}`},
 	"message.trace":         {`{"message_id":"MESSAGE"}`},
 	"approval.list":         {`{}`},
 	"approval.show":         {`{"id":"ANY"}`},

@@ -90,6 +90,7 @@ func (w *World) Advance(d time.Duration) error {
 				return err
 			}
 			s.Queue().Kick()
+			s.Reports().Kick()
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"postern/server/directory"
 	"postern/server/message"
 	"postern/server/policy"
+	"postern/server/report"
 	"postern/storage"
 )
 
@@ -148,6 +149,7 @@ var (
 // Refusals of mail.
 var (
 	tooManyRcpt = reply{452, "4.5.3", "Too many recipients", "recipients"} // RFC 5321, section 4.5.3.1.10
+	oneReport   = reply{452, "4.5.3", "A report comes alone: send it to each recipient by itself", "report-alone"}
 	tooLarge    = reply{552, "5.3.4", "The message is too large", "size"}
 	bareBytes   = reply{550, "5.6.0", "The message has a CR, LF or NUL on its own", "bare-line-end"}
 	noInbox     = reply{550, "5.1.1", "No such mailbox here", "no-such-inbox"}
@@ -161,6 +163,7 @@ var (
 func replyTo(err error) reply {
 	var ours reply
 	var refused *policy.RefusedError
+	var reported *report.RefusedError
 	var login *directory.AuthError
 	var path *message.PathError
 	switch {
@@ -168,6 +171,8 @@ func replyTo(err error) reply {
 		return ours
 	case errors.As(err, &refused):
 		return reply{refused.Code, refused.Enhanced, refused.Public, refused.Rule.String()}
+	case errors.As(err, &reported):
+		return reply{reported.Code, reported.Enhanced, reported.Public, reported.Rule}
 	case errors.As(err, &login):
 		return replyToLogin(login)
 	case errors.Is(err, directory.ErrSASLForm), errors.Is(err, directory.ErrSASLOver):

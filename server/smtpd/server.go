@@ -15,6 +15,7 @@ import (
 
 	"postern/server/delivery"
 	"postern/server/directory"
+	"postern/server/report"
 	"postern/server/submission"
 	"postern/storage"
 )
@@ -36,6 +37,7 @@ type Config struct {
 	Directory *directory.Directory
 	Inbound   *delivery.Inbound
 	Outbound  *submission.Outbound
+	Reports   *report.Office // takes reports about our domains; nil: their address does not exist
 }
 
 // Server serves SMTP on any number of listeners.
@@ -49,6 +51,7 @@ type Server struct {
 	directory *directory.Directory
 	inbound   *delivery.Inbound
 	outbound  *submission.Outbound
+	reports   *report.Office
 	library   *smtp.Server
 	guesses   guesses
 
@@ -75,7 +78,7 @@ type door struct {
 func New(cfg Config) *Server {
 	s := &Server{
 		hostname: cfg.Hostname, limits: cfg.Limits, now: cfg.Now, log: cfg.Log,
-		store: cfg.Store, directory: cfg.Directory, inbound: cfg.Inbound, outbound: cfg.Outbound,
+		store: cfg.Store, directory: cfg.Directory, inbound: cfg.Inbound, outbound: cfg.Outbound, reports: cfg.Reports,
 		listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{}, gone: make(chan struct{}),
 	}
 	if s.limits == (Limits{}) {

@@ -149,6 +149,8 @@ const (
 	KeyRun        Key = 159 // the agent's own name of its run, as declared
 	KeySource     Key = 160 // Message-ID of a message that went into the content, as declared; repeated
 	KeyPerson     Key = 151 // mail address of a person who has an account
+	KeyReporter   Key = 171 // domain that provably sent a report
+	KeyReportID   Key = 172 // id of a report, as its reporter calls it
 )
 
 // kind is the type of a key's value, and with it its Go type, its encoding and its JSON.
@@ -218,6 +220,7 @@ var keys = [...]keyInfo{
 
 	KeyAuthority: {"authority", kindWord}, KeyFingerprint: {"fingerprint", kindDigest},
 	KeyNotAfter: {"not_after", kindTime}, KeyChallenge: {"challenge", kindWord},
+	KeyReporter: {"reporter", kindText}, KeyReportID: {"report_id", kindText},
 }
 
 // String returns the key's name, as JSON shows it.

@@ -103,6 +103,10 @@ const (
 
 	STSPolicySet  Verb = 102 // the MTA-STS policy of a destination was fetched, for the first time or again
 	STSPolicyDrop Verb = 103 // the MTA-STS policy of a destination is not kept any more: it was withdrawn, or has expired
+
+	ReportReceived Verb = 109 // somebody's report about mail or TLS of one of our domains was stored
+	ReportSent     Verb = 110 // a report was put into the queue, for a domain that asks for it
+	ReportSwept    Verb = 111 // reports that are old, or about domains that are gone, were removed
 )
 
 // Verbs of the server's own certificates.
@@ -157,6 +161,7 @@ var verbNames = [...]string{
 
 	CertificateObtain: "certificate.obtain", CertificateRenew: "certificate.renew",
 	CertificateFail: "certificate.fail", CertificateRemove: "certificate.remove",
+	ReportReceived: "report.received", ReportSent: "report.sent", ReportSwept: "report.swept",
 }
 
 var verbsByName = func() map[string]Verb {
