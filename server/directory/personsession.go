@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -171,21 +172,22 @@ func (d *Directory) PersonSessions(ctx context.Context, org, person uuid.UUID) (
 // EndPersonSession ends a session of a person; cause is a word such as "logout"
 // or "revoked". storage.ErrNotFound when it has ended already.
 func (d *Directory) EndPersonSession(ctx context.Context, actor audit.Actor, p storage.Person, session uuid.UUID, cause string) error {
-	return d.store.Write(ctx, actor, func(tx *storage.Tx) error {
-		e := tx.Record(audit.Event{Verb: audit.PersonLogout, Outcome: audit.OK, Org: p.Org, Object: p.ID,
-			Fields:   audit.Fields{audit.Word(audit.KeyRule, cause), audit.ID(audit.KeySession, session)},
-			Personal: audit.Fields{audit.Text(audit.KeyPerson, p.Address)}})
-		all, err := tx.PersonSessions(p.ID)
-		if err != nil {
-			return err
-		}
-		for i := range all {
-			if all[i].ID == session {
-				return tx.DeletePersonSession(e, &all[i])
-			}
-		}
+	return d.store.Write(ctx, actor, func(tx *storage.Tx) error { return LogOut(tx, p, session, cause) })
+}
+
+// LogOut is EndPersonSession as a part of a transaction.
+func LogOut(tx *storage.Tx, p storage.Person, session uuid.UUID, cause string) error {
+	all, err := tx.PersonSessions(p.ID)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(ps storage.PersonSession) bool { return ps.ID == session })
+	if i < 0 {
 		return storage.ErrNotFound
-	})
+	}
+	return tx.DeletePersonSession(tx.Record(audit.Event{Verb: audit.PersonLogout, Outcome: audit.OK, Org: p.Org, Object: p.ID,
+		Fields:   audit.Fields{audit.Word(audit.KeyRule, cause), audit.ID(audit.KeySession, session)},
+		Personal: audit.Fields{audit.Text(audit.KeyPerson, p.Address)}}), &all[i])
 }
 
 // endSessions ends a person's sessions but one, in a transaction, and says how

@@ -28,7 +28,7 @@ var errTokens = errors.New("submission: too many tokens in a message")
 // leak is what a message gives away.
 type leak struct {
 	credentials []storage.Credential
-	sessions    []storage.PersonSession
+	sessions    []directory.PersonSession
 	addressed   bool // one is, or looks like, a part of a recipient's address
 	many        bool // there were more tokens than are looked up
 }
@@ -84,8 +84,12 @@ func ours(token string) bool {
 func (o *Outbound) identify(ctx context.Context, token string, l *leak) error {
 	if directory.IsSessionToken(token) {
 		ps, err := o.store.PersonSessionByHash(ctx, o.store.HashSession(token))
+		if err != nil {
+			return err
+		}
+		who, err := o.store.Person(ctx, ps.Org, ps.Person)
 		if err == nil {
-			l.sessions = append(l.sessions, ps)
+			l.sessions = append(l.sessions, directory.PersonSession{Person: who, Session: ps})
 		}
 		return err
 	}
@@ -101,27 +105,26 @@ func (o *Outbound) identify(ctx context.Context, token string, l *leak) error {
 // its people, that its token did. Who sent it is in the log of the sender's, with
 // the refusal. // AC-18, AC-19
 func (o *Outbound) recordLeak(ctx context.Context, m *submission, l leak) error {
-	for i := range l.sessions {
-		if err := o.endLeaked(ctx, &l.sessions[i]); err != nil {
-			return err
-		}
-	}
 	if len(l.credentials) == 0 && len(l.sessions) == 0 {
 		return nil
 	}
-	return o.store.Write(ctx, storage.System, func(tx *storage.Tx) error {
+	err := o.store.Write(ctx, storage.System, func(tx *storage.Tx) error {
 		for _, c := range l.credentials {
 			if err := o.credentialLeaked(tx, m, &c); err != nil {
 				return err
 			}
 		}
 		for _, ps := range l.sessions {
-			if err := sessionLeaked(tx, m, &ps); err != nil {
+			if err := endLeaked(tx, m, &ps); err != nil && !errors.Is(err, storage.ErrNotFound) {
 				return err
 			}
 		}
 		return nil
 	})
+	if errors.Is(err, storage.ErrNoEvent) {
+		return nil // the sessions were ended a moment ago, by another message
+	}
+	return err
 }
 
 // credentialLeaked records that the token of a credential stood in a message.
@@ -140,25 +143,16 @@ func (o *Outbound) credentialLeaked(tx *storage.Tx, m *submission, c *storage.Cr
 	return tx.RaiseAlert(a)
 }
 
-// endLeaked ends a person's session: whoever wrote its token into a message could
-// act as that person.
-func (o *Outbound) endLeaked(ctx context.Context, ps *storage.PersonSession) error {
-	who, err := o.store.Person(ctx, ps.Org, ps.Person)
-	if err == nil {
-		err = o.dir.EndPersonSession(ctx, storage.System, who, ps.ID, "leaked")
+// endLeaked ends a person's session, since whoever has its token acts as that person,
+// and tells the people of its organization: also which agent had it, if that is one
+// of theirs.
+func endLeaked(tx *storage.Tx, m *submission, ps *directory.PersonSession) error {
+	if err := directory.LogOut(tx, ps.Person, ps.Session.ID, "leaked"); err != nil {
+		return err
 	}
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil // it ended a moment ago
-	}
-	return err
-}
-
-// sessionLeaked tells the people of a session's organization; which agent had its
-// token, if that is one of theirs.
-func sessionLeaked(tx *storage.Tx, m *submission, ps *storage.PersonSession) error {
-	a := storage.Alert{Head: storage.Head{Org: ps.Org}, Kind: storage.AlertTokenLeaked, Object: ps.ID,
+	a := storage.Alert{Head: storage.Head{Org: ps.Person.Org}, Kind: storage.AlertTokenLeaked, Object: ps.Session.ID,
 		Detail: "a message that was stopped contained the token of a person's session, which was ended: see what was done in it, and how the agent came by it"}
-	if p := m.s.Principal; ps.Org == p.Credential.Org {
+	if p := m.s.Principal; a.Org == p.Credential.Org {
 		a.Agent, a.Credential, a.Inbox = p.Agent.ID, p.Credential.ID, p.Inbox.ID()
 	}
 	return tx.RaiseAlert(a)

@@ -667,3 +667,35 @@ func BenchmarkSubmit(b *testing.B) {
 		}
 	}
 }
+
+// TestAC6_SessionTokenInManyMessages: in however many messages at once the token of a
+// person's session stands, it ends, once; those that came before its end are stopped.
+func TestAC6_SessionTokenInManyMessages(t *testing.T) {
+	w := newWorld(t, true)
+	who := storage.Person{Head: storage.Head{Org: w.org}, Address: "ada@example.com", Roles: []storage.PersonRole{storage.PersonAdmin}}
+	w.must(w.store.Write(t.Context(), storage.System, func(tx *storage.Tx) error {
+		p := who
+		defer func() { who = p }()
+		return tx.CreatePerson(tx.Record(audit.Event{Verb: audit.PersonCreate}), &p)
+	}))
+	_, token, err := w.dir.StartSession(t.Context(), storage.System, who, directory.SessionSpec{Door: "control", Factor: true})
+	w.must(err)
+	errs := make([]error, 8)
+	var all sync.WaitGroup
+	for i := range errs {
+		all.Go(func() { _, errs[i] = w.submit(w.p, letter+token+"\r\n", "x@remote.test") })
+	}
+	all.Wait()
+	stopped := 0
+	for _, err := range errs {
+		if err != nil && w.refusal(err).Rule == policy.TokenLeaked {
+			stopped++
+		}
+	}
+	if n := len(w.events(audit.PersonLogout)); n != 1 || stopped == 0 {
+		t.Errorf("%d were stopped and the session ended %d times", stopped, n)
+	}
+	if _, err := w.dir.PersonSession(t.Context(), token); !errors.Is(err, directory.ErrSession) {
+		t.Errorf("the session lives: %v", err)
+	}
+}
