@@ -121,7 +121,8 @@ type DNSConfig struct {
 	TrustAD bool     `toml:"trust_ad"` // they validate (DNSSEC), and nobody is between them and us; on loopback they are believed anyway
 	// Zone is a zone that is delegated to this server, for selectors of domains whose
 	// owners point them here by CNAME.
-	Zone string `toml:"zone"`
+	Zone  string `toml:"zone"`
+	Check bool   `toml:"check"` // ask the DNS by itself whether domains publish what they need
 }
 
 // LimitsConfig changes the limits of the doors. Zero leaves the default of each.
@@ -145,6 +146,7 @@ func DefaultConfig() Config {
 		Listen:  ListenConfig{SMTP: ":25", Submission: ":587", Submissions: ":465", IMAPS: ":993", DNS: off},
 		Keys:    KeysConfig{Root: defaultRootKey()},
 		Relay:   RelayConfig{TLS: "starttls", Port: 25, PolicyPort: 443},
+		DNS:     DNSConfig{Check: true},
 		Log:     LogConfig{Level: "info", Format: "text"},
 	}
 }

@@ -71,7 +71,7 @@ func TestConfigKeysAreAllListed(t *testing.T) {
 		case s.key == "dns.servers", s.key == "addresses", s.key == "acme.challenges":
 			file.WriteString(key + " = []\n")
 		case strings.HasPrefix(s.key, "limits."), s.key == "relay.port", s.key == "relay.policy_port",
-			s.key == "relay.allow_private", s.key == "webhook.allow_private", s.key == "dns.trust_ad":
+			s.key == "relay.allow_private", s.key == "webhook.allow_private", s.key == "dns.trust_ad", s.key == "dns.check":
 			file.WriteString(key + " = " + v + "\n")
 		default:
 			file.WriteString(key + ` = "` + v + `"` + "\n")

@@ -16,6 +16,7 @@ import (
 
 	"postern/dns"
 	"postern/dns/nameserver"
+	"postern/dns/zone"
 	"postern/server/relay"
 	"postern/storage/seal"
 )
@@ -145,8 +146,9 @@ func (l *laboratory) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	checker := &zone.Checker{Client: resolver, Port: l.names.Addr().Port(), Private: true}
 	l.server, err = New(ctx, cfg, Options{
-		Log: l.o.Log, TLS: tls, Roots: l.authority.Pool(), Resolver: dns.NewCache(resolver, nil),
+		Log: l.o.Log, TLS: tls, Roots: l.authority.Pool(), Resolver: dns.NewCache(resolver, nil), Names: checker,
 		Timeouts: relay.Timeouts{Greeting: devPatience, Command: devPatience, DataStart: devPatience, DataEnd: devPatience},
 	})
 	return l.explain(err)

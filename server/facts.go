@@ -6,16 +6,27 @@ import (
 	"net/netip"
 
 	"postern/dns/zone"
+	"postern/server/directory"
 	"postern/server/policy"
 	"postern/storage"
 )
+
+// asking is what the directory asks the DNS about domains with. Without a checker
+// nobody is asked.
+func (s *Server) asking(c *zone.Checker) directory.Names {
+	n := directory.Names{Facts: s.facts, Watch: s.cfg.DNS.Check}
+	if c != nil {
+		n.Look = c.Check
+	}
+	return n
+}
 
 // facts are what the records of a domain follow from: its row, its keys, what policy
 // says of it, and where this server is.
 func (s *Server) facts(ctx context.Context, d storage.Domain) (zone.Facts, error) {
 	f := zone.Facts{
 		Domain: d.Name, Host: s.cfg.Host, Addresses: s.cfg.hostAddresses(),
-		Names: string(d.Names), Target: s.cfg.DNS.Zone, Reports: "postern-reports@" + d.Name,
+		Names: string(d.Names), Target: s.cfg.DNS.Zone, Reports: reportsLocal + "@" + d.Name,
 	}
 	if !d.Owned {
 		f.Challenge = s.store.DomainChallenge(d.Org, d.Name)
@@ -33,6 +44,10 @@ func (s *Server) facts(ctx context.Context, d storage.Domain) (zone.Facts, error
 	}
 	return f, err
 }
+
+// reportsLocal is the local part of the address that reports of others about a
+// domain go to.
+const reportsLocal = "postern-reports"
 
 // hostAddresses is where others reach this server: as configured, else the address
 // that the door for mail is bound to, else what the network interfaces have that is

@@ -3,8 +3,8 @@ package server
 import (
 	"context"
 
-	"postern/dkim"
 	"postern/dns/nameserver"
+	"postern/dns/zone"
 )
 
 // outsideHost is the mail exchanger of everybody else in the laboratory.
@@ -31,14 +31,15 @@ func (l *laboratory) openNames() error {
 		world,
 		{Origin: "1.0.0.127.in-addr.arpa", Nameservers: ns, Records: []nameserver.Record{
 			{Name: "1.0.0.127.in-addr.arpa", Type: nameserver.PTR, Data: outsideHost},
+			{Name: "1.0.0.127.in-addr.arpa", Type: nameserver.PTR, Data: devHost},
 		}},
 		{Origin: "invalid", Nameservers: ns},
 		{Origin: devDomain, Nameservers: ns, Records: []nameserver.Record{
 			{Name: devDomain, Type: nameserver.MX, Data: "10 " + devHost},
 			{Name: devHost, Type: nameserver.A, Data: "127.0.0.1"},
 			{Name: "ns." + devDomain, Type: nameserver.A, Data: "127.0.0.1"},
-			{Name: devDomain, Type: nameserver.TXT, Data: "v=spf1 mx -all"},
-			{Name: "_dmarc." + devDomain, Type: nameserver.TXT, Data: "v=DMARC1; p=reject"},
+			// Stricter than a plan begins with: forgeries of the domain are to be seen.
+			{Name: "_dmarc." + devDomain, Type: nameserver.TXT, Data: "v=DMARC1; p=reject; rua=mailto:" + reportsLocal + "@" + devDomain},
 		}},
 	} {
 		if err := l.names.SetZone(z); err != nil {
@@ -48,7 +49,7 @@ func (l *laboratory) openNames() error {
 	return l.explain(l.names.Start(l.addr(53)))
 }
 
-// publish puts the domain's signing keys into DNS.
+// publish puts into DNS what the domain should have there, as its owner would.
 func (l *laboratory) publish(ctx context.Context) error {
 	dir := l.server.Directory()
 	org, err := dir.Organization(ctx)
@@ -59,14 +60,24 @@ func (l *laboratory) publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	keys, err := dir.DKIMKeys(ctx, org.ID, domain.ID)
+	plan, err := dir.DomainRecords(ctx, domain)
 	if err != nil {
 		return err
 	}
-	for _, k := range keys {
-		if err := l.names.Replace(dkim.RecordName(k.Selector, devDomain), nameserver.TXT, 0, k.Record); err != nil {
+	for _, r := range plan {
+		typ, ok := devTypes[r.Type]
+		if !ok || r.Purpose == zone.PurposeDMARC {
+			continue
+		}
+		if err := l.names.Replace(r.Name, typ, 0, r.Value); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// devTypes are the types that a plan has for the laboratory: one record of a name
+// and type.
+var devTypes = map[string]nameserver.Type{
+	"A": nameserver.A, "CNAME": nameserver.CNAME, "MX": nameserver.MX, "SRV": nameserver.SRV, "TXT": nameserver.TXT,
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"postern/dns"
+	"postern/dns/zone"
 	"postern/server/acme"
 	"postern/server/control"
 	"postern/server/delivery"
@@ -45,6 +46,7 @@ type Options struct {
 	Now      func() time.Time // nil: time.Now
 	TLS      *tls.Config      // has the certificate of the operator's own files; nil: all come from Config.ACME
 	Resolver dns.Resolver     // nil: those of Config.DNS, behind a cache
+	Names    *zone.Checker    // asks what domains publish; nil: by those of Config.DNS
 	Roots    *x509.CertPool   // to verify next hops with; nil: the system's
 	Timeouts relay.Timeouts   // of the relay's attempts
 	Judge    delivery.Judge   // scores what comes into a mailbox; nil: nobody does
@@ -181,13 +183,9 @@ func (s *Server) unfit(err error) error {
 // wire puts the rooms together, in reading order: memory and names, then what
 // moves messages. The queue comes before submission, which kicks it.
 func (s *Server) wire(ctx context.Context, o Options) error {
-	resolver := o.Resolver
-	if resolver == nil {
-		client, err := dns.NewClient(dns.Config{Servers: s.cfg.DNS.Servers, TrustAD: s.cfg.DNS.TrustAD})
-		if err != nil {
-			return &ConfigError{Key: "dns.servers", Text: "cannot be used", Err: err}
-		}
-		resolver = dns.NewCache(client, s.now)
+	resolver, err := s.resolver(&o)
+	if err != nil {
+		return err
 	}
 	hop, err := s.cfg.Relay.config(s.cfg.Host)
 	if err != nil {
@@ -198,7 +196,9 @@ func (s *Server) wire(ctx context.Context, o Options) error {
 		hop.Roots = o.Roots
 	}
 
-	s.directory = directory.New(s.store, directory.Options{Terms: s.terms, PolicyEpoch: s.store.PolicyEpoch, Keys: s.turning(resolver), Now: s.now, Log: s.log})
+	s.directory = directory.New(s.store, directory.Options{
+		Terms: s.terms, PolicyEpoch: s.store.PolicyEpoch, Keys: s.turning(resolver), Names: s.asking(o.Names), Now: s.now, Log: s.log,
+	})
 	auth := &msgauth.Checker{Resolver: resolver, Now: s.now}
 	s.inbound = delivery.NewInbound(s.store, s.directory, delivery.Options{
 		Hostname: s.cfg.Host, Auth: auth, Judge: o.Judge, Now: s.now, Log: s.log,
@@ -241,6 +241,22 @@ func (s *Server) wire(ctx context.Context, o Options) error {
 		Store: s.store, Directory: s.directory, Queue: s.queue, Webhooks: s.webhooks, Certificates: s.certs, Host: s.cfg.Host, Version: Version(), Now: s.now, Log: s.log,
 	})
 	return nil
+}
+
+// resolver is how the server asks for names. Where none is given it is made of the
+// configuration, and so is what asks for those of domains.
+func (s *Server) resolver(o *Options) (dns.Resolver, error) {
+	if o.Resolver != nil {
+		return o.Resolver, nil
+	}
+	client, err := dns.NewClient(dns.Config{Servers: s.cfg.DNS.Servers, TrustAD: s.cfg.DNS.TrustAD})
+	if err != nil {
+		return nil, &ConfigError{Key: "dns.servers", Text: "cannot be used", Err: err}
+	}
+	if o.Names == nil {
+		o.Names = &zone.Checker{Client: client, Private: s.cfg.Relay.AllowPrivate}
+	}
+	return dns.NewCache(client, s.now), nil
 }
 
 // terms are what policy says of a credential on the inboxes of a domain.

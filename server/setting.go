@@ -48,6 +48,7 @@ func (c *Config) settings() []setting {
 		list("dns.servers", &c.DNS.Servers),
 		text("dns.zone", &c.DNS.Zone),
 		boolean("dns.trust_ad", &c.DNS.TrustAD),
+		boolean("dns.check", &c.DNS.Check),
 		number("limits.connections", &c.Limits.Connections),
 		number("limits.per_network", &c.Limits.PerNetwork),
 		number("limits.message_size", &c.Limits.Message),

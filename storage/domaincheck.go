@@ -24,12 +24,14 @@ type DomainCheck struct {
 	Records  []RecordState `json:"records"`
 	Changed  time.Time     `json:"changed"` // when a state changed last
 
+	Silent  []string  `json:"-"` // servers that did not answer this check; not kept
 	Checked time.Time `json:"-"` // when it was looked at last
 	Due     time.Time `json:"-"` // when it is looked at next
 }
 
 // RecordState is where one record of a domain's plan stands.
 type RecordState struct {
+	Group    string    `json:"group"` // receive, send, trust, optional
 	Name     string    `json:"name"`
 	Type     string    `json:"type"`
 	Purpose  string    `json:"purpose"`
@@ -38,7 +40,8 @@ type RecordState struct {
 	State    string    `json:"state"` // ok, missing, wrong, conflict, propagating, optional, unknown
 	Found    []string  `json:"found,omitempty"`
 	Hint     string    `json:"hint,omitempty"`
-	Since    time.Time `json:"since"` // when it came to be so
+	Since    time.Time `json:"since"`            // when it came to be so
+	Worked   bool      `json:"worked,omitempty"` // it was right since it was last found to be broken
 }
 
 // PutDomainCheck writes what a check found that is new: a first one, with Version

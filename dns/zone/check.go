@@ -120,7 +120,7 @@ func (k *check) delegation(ctx context.Context) {
 		return
 	}
 	k.at = at
-	k.report.Zone, k.report.Servers, k.report.Provider = at.zone, at.names, providerOf(at.names)
+	k.report.Zone, k.report.Servers, k.report.Provider = at.zone, at.names, ProviderOf(at.names)
 	if ds, err := k.client.Lookup(ctx, at.zone, "DS"); err == nil && len(ds.Records) > 0 {
 		k.report.Signed = true
 	}

@@ -224,10 +224,12 @@ func judgeDKIM(r Record, s seen) judgement {
 		kind = "rsa" // RFC 6376, section 3.6.1
 	}
 	switch found, wanted := noSpace(have.get("p")), noSpace(want.get("p")); {
-	case found == "":
-		return no(Wrong, "the key is revoked (p= is empty): replace the record by this one")
 	case found == wanted && kind == want.get("k"):
 		return ok()
+	case found == "":
+		return no(Wrong, "the key is revoked (p= is empty): replace the record by this one")
+	case wanted == "":
+		return no(Wrong, "the key is not to be believed any more: replace the record by this one, which revokes it")
 	case found != "" && strings.HasPrefix(wanted, found):
 		return no(Wrong, "the key is cut off at its end: paste the whole text, in strings of at most 255 characters where the form asks for that")
 	}

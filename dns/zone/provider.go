@@ -54,9 +54,9 @@ var providers = []struct {
 	{"rzone.de", Provider{"STRATO", "Each kind of record has a page of its own; free TXT records are under \"TXT and CNAME records\"."}},
 }
 
-// providerOf tells who keeps a zone from the names of its servers; the zero
+// ProviderOf tells who keeps a zone from the names of its servers; the zero
 // Provider when they say nothing.
-func providerOf(servers []string) Provider {
+func ProviderOf(servers []string) Provider {
 	for _, server := range servers {
 		for _, p := range providers {
 			if matchesProvider(server, p.suffix) {

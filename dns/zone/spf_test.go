@@ -105,7 +105,7 @@ func TestProviders(t *testing.T) {
 		"ada.ns.cloudflare.com": "Cloudflare", "ns-1.awsdns-00.co.uk": "Amazon Route 53", "ns1-02.azure-dns.com": "Azure DNS",
 		"hydrogen.ns.hetzner.com": "Hetzner", "awsdns-00.example.com": "", "ns.evilcloudflare.com": "", "ns1.example.com": "",
 	} {
-		if got := providerOf([]string{server}).Name; got != want {
+		if got := ProviderOf([]string{server}).Name; got != want {
 			t.Errorf("%s is of %q, not %q", server, got, want)
 		}
 	}

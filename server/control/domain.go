@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"time"
 
@@ -13,11 +14,30 @@ import (
 
 // Domain is a mail domain.
 type Domain struct {
-	ID      uuid.UUID `json:"id"`
-	Name    string    `json:"name"`
-	Owned   bool      `json:"owned"` // it may sign and send outside
-	Created time.Time `json:"created_at"`
-	DKIM    []DKIMKey `json:"dkim,omitempty"` // not in lists
+	ID      uuid.UUID           `json:"id"`
+	Name    string              `json:"name"`
+	Owned   bool                `json:"owned"`               // it may sign and send outside
+	Proof   storage.DomainProof `json:"proof,omitempty"`     // assumed, challenge, delegation
+	Proved  time.Time           `json:"proved_at,omitzero"`  // or assumed
+	Names   string              `json:"names"`               // who keeps its names: hand, delegated, dkim, cname
+	Created time.Time           `json:"created_at"`          //
+	DNS     DomainDNS           `json:"dns"`                 // what the last check found
+	DKIM    []DKIMKey           `json:"dkim,omitempty"`      // not in lists
+	Proving *Challenge          `json:"challenge,omitempty"` // what proves ownership; not in lists, and none once it is proved
+}
+
+// DomainDNS is a summary of the last check of a domain's records.
+type DomainDNS struct {
+	State    string    `json:"state"` // ok, problems, unchecked
+	Problems int       `json:"problems"`
+	Receives bool      `json:"receives"` // mail finds its way here
+	Checked  time.Time `json:"checked_at,omitzero"`
+}
+
+// Challenge is the TXT record that proves ownership.
+type Challenge struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
 }
 
 // DKIMKey is the public side of a signing key.
@@ -38,18 +58,12 @@ type DomainRef struct {
 	Name string `json:"name"`
 }
 
-// DomainRecords are what a domain publishes.
-type DomainRecords struct {
-	Domain  string   `json:"domain"`
-	Host    string   `json:"host"`
-	Records []Record `json:"records"`
-}
-
 func (s *Server) domainCommands() {
 	answer(s, "domain.add", s.domainAdd)
 	lines(s, "domain.list", s.domainList)
 	answer(s, "domain.show", s.domainShow)
 	answer(s, "domain.records", s.domainRecords)
+	answer(s, "domain.check", s.domainCheck)
 	answer(s, "domain.remove", s.domainRemove)
 }
 
@@ -60,7 +74,10 @@ func (c *Client) AddDomain(ctx context.Context, q DomainAdd) (Domain, error) {
 
 func (s *Server) domainAdd(ctx context.Context, by caller, q DomainAdd) (Domain, error) {
 	d, keys, err := s.Directory.AddDomain(ctx, by.Actor, by.org, q.Name, directory.AssumeOwned{Reason: q.AssumeOwned})
-	return domainView(&d, keys), err
+	if err != nil {
+		return Domain{}, err
+	}
+	return s.domainView(ctx, &d, keys)
 }
 
 // Domains lists all domains.
@@ -71,7 +88,13 @@ func (c *Client) Domains(ctx context.Context) iter.Seq2[Domain, error] {
 func (s *Server) domainList(ctx context.Context, by caller, _ None, emit func(Domain) error) error {
 	read := func(after uuid.UUID) ([]storage.Domain, error) { return s.Directory.Domains(ctx, by.org, after, page) }
 	id := func(d *storage.Domain) uuid.UUID { return d.ID }
-	return pages(read, id, func(d *storage.Domain) error { return emit(domainView(d, nil)) })
+	return pages(read, id, func(d *storage.Domain) error {
+		view, err := s.domainView(ctx, d, nil)
+		if err != nil {
+			return err
+		}
+		return emit(view)
+	})
 }
 
 // Domain shows one domain.
@@ -81,21 +104,10 @@ func (c *Client) Domain(ctx context.Context, name string) (Domain, error) {
 
 func (s *Server) domainShow(ctx context.Context, by caller, q DomainRef) (Domain, error) {
 	d, keys, err := s.domain(ctx, by, q.Name)
-	return domainView(&d, keys), err
-}
-
-// DomainRecords lists the records that a domain needs.
-func (c *Client) DomainRecords(ctx context.Context, name string) (DomainRecords, error) {
-	return ask[DomainRef, DomainRecords](ctx, c, "domain.records", DomainRef{name})
-}
-
-func (s *Server) domainRecords(ctx context.Context, by caller, q DomainRef) (DomainRecords, error) {
-	d, keys, err := s.domain(ctx, by, q.Name)
 	if err != nil {
-		return DomainRecords{}, err
+		return Domain{}, err
 	}
-	plan, err := planRecords(d.Name, s.Host, keys)
-	return DomainRecords{Domain: d.Name, Host: s.Host, Records: plan}, err
+	return s.domainView(ctx, &d, keys)
 }
 
 // RemoveDomain removes a domain without inboxes.
@@ -118,10 +130,26 @@ func (s *Server) domain(ctx context.Context, by caller, name string) (storage.Do
 	return d, keys, err
 }
 
-func domainView(d *storage.Domain, keys []storage.DKIMKey) Domain {
-	v := Domain{ID: d.ID, Name: d.Name, Owned: d.Owned, Created: d.Created}
+// domainView shows a domain; with keys, all of it.
+func (s *Server) domainView(ctx context.Context, d *storage.Domain, keys []storage.DKIMKey) (Domain, error) {
+	check, err := s.Directory.DomainCheck(ctx, d.Org, d.ID)
+	if err != nil {
+		return Domain{}, fmt.Errorf("the last check of %s: %w", d.Name, err)
+	}
+	v := Domain{ID: d.ID, Name: d.Name, Owned: d.Owned, Proof: d.Proof, Proved: d.Proved, Names: namesView(d.Names), Created: d.Created, DNS: dnsView(&check)}
 	for _, k := range keys {
 		v.DKIM = append(v.DKIM, DKIMKey{Selector: k.Selector, Algorithm: k.Algorithm, Created: k.Created})
 	}
-	return v
+	if !d.Owned && keys != nil {
+		v.Proving = new(Challenge)
+		v.Proving.Name, v.Proving.Text = s.Directory.Challenge(d.Org, d.Name)
+	}
+	return v, nil
+}
+
+func namesView(n storage.DomainNames) string {
+	if n == storage.NamesByHand {
+		return "hand"
+	}
+	return string(n)
 }

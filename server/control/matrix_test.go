@@ -30,6 +30,7 @@ var matrix = map[string]struct{ who, request string }{
 	"domain.list":           {everybody, `{}`},
 	"domain.show":           {everybody, `{"name":"x.test"}`},
 	"domain.records":        {everybody, `{"name":"x.test"}`},
+	"domain.check":          {operators, `{"name":"x.test"}`},
 	"domain.remove":         {operators, `{"name":"x.test"}`},
 	"inbox.create":          {operators, `{"address":"x@x.test"}`},
 	"inbox.list":            {everybody, `{}`},

@@ -1,59 +1,75 @@
 package control
 
 import (
-	"fmt"
-	"strings"
+	"context"
+	"time"
 
-	"postern/dkim"
+	"postern/dns/zone"
 	"postern/storage"
 )
 
 // Record is a DNS record that a domain publishes.
 type Record struct {
-	Name string `json:"name"` // full, without the final dot
-	Type string `json:"type"`
-	TTL  int    `json:"ttl"`  // seconds
-	Data string `json:"data"` // of a TXT record the text itself, unquoted
-	Why  string `json:"why"`  // for people
+	Group    zone.Group   `json:"group"`    // receive, send, trust, optional
+	Purpose  zone.Purpose `json:"purpose"`  // "mx", "spf", "dkim", …
+	Name     string       `json:"name"`     // full, without the final dot
+	Relative string       `json:"relative"` // as it is typed into the form of the zone; "@" is the zone itself
+	Type     string       `json:"type"`
+	TTL      int          `json:"ttl"`      // seconds
+	Data     string       `json:"data"`     // of a TXT record the text itself, unquoted
+	Required bool         `json:"required"` // mail does not work without it
+	Why      string       `json:"why"`      // for people
 }
 
-// recordTTL is an hour: long enough for caches, short enough to mend a mistake.
-const recordTTL = 3600
-
-// planRecords is what a domain needs so that mail reaches it and is believed:
-// its exchanger, who may send for it (SPF, RFC 7208), the keys that sign for it
-// (DKIM, RFC 6376), and what others do with mail that is neither (DMARC, RFC 7489).
-func planRecords(domain, host string, keys []storage.DKIMKey) ([]Record, error) {
-	plan := []Record{
-		{domain, "MX", recordTTL, "10 " + host, "mail for this domain comes to this server"},
-		{domain, "TXT", recordTTL, "v=spf1 mx -all", "SPF: only this server sends for it"},
-	}
-	for _, k := range keys {
-		if k.State.Visible() {
-			plan = append(plan, Record{dkim.RecordName(k.Selector, domain), "TXT", recordTTL, k.Record, "DKIM: this key signs for it (" + k.Algorithm + ")"})
-		}
-	}
-	return append(plan, Record{"_dmarc." + domain, "TXT", recordTTL, "v=DMARC1; p=quarantine", "DMARC: mail that neither proves is set aside"}), nil
+// DomainRecords are what a domain publishes.
+type DomainRecords struct {
+	Domain  string   `json:"domain"`
+	Host    string   `json:"host"`
+	Zone    string   `json:"zone"`           // the zone that the relative names belong to
+	Hint    string   `json:"hint,omitempty"` // what the form of its provider wants otherwise than others
+	Records []Record `json:"records"`
 }
 
-// Zone is the record as a line of a zone file (RFC 1035, section 5.1).
-func (r Record) Zone() string {
-	data := r.Data
-	switch r.Type {
-	case "TXT":
-		data = quoted(data)
-	case "MX":
-		data += "."
-	}
-	return fmt.Sprintf("%s. %d IN %s %s", r.Name, r.TTL, r.Type, data)
+// DomainRecords lists the records that a domain needs.
+func (c *Client) DomainRecords(ctx context.Context, name string) (DomainRecords, error) {
+	return ask[DomainRef, DomainRecords](ctx, c, "domain.records", DomainRef{name})
 }
 
-// quoted cuts a text into the strings of a TXT record, 255 bytes each at the most.
-func quoted(text string) string {
-	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
-	var parts []string
-	for len(text) > 255 {
-		parts, text = append(parts, `"`+escape.Replace(text[:255])+`"`), text[255:]
+func (s *Server) domainRecords(ctx context.Context, by caller, q DomainRef) (DomainRecords, error) {
+	d, err := s.Directory.Domain(ctx, by.org, q.Name)
+	if err != nil {
+		return DomainRecords{}, missing(err, "domain", q.Name)
 	}
-	return strings.Join(append(parts, `"`+escape.Replace(text)+`"`), " ")
+	plan, err := s.Directory.DomainRecords(ctx, d)
+	if err != nil {
+		return DomainRecords{}, err
+	}
+	check, err := s.Directory.DomainCheck(ctx, d.Org, d.ID)
+	if err != nil {
+		return DomainRecords{}, err
+	}
+	a := DomainRecords{Domain: d.Name, Host: s.Host, Zone: zoneOf(&d, &check), Hint: zone.ProviderOf(check.Servers).Hint}
+	for _, r := range plan {
+		a.Records = append(a.Records, recordView(r, a.Zone))
+	}
+	return a, nil
+}
+
+// zoneOf is the zone in which a domain's names are typed: what the last check found,
+// or the domain's own.
+func zoneOf(d *storage.Domain, check *storage.DomainCheck) string {
+	if check.Zone != "" {
+		return check.Zone
+	}
+	return d.Name
+}
+
+func recordView(r zone.Record, origin string) Record {
+	return Record{Group: r.Group, Purpose: r.Purpose, Name: r.Name, Relative: r.Relative(origin), Type: r.Type, TTL: int(r.TTL / time.Second),
+		Data: r.Value, Required: r.Required, Why: r.Purpose.Text()}
+}
+
+// Zone is the record as package zone writes it.
+func (r Record) Zone() zone.Record {
+	return zone.Record{Group: r.Group, Purpose: r.Purpose, Name: r.Name, Type: r.Type, Value: r.Data, TTL: time.Duration(r.TTL) * time.Second, Required: r.Required}
 }

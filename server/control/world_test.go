@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/dns/zone"
 	"postern/server/acme"
 	"postern/server/delivery"
 	"postern/server/directory"
@@ -51,7 +52,7 @@ func newWorld(t testing.TB) *world {
 	w.store, err = storage.Open(t.Context(), storage.Config{Dir: filepath.Join(home, "data"), Root: root, Now: w.clock})
 	w.must(err)
 	t.Cleanup(func() { w.store.Close() })
-	w.dir = directory.New(w.store, directory.Options{Now: w.clock})
+	w.dir = directory.New(w.store, directory.Options{Now: w.clock, Names: directory.Names{Facts: w.facts}})
 	in := delivery.NewInbound(w.store, w.dir, delivery.Options{Hostname: "mail.example.com", Now: w.clock})
 	// Both lanes end here, and none of them runs: rows stay where they are.
 	q := queue.New(w.store, queue.Options{Hostname: "mail.example.com", Remote: delivery.NewLocal(in), Local: delivery.NewLocal(in),
@@ -73,6 +74,16 @@ func (w *world) certificates() *acme.Keeper {
 	w.must(err)
 	w.t.Cleanup(m.Close)
 	return m
+}
+
+// facts are what the plan of a domain follows from.
+func (w *world) facts(ctx context.Context, d storage.Domain) (zone.Facts, error) {
+	f := zone.Facts{Domain: d.Name, Host: "mail.example.com", MTASTS: "none"}
+	keys, err := w.store.DKIMKeys(ctx, d.ID)
+	for _, k := range keys {
+		f.Keys = append(f.Keys, zone.Key{Selector: k.Selector, Record: k.Record})
+	}
+	return f, err
 }
 
 // person is a client in the session of a person with these roles, who was made

@@ -27,6 +27,8 @@ type Options struct {
 	PolicyEpoch func() uint64
 	// Keys has what the rotation of signing keys needs.
 	Keys Keys
+	// Names has what it takes to ask the DNS about domains.
+	Names Names
 }
 
 // Directory answers who is who. It is safe for concurrent use.
@@ -48,6 +50,8 @@ type Directory struct {
 	keys     Keys
 	keyWake  wake
 	absences absences
+	names    Names
+	checks   *checks
 
 	defaultMu sync.Mutex
 	defaultID uuid.UUID
@@ -65,6 +69,7 @@ func New(store *storage.Store, o Options) *Directory {
 		store: store, now: o.Now, log: o.Log,
 		throttle: newThrottle(), registry: newRegistry(), pending: newPending(), passwords: newPasswords(), policy: o.Terms, epoch: o.PolicyEpoch,
 		keys: o.Keys, keyWake: make(wake, 1),
+		names: o.Names, checks: newChecks(),
 	}
 }
 
@@ -73,13 +78,15 @@ func New(store *storage.Store, o Options) *Directory {
 const interval = 500 * time.Millisecond
 
 // Run ends erasures that a crash cut short, writes what waits, ends the sessions
-// of credentials that expire, looks once an hour for those that will soon, and turns
-// signing keys, until the context is done; then it writes what is left.
+// of credentials that expire, looks once an hour for those that will soon, turns
+// signing keys and checks domains, until the context is done; then it writes what is
+// left.
 func (d *Directory) Run(ctx context.Context) {
 	var beside sync.WaitGroup
 	beside.Go(func() { d.finishErasures(ctx) })
 	beside.Go(func() { d.watch(ctx) })
 	beside.Go(func() { d.turnKeys(ctx) })
+	beside.Go(func() { d.runChecks(ctx) })
 	defer beside.Wait()
 	tick := time.NewTicker(interval)
 	defer tick.Stop()

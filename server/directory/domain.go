@@ -21,7 +21,8 @@ type AssumeOwned struct{ Reason string }
 // AddDomain adds a domain with two DKIM keys, one for each algorithm. A domain
 // whose ownership is neither proved nor assumed receives and delivers locally,
 // but neither signs nor sends outside. ErrInvalid for a name that is no domain,
-// ErrTaken when any organization has it.
+// ErrTaken when another organization has it or owns one above; one that another has
+// and never proved gives way to who proves it.
 func (d *Directory) AddDomain(ctx context.Context, actor audit.Actor, org uuid.UUID, name string, assume AssumeOwned) (storage.Domain, []storage.DKIMKey, error) {
 	name, err := domainName(name)
 	if err != nil {
@@ -31,15 +32,33 @@ func (d *Directory) AddDomain(ctx context.Context, actor audit.Actor, org uuid.U
 	if err != nil {
 		return storage.Domain{}, nil, err
 	}
-	var domain storage.Domain
-	var keys []storage.DKIMKey
+	domain, keys, err := d.addDomain(ctx, actor, org, name, assume, made)
+	if errors.Is(err, storage.ErrConflict) {
+		if err := d.claim(ctx, actor, org, name); err != nil {
+			return storage.Domain{}, nil, err
+		}
+		domain, keys, err = d.addDomain(ctx, actor, org, name, assume, made)
+	}
+	if err == nil {
+		d.KickChecks()
+	}
+	return domain, keys, taken(err, "domain")
+}
+
+func (d *Directory) addDomain(ctx context.Context, actor audit.Actor, org uuid.UUID, name string, assume AssumeOwned, made []*dkim.Key) (domain storage.Domain, keys []storage.DKIMKey, err error) {
 	err = d.store.Write(ctx, actor, func(tx *storage.Tx) error {
 		domain = storage.Domain{Head: storage.Head{Org: org}, Name: name, Owned: assume.Reason != ""}
-		e := tx.Record(audit.Event{Verb: audit.DomainAdd, Outcome: audit.OK, Org: org, Personal: domainFields(name, assume)})
 		state := "unproved"
 		if domain.Owned {
-			state = "assumed"
+			state, domain.Proof, domain.Proved = string(storage.ProofAssumed), storage.ProofAssumed, tx.Now()
 		}
+		switch foreign, err := ownedAbove(tx, org, name); {
+		case err != nil:
+			return err
+		case foreign:
+			return fmt.Errorf("%w: another organization owns the domain above it", ErrTaken)
+		}
+		e := tx.Record(audit.Event{Verb: audit.DomainAdd, Outcome: audit.OK, Org: org, Personal: domainFields(name, assume)})
 		e.Fields = audit.Fields{audit.Word(audit.KeyState, state)}
 		if err := tx.CreateDomain(e, &domain); err != nil {
 			return err
@@ -47,7 +66,7 @@ func (d *Directory) AddDomain(ctx context.Context, actor audit.Actor, org uuid.U
 		keys, err = addKeys(tx, domain, made)
 		return err
 	})
-	return domain, keys, taken(err, "domain")
+	return domain, keys, err
 }
 
 func domainFields(name string, assume AssumeOwned) audit.Fields {

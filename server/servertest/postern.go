@@ -159,6 +159,7 @@ func (p *Postern) configure(o Options) (err error) {
 	p.cfg.Relay.Port, p.cfg.Relay.AllowPrivate = p.World.port, true
 	p.cfg.Relay.PolicyPort = p.World.PolicyPort()
 	p.cfg.Webhook.AllowPrivate = true
+	p.cfg.DNS.Check = false // when a test asks, and not by itself
 	if o.Configure != nil {
 		o.Configure(&p.cfg)
 	}
@@ -183,9 +184,13 @@ func (p *Postern) Up() error {
 	if err != nil {
 		return err
 	}
+	checker, err := p.World.Checker()
+	if err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	s, err := server.New(ctx, p.cfg, server.Options{
-		Log: p.log, Judge: p.judge, Now: p.World.Clock.Now, TLS: p.tls, Roots: p.World.Roots(), Resolver: dns.NewCache(resolver, p.World.Clock.Now),
+		Log: p.log, Judge: p.judge, Now: p.World.Clock.Now, TLS: p.tls, Roots: p.World.Roots(), Resolver: dns.NewCache(resolver, p.World.Clock.Now), Names: checker,
 		Timeouts: relay.Timeouts{Greeting: patience, Command: patience, DataStart: patience, DataEnd: patience},
 	})
 	if err != nil {

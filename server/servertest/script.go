@@ -131,6 +131,8 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"append":   command(2, 2, (*script).append),
 	"literal":  command(2, many, (*script).literal),
 	"closed":   command(0, 0, (*script).closed),
+	"zone":     command(1, 1, (*script).zone),
+	"records":  command(2, 2, (*script).records),
 	"dig":      command(2, 2, (*script).dig),
 	"record":   command(2, many, (*script).record),
 	"clock":    command(1, 1, (*script).clock),

@@ -43,6 +43,7 @@ var lookups = map[string][]string{
 	"credential.report":     {`{"agent":"AGENT"}`, `{}`},
 	"domain.show":           {`{"name":"DOMAIN"}`},
 	"domain.records":        {`{"name":"DOMAIN"}`},
+	"domain.check":          {`{"name":"DOMAIN"}`},
 	"domain.remove":         {`{"name":"DOMAIN"}`},
 	"dkim.list":             {`{}`},
 	"dkim.show":             {`{"domain":"DOMAIN"}`},

@@ -11,6 +11,7 @@ import (
 
 	"postern/dns"
 	"postern/dns/nameserver"
+	"postern/dns/zone"
 )
 
 // World is what servers share: names, the port of mail exchange, and time.
@@ -42,7 +43,9 @@ func NewWorld() (*World, error) {
 	w := &World{Names: nameserver.New(), reserved: l, port: l.Addr().(*net.TCPAddr).Port, next: 2}
 	// The world is all there is, and its hosts are on loopback.
 	err = errors.Join(
-		w.Names.SetZone(nameserver.Zone{Origin: ".", Nameservers: []string{"ns.test"}}),
+		w.Names.SetZone(nameserver.Zone{Origin: ".", Nameservers: []string{"ns.test"}, Records: []nameserver.Record{
+			{Name: "ns.test", Type: nameserver.A, Data: "127.0.0.1"},
+		}}),
 		w.Names.SetZone(nameserver.Zone{Origin: "127.in-addr.arpa", Nameservers: []string{"ns.test"}, Records: []nameserver.Record{
 			{Name: "1.0.0.127.in-addr.arpa", Type: nameserver.PTR, Data: "localhost"},
 		}}),
@@ -77,6 +80,13 @@ func (w *World) Resolver() (dns.Resolver, error) {
 	return dns.NewClient(dns.Config{Servers: []string{w.Names.Addr().String()}})
 }
 
+// Checker asks what domains publish: the world's resolver, and the servers of
+// their zones, which are the same.
+func (w *World) Checker() (*zone.Checker, error) {
+	client, err := dns.NewClient(dns.Config{Servers: []string{w.Names.Addr().String()}})
+	return &zone.Checker{Client: client, Port: w.Names.Addr().Port(), Private: true}, err
+}
+
 // Advance moves the clock forward, or back when d is negative, and has every
 // server look what has become due.
 func (w *World) Advance(d time.Duration) error {
@@ -91,6 +101,7 @@ func (w *World) Advance(d time.Duration) error {
 			}
 			s.Queue().Kick()
 			s.Reports().Kick()
+			s.Directory().KickChecks()
 		}
 	}
 	return nil

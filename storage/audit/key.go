@@ -98,6 +98,11 @@ const (
 	KeySince   Key = 72 // time: since when something lasts
 
 	KeyDelivery  Key = 88 // id: what a webhook was told
+	KeyProof     Key = 90 // word: how ownership of a domain is proved: assumed, challenge, delegation
+	KeyNames     Key = 91 // word: who keeps the names of a domain: hand, delegated, dkim, cname
+	KeyRecord    Key = 92 // word: type of a record
+	KeyWas       Key = 93 // word: the state before the change
+	KeyRequired  Key = 94 // bool: mail does not work without it
 	KeyFirstTime Key = 86 // int: recipients to whom the inbox had never written
 
 	KeyPolicy    Key = 114 // word: what the domain in From asks to be done about mail that fails DMARC: none, quarantine, reject
@@ -204,6 +209,7 @@ var keys = [...]keyInfo{
 	KeyAbout: {"about", kindID}, KeyDelivery: {"delivery", kindID}, KeyFirstTime: {"first_time", kindInt},
 	KeyPolicy:    {"policy", kindWord},
 	KeySafeAfter: {"safe_after", kindTime},
+	KeyProof:     {"proof", kindWord}, KeyNames: {"names", kindWord}, KeyRecord: {"record", kindWord}, KeyWas: {"was", kindWord}, KeyRequired: {"required", kindBool},
 	KeyTLSPolicy: {"tls_policy", kindWord}, KeyTLSProof: {"tls_proof", kindWord}, KeyTLSFailure: {"tls_failure", kindWord},
 	KeyTLSDemand: {"tls_demand", kindWord}, KeyMode: {"mode", kindWord}, KeyMaxAge: {"max_age", kindInt},
 

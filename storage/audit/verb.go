@@ -99,6 +99,10 @@ const (
 	MessageCaptured  Verb = 82 // what a test credential sent to others than test inboxes was kept here
 	CaptureRead      Verb = 83 // an operator looked at what was captured
 	CaptureSwept     Verb = 84 // what was captured long ago, or by an inbox that is erased, was removed
+	DomainProve      Verb = 90 // ownership of a domain was proved
+	DomainNames      Verb = 91 // who keeps the names of a domain was found to be another
+	DomainRecord     Verb = 92 // a record of a domain was found in another state than before
+	DomainDisplace   Verb = 93 // a domain whose ownership was not proved gave way to who proved it
 	CredentialEnd    Verb = 85 // the time of a credential was over while it had sessions
 
 	STSPolicySet  Verb = 102 // the MTA-STS policy of a destination was fetched, for the first time or again
@@ -155,7 +159,8 @@ var verbNames = [...]string{
 	PersonCreate: "person.create", PersonChange: "person.change", PersonLogin: "person.login",
 	PersonRefused: "person.refused", PersonLogout: "person.logout", ConsentGive: "consent.give",
 	CredentialLeaked: "credential.leaked",
-	CredentialWaive:  "credential.waive", CredentialEnding: "credential.ending",
+	DomainProve:      "domain.prove", DomainNames: "domain.names", DomainRecord: "domain.record", DomainDisplace: "domain.displace",
+	CredentialWaive: "credential.waive", CredentialEnding: "credential.ending",
 	CredentialEnd: "credential.end", MessageCaptured: "message.captured", CaptureRead: "capture.read", CaptureSwept: "capture.swept",
 	STSPolicySet: "sts.set", STSPolicyDrop: "sts.drop",
 
