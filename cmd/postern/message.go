@@ -191,6 +191,7 @@ var remarks = map[string]string{
 	"trigger-is-not-answered": "the message that was the cause is not the one that is answered",
 	"forwards-attached":       "another message is attached",
 	"forwards-text":           "the text of a stored message goes to somebody who was no party of it",
+	"forwards-unseen":         "it is longer, or has more parts, than was compared with what the agent read",
 	"trigger-missing":         "policy wants Agent-Trigger", "content-missing": "policy wants Agent-Content",
 }
 

@@ -80,7 +80,7 @@ func (o *Outbound) holdTrigger(ctx context.Context, m *submission, d *declaratio
 		all = append(all, contradiction{"trigger-unknown", false})
 	}
 	if id := answered(m); id != "" && id != d.ref {
-		v.remarks = append(v.remarks, "trigger-is-not-answered")
+		v.remark("trigger-is-not-answered")
 	}
 	return all, err
 }

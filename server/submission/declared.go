@@ -1,6 +1,7 @@
 package submission
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -113,12 +114,9 @@ func (d *declaration) twice(name string) {
 
 // remark notes a word, once.
 func (d *declaration) remark(word string) {
-	for _, known := range d.remarks {
-		if known == word {
-			return
-		}
+	if !slices.Contains(d.remarks, word) {
+		d.remarks = append(d.remarks, word)
 	}
-	d.remarks = append(d.remarks, word)
 }
 
 func (d *declaration) readTrigger(value string) {

@@ -28,6 +28,9 @@ func (o *Outbound) facts(ctx context.Context, m *submission) error {
 	}
 	m.provenance.facts(&f)
 	f.Attachments = attachments(&m.whole.Root)
+	if unseen(m.whole) {
+		f.Attachments++
+	}
 	for i, here := range area.local {
 		if !here && !m.captured[i] {
 			f.Remote++
@@ -119,6 +122,12 @@ func addressees(to []message.Path, inside []bool) []policy.Addressee {
 		all[i] = policy.Addressee{Address: path.Canonical().String(), Inside: inside[i]}
 	}
 	return all
+}
+
+// unseen reports whether a message has parts that were not looked at, or not to the
+// end of their header: any of them may be an attachment, or a stored message.
+func unseen(s *message.Structure) bool {
+	return s.Defects.Has(message.DefectParts) || s.Defects.Has(message.DefectHeaderTruncated)
 }
 
 // attachments counts the parts of a message that are no text to be read with it:

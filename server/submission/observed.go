@@ -54,7 +54,10 @@ func (o *Outbound) observe(ctx context.Context, m *submission) (v observed, err 
 		return v, err
 	}
 	if forwardsMessage(m.whole) {
-		v.remarks = append(v.remarks, "forwards-attached")
+		v.remark("forwards-attached")
+	}
+	if unseen(m.whole) {
+		v.remark("forwards-unseen")
 	}
 	return v, o.compare(ctx, m, &v)
 }
@@ -155,13 +158,17 @@ func (v *observed) lately(in *storage.Inbox) (all []seen) {
 	return all
 }
 
-// compare finds text that the content has in common with what the agent saw.
+// compare finds text that the content has in common with what the agent saw. Of a
+// long text not all is looked at, and what is not may be anybody's.
 func (o *Outbound) compare(ctx context.Context, m *submission, v *observed) error {
 	all := v.lately(m.s.Principal.Inbox)
 	if len(all) == 0 {
 		return nil
 	}
-	content := printsOf(m.s.Stage, &m.whole.Root)
+	content, whole := printsOf(m.s.Stage, &m.whole.Root)
+	if !whole {
+		v.remark("forwards-unseen")
+	}
 	if len(content) < leastPrints {
 		return nil
 	}
@@ -185,9 +192,16 @@ func (o *Outbound) compare(ctx context.Context, m *submission, v *observed) erro
 	slices.SortStableFunc(v.quotes, func(a, b quote) int { return cmp.Compare(b.share, a.share) })
 	v.quotes = v.quotes[:min(len(v.quotes), maxQuotes)]
 	if forwards {
-		v.remarks = append(v.remarks, "forwards-text")
+		v.remark("forwards-text")
 	}
 	return nil
+}
+
+// remark notes a word, once.
+func (v *observed) remark(word string) {
+	if !slices.Contains(v.remarks, word) {
+		v.remarks = append(v.remarks, word)
+	}
 }
 
 // strangers reports whether one of the recipients is no party of a message.
@@ -246,7 +260,8 @@ func look(ctx context.Context, in *storage.Inbox, at place) (found *read, err er
 			return err
 		}
 		defer body.Close()
-		found = &read{id: s.ID, prints: printsOf(overlay.View(body, body.Size()), &structure.Root)}
+		found = &read{id: s.ID}
+		found.prints, _ = printsOf(overlay.View(body, body.Size()), &structure.Root)
 		env := &structure.Envelope
 		from := addresses(env.From)
 		found.own = len(from) == 1 && from[0] == in.Address() && s.Content.Origin != storage.OriginMX

@@ -170,6 +170,8 @@ func TestPI6_Forwards(t *testing.T) {
 		{"something else", letter + other, "x@remote.test", "", false},
 		{"a message inside", attached, "x@remote.test", "forwards-attached", false},
 		{"a file", strings.Replace(attached, "message/rfc822", "application/octet-stream; name=mail.EML", 1), "x@remote.test", "forwards-attached", false},
+		{"behind all that is compared", letter + words("more", 30_000) + text, "x@remote.test", "forwards-unseen", false},
+		{"behind the last part", parts(1200, text), "x@remote.test", "forwards-unseen", false},
 		{"an encoded one", strings.Replace(attached, "rfc822", "rfc822\r\nContent-Transfer-Encoding: base64", 1), "x@remote.test", "forwards-attached", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -185,6 +187,29 @@ func TestPI6_Forwards(t *testing.T) {
 				t.Errorf("share %v", share)
 			}
 		})
+	}
+}
+
+// parts is a letter of so many parts, and one more.
+func parts(n int, last string) string {
+	return "Content-Type: multipart/mixed; boundary=b\r\n" + letter + strings.Repeat("\r\n--b\r\n\r\nx", n) + "\r\n--b\r\n\r\n" + last + "\r\n--b--\r\n"
+}
+
+// TestPI6_UnseenPartsAreAttachments: what stands behind the last part that is looked
+// at, or behind the end of its header, waits like an attachment.
+func TestPI6_UnseenPartsAreAttachments(t *testing.T) {
+	w := newWorld(t, true)
+	w.set(storage.LevelAgent, w.agent.ID, map[policy.Key]string{policy.KeyHoldAttachment: "yes"})
+	long := "Content-Type: multipart/mixed; boundary=b\r\n" + letter + "\r\n--b\r\nX: " + strings.Repeat("y", 300<<10) + "\r\nContent-Disposition: attachment\r\n\r\n1, 2\r\n--b--\r\n"
+	for name, c := range map[string]struct {
+		text string
+		held bool
+	}{
+		"some parts": {parts(3, "x"), false}, "many parts": {parts(1200, "x"), true}, "a long header": {long, true},
+	} {
+		if r, err := w.submit(w.p, c.text, "x@remote.test"); err != nil || r.Held != c.held {
+			t.Errorf("%s: %+v, %v, want it held: %t", name, r, err, c.held)
+		}
 	}
 }
 

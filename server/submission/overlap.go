@@ -54,9 +54,10 @@ func (p prints) percent(shared int) int {
 }
 
 // printsOf hashes the text of a message, all that a reader may be shown: HTML
-// without its tags.
-func printsOf(view io.ReaderAt, root *message.Part) prints {
+// without its tags. Whole is false when there is more than is looked at.
+func printsOf(view io.ReaderAt, root *message.Part) (p prints, whole bool) {
 	w := winnower{room: maxText}
+	whole = true
 	parts := maxTextPart
 	var walk func(p *message.Part)
 	walk = func(p *message.Part) {
@@ -66,14 +67,18 @@ func printsOf(view io.ReaderAt, root *message.Part) prints {
 		if p.Message != nil {
 			walk(&p.Message.Root)
 		}
-		if p.Type != "text" || p.IsMultipart() || parts == 0 || w.room <= 0 {
+		if p.Type != "text" || p.IsMultipart() {
+			return
+		}
+		if parts == 0 || w.room <= 0 {
+			whole = false
 			return
 		}
 		parts--
 		w.read(message.TextReader(view, p), p.Subtype == "html")
 	}
 	walk(root)
-	return w.finish()
+	return w.finish(), whole && w.room > 0
 }
 
 // winnower makes hashes of text as it comes.
