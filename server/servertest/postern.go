@@ -18,6 +18,7 @@ import (
 
 	"postern/dns"
 	"postern/dns/nameserver"
+	"postern/dns/zone"
 	"postern/server"
 	"postern/server/delivery"
 	"postern/server/directory"
@@ -34,8 +35,9 @@ type Options struct {
 	Agents []string // each gets an inbox of its name, and a credential with every verb on it
 	Dir    string   // empty: a temporary one
 
-	Judge delivery.Judge // of what comes into a mailbox; nil: nobody
-	Log   *slog.Logger   // nil: nothing
+	Checker *zone.Checker  // asks what domains publish; nil: the world\'s
+	Judge   delivery.Judge // of what comes into a mailbox; nil: nobody
+	Log     *slog.Logger   // nil: nothing
 	// Pebble has the server get its certificates from an authority, and opens the
 	// doors "http" and "https"; nil: it has one in files, and no such doors.
 	Pebble    *Pebble
@@ -59,7 +61,8 @@ type Postern struct {
 	certified atomic.Pointer[tls.Certificate] // in place of its own; nil: its own
 	log       *slog.Logger
 	// Options that the server gets at every start.
-	judge delivery.Judge
+	judge   delivery.Judge
+	checker *zone.Checker
 
 	published publisher
 
@@ -111,7 +114,7 @@ func Start(o Options) (*Postern, error) {
 	if o.Domain == "" {
 		o.Domain = "alpha.test"
 	}
-	p := &Postern{World: o.World, Domain: o.Domain, Host: "mail." + o.Domain, Agents: map[string]*Agent{}, Pebble: o.Pebble, log: o.Log, judge: o.Judge}
+	p := &Postern{World: o.World, Domain: o.Domain, Host: "mail." + o.Domain, Agents: map[string]*Agent{}, Pebble: o.Pebble, log: o.Log, judge: o.Judge, checker: o.Checker}
 	if err := p.configure(o); err != nil {
 		return nil, err
 	}
@@ -184,9 +187,11 @@ func (p *Postern) Up() error {
 	if err != nil {
 		return err
 	}
-	checker, err := p.World.Checker()
-	if err != nil {
-		return err
+	checker := p.checker
+	if checker == nil {
+		if checker, err = p.World.Checker(); err != nil {
+			return err
+		}
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s, err := server.New(ctx, p.cfg, server.Options{
