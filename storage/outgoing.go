@@ -49,10 +49,14 @@ type Outgoing struct {
 	MessageID  string        `json:"message_id"`
 	EightBit   bool          `json:"eight_bit,omitempty"` // the body has octets over 127
 	UTF8       bool          `json:"utf8,omitempty"`      // the header has
-	Size       int64         `json:"size"`
-	SHA256     []byte        `json:"sha256"` // of the stored bytes
-	Created    time.Time     `json:"created"`
-	Expires    time.Time     `json:"expires"` // when it is given up
+
+	RequireTLS  bool `json:"require_tls,omitempty"`  // only over authenticated TLS, at every hop (RFC 8689, section 2)
+	TLSOptional bool `json:"tls_optional,omitempty"` // what the destination demands of TLS is set aside (RFC 8689, section 3)
+
+	Size    int64     `json:"size"`
+	SHA256  []byte    `json:"sha256"` // of the stored bytes
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires"` // when it is given up
 
 	BodyNo  int64     `json:"body_no"`
 	BodyID  uuid.UUID `json:"body_id"`

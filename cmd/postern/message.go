@@ -207,7 +207,7 @@ func (p tracePage) recipients() error {
 	return list(p.talk, given(p.tr.Recipients), "It names no recipients.", []string{"RECIPIENT", "OUTCOME", "TIME", "REPLY", "TLS"},
 		func(r control.Recipient) []string {
 			reply := strings.TrimSpace(strings.TrimPrefix(code(int(r.Code)), "-") + " " + r.Enhanced)
-			return []string{r.Address, r.Outcome, instant(r.Time), orDash(reply), orDash(r.TLS)}
+			return []string{r.Address, r.Outcome, instant(r.Time), orDash(reply), secured(r.TLS)}
 		})
 }
 

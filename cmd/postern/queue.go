@@ -46,9 +46,37 @@ func queueShow(t *talk) *cobra.Command {
 			}
 			return t.show(o, pair{"id", o.ID.String()}, pair{"state", o.State}, pair{"agent", o.Agent}, pair{"from", o.From}, pair{"to", o.To},
 				pair{"goes", lane}, pair{"Message-ID", o.MessageID}, pair{"size", decimal(o.Size)}, pair{"attempts", decimal(int64(o.Attempts))},
-				pair{"last code", code(o.Code)}, pair{"created", instant(o.Created)}, pair{"due", instant(o.Due)}, pair{"expires", instant(o.Expires)})
+				pair{"last code", code(o.Code)}, pair{"created", instant(o.Created)}, pair{"due", instant(o.Due)}, pair{"expires", instant(o.Expires)},
+				pair{"last TLS", secured(o.TLS)}, pair{"asks for", asksFor(o)})
 		},
 	}
+}
+
+// asksFor is what a message says about TLS on its way.
+func asksFor(o control.Outgoing) string {
+	switch {
+	case o.RequireTLS:
+		return "authenticated TLS at every hop (REQUIRETLS)"
+	case o.TLSOptional:
+		return "delivery, also without the TLS that the destination demands (TLS-Required: No)"
+	}
+	return "-"
+}
+
+// secured is what protected a connection, as in "TLS1.3, host proved by sts", or
+// what was wrong, as in "-, certificate-expired (sts)".
+func secured(t control.TLS) string {
+	text := orDash(t.TLS)
+	if t.Proof != "" && t.Proof != "none" {
+		text += ", host proved by " + t.Proof
+	}
+	if t.Failure != "" {
+		text += ", " + t.Failure
+	}
+	if t.Demand != "" && t.Failure != "" {
+		text += " (" + t.Demand + ")"
+	}
+	return text
 }
 
 func queueChange(t *talk, verb, short, done string, do func(*control.Client, context.Context, control.OutgoingRef) error) *cobra.Command {

@@ -45,7 +45,7 @@ type Recipient struct {
 	Time     time.Time `json:"time"`
 	Code     int64     `json:"code,omitempty"`
 	Enhanced string    `json:"enhanced,omitempty"`
-	TLS      string    `json:"tls,omitempty"` // of the connection on which the outcome came
+	TLS                // of the connection on which the outcome came
 }
 
 func (s *Server) messageCommands() {
@@ -152,7 +152,7 @@ func (t *Trace) account(e *audit.Event) {
 		r := Recipient{Address: f.Value.(string), Outcome: outcome, Time: e.Time, Code: code,
 			Enhanced: e.Fields.Text(audit.KeyEnhanced)}
 		if e.Verb != audit.MessageSubmitted { // that connection ended here
-			r.TLS = e.Fields.Text(audit.KeyTLS)
+			r.TLS = tlsOf(e)
 		}
 		i := slices.IndexFunc(t.Recipients, func(known Recipient) bool { return known.Address == r.Address })
 		if i < 0 {

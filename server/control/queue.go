@@ -29,6 +29,10 @@ type Outgoing struct {
 	Created   time.Time `json:"created_at"`
 	Due       time.Time `json:"due_at"`
 	Expires   time.Time `json:"expires_at"`
+
+	RequireTLS  bool `json:"require_tls,omitempty"`  // only over authenticated TLS, at every hop (RFC 8689)
+	TLSOptional bool `json:"tls_optional,omitempty"` // the message sets aside what its destination demands (RFC 8689)
+	TLS              // of the last attempt; one row alone shows it
 }
 
 // OutgoingRef names a row of the queue, and why something is done with it.
@@ -85,7 +89,12 @@ func (s *Server) queueShow(ctx context.Context, by caller, q OutgoingRef) (Outgo
 		return Outgoing{}, err
 	}
 	agent, err := s.newNames(by).agent(ctx, o.Agent)
-	return outgoingView(&o, agent), err
+	if err != nil {
+		return Outgoing{}, err
+	}
+	v := outgoingView(&o, agent)
+	v.TLS, err = s.lastTLS(ctx, &o)
+	return v, err
 }
 
 // RetryOutgoing makes a queued row due now.
@@ -128,6 +137,6 @@ func outgoingView(o *storage.Outgoing, agent string) Outgoing {
 	return Outgoing{
 		ID: o.ID, Message: o.Message, MessageID: o.MessageID, From: o.From, To: o.To, State: o.State.String(), Local: o.Local,
 		Size: o.Size, Attempts: o.Attempts, Code: o.Code, Agent: agent, AgentID: o.Agent, Inbox: o.Inbox,
-		Created: o.Created, Due: o.Due, Expires: o.Expires,
+		Created: o.Created, Due: o.Due, Expires: o.Expires, RequireTLS: o.RequireTLS, TLSOptional: o.TLSOptional,
 	}
 }

@@ -66,6 +66,7 @@ type Received struct {
 	HELO        string       // argument of EHLO or HELO, as it came
 	With        string       // "ESMTP", "ESMTPS", "UTF8SMTPS" (RFC 3848, RFC 6531)
 	TLS, Cipher string       // "TLS1.3", "TLS_AES_128_GCM_SHA256"; empty in clear
+	RequireTLS  bool         // RFC 8689: fulfilled here, where the message goes no further
 	From        message.Path // return path
 	To          []Recipient
 	Stage       *storage.Stage // finished; the caller discards it

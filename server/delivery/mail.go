@@ -11,6 +11,7 @@ import (
 	"postern/server/message"
 	"postern/server/msgauth"
 	"postern/server/policy"
+	"postern/server/queue"
 	"postern/storage"
 	"postern/storage/audit"
 )
@@ -225,6 +226,9 @@ func (m *mail) fields() audit.Fields {
 	}
 	if m.r.TLS != "" {
 		f = append(f, audit.Word(audit.KeyTLS, m.r.TLS))
+	}
+	if m.r.RequireTLS {
+		f = append(f, audit.Word(audit.KeyTLSDemand, queue.DemandRequireTLS))
 	}
 	if m.r.Cipher != "" {
 		f = append(f, audit.Word(audit.KeyCipher, m.r.Cipher))

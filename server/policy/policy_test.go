@@ -157,3 +157,38 @@ func ExampleSubmit() {
 	// scope-send
 	// 550 5.7.1 this login may not send
 }
+
+// TestCO1_TLSRequired: what routes are, when one is covered, and that nobody below
+// loosens what stands above.
+func TestCO1_TLSRequired(t *testing.T) {
+	s, _ := policy.Lookup("tls-required")
+	for text, want := range map[string]string{
+		"*": "*", "B.Example, *.a.example *": "*,*.a.example,b.example", "bücher.example": "xn--bcher-kva.example", "none": "none",
+		"ada@a.example": "", "*@a.example": "", "[192.0.2.1]": "", "**": "", "*.*": "",
+	} {
+		if got, err := s.Parse(text); got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
+	}
+	for _, c := range []struct {
+		before, after string
+		weakens       bool
+	}{{"", "*", false}, {"*", "", true}, {"a.example", "*", false}, {"*", "a.example", true}, {"*.a.example", "b.a.example", true}, {"b.a.example", "*.a.example", false}} {
+		if got := s.Weakens(storage.LevelAgent, c.before, c.after); got != c.weakens {
+			t.Errorf("%q to %q weakens: %v", c.before, c.after, got)
+		}
+	}
+	org, agent := uuid.New(), uuid.New()
+	rules := policy.Effective(policy.Subjects{Organization: org, Agent: agent}, []storage.Policy{
+		{Level: storage.LevelOrganization, Target: org, Values: map[string]string{"tls-required": "a.example"}},
+		{Level: storage.LevelAgent, Target: agent, Values: map[string]string{"tls-required": "*.b.example"}},
+	})
+	for domain, want := range map[string]bool{"a.example": true, "x.a.example": false, "x.b.example": true, "b.example": false} {
+		if got := rules.TLS.Requires(domain); got != want {
+			t.Errorf("%s: %v", domain, got)
+		}
+	}
+	if !(policy.TLS{Required: []string{"*"}}).Requires("any.example") {
+		t.Error("* is not everywhere")
+	}
+}

@@ -46,10 +46,21 @@ type Rules struct {
 	Provenance  Provenance
 	Credentials Credentials
 	Alerts      Alerts
+	TLS         TLS
 	Published   Published
 	// KeyAge is how long a signing key signs before the next is made; zero: nothing is
 	// said; Never: until a person asks.
 	KeyAge time.Duration
+}
+
+// TLS says where mail goes over authenticated TLS or not at all. // CO-1
+type TLS struct {
+	Required []string // canonical, sorted: domains, "*." and a domain, or "*"
+}
+
+// Requires reports whether that is so of mail to a domain, in A-labels.
+func (t TLS) Requires(domain string) bool {
+	return slices.Contains(t.Required, everywhere) || listed(t.Required, domain)
 }
 
 // Level is what one level asks of every message, beside what the others ask.
@@ -146,6 +157,7 @@ func Effective(s Subjects, policies []storage.Policy) Rules {
 			SessionLength: e.duration(KeySessionLength), Sessions: int(e.number(KeySessions)),
 		},
 		Alerts:    Alerts{Mail: e.union(KeyAlertMail), Freeze: e.union(KeyAlertFreeze)},
+		TLS:       TLS{Required: e.union(KeyTLSRequired)},
 		Published: Published{DMARC: e.word(KeyDMARC), MTASTS: e.word(KeyMTASTS)},
 		KeyAge:    e.duration(KeyDKIMRotate),
 	}

@@ -49,6 +49,7 @@ const (
 	KeyDMARC        Key = "dmarc"
 	KeyMTASTS       Key = "mta-sts"
 	KeyDMARCReject  Key = "dmarc-reject"
+	KeyTLSRequired  Key = "tls-required"
 	KeyARCTrusted   Key = "arc-trusted"
 	KeyDMARCReports Key = "dmarc-reports"
 	KeyTLSReports   Key = "tls-reports"
@@ -67,6 +68,7 @@ const (
 	Places   Kind = "addresses and domains" // a list
 	Mails    Kind = "addresses"             // a list
 	Domains  Kind = "domains"               // a list
+	Routes   Kind = "domains or *"          // a list
 	Words    Kind = "words"                 // a list
 	Choice   Kind = "choice"
 )
@@ -176,6 +178,8 @@ var settings = []Setting{
 		DefaultLevel: storage.LevelDomain, Help: "whether others must use TLS to send mail here (MTA-STS): none, testing or enforce"},
 	{Key: KeyDMARCReject, Kind: YesNo, Join: Most, Levels: hosting, Default: "yes", DefaultLevel: storage.LevelOrganization,
 		Help: "refuse mail that fails DMARC when the domain in From asks for that"},
+	{Key: KeyTLSRequired, Kind: Routes, Join: Each, Levels: sending,
+		Help: "mail to these domains goes over authenticated TLS or not at all; * is all"},
 	{Key: KeyARCTrusted, Kind: Domains, Join: Each, Levels: hosting,
 		Help: "who is believed that a message passed DMARC before they passed it on (ARC)"},
 	{Key: KeyDMARCReports, Kind: YesNo, Join: Least, Levels: hosting, Default: "yes", DefaultLevel: storage.LevelOrganization,

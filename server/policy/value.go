@@ -19,10 +19,12 @@ const (
 	maxText    = 16 << 10
 )
 
-// none is the canonical text of an empty list, off of a duration that never ends.
+// none is the canonical text of an empty list, off of a duration that never ends,
+// and everywhere an entry of a list that stands for every domain.
 const (
-	none = "none"
-	off  = "off"
+	none       = "none"
+	off        = "off"
+	everywhere = "*"
 )
 
 // Never is the duration of what is off.
@@ -209,12 +211,17 @@ func (s Setting) entry(text string) (string, error) {
 			return word, nil
 		}
 		return "", s.bad("%q is none of %s", text, strings.Join(s.Words, ", "))
+	case s.Kind == Routes && text == everywhere:
+		return everywhere, nil
 	case s.Kind == Mails && !strings.Contains(text, "@"):
 		return "", s.bad("%q is no address", text)
 	}
 	place, err := parsePlace(text)
 	if s.Kind == Domains && (err != nil || strings.ContainsAny(place, "@*")) {
 		return "", s.bad("%q is no domain", text)
+	}
+	if s.Kind == Routes && (err != nil || strings.Contains(place, "@")) {
+		return "", s.bad("%q is no domain (example.com), domains below one (*.example.com) or *", text)
 	}
 	if err != nil {
 		return "", s.bad("%q is no address (ada@example.com), domain (example.com) or domains below one (*.example.com)", text)

@@ -25,7 +25,7 @@ func (s Setting) Weakens(level storage.PolicyLevel, before, after string) bool {
 		return s.Kind != YesNo || before == "yes"
 	case s.Key == KeyRecipientsAllow:
 		return !covers(split(before), split(after))
-	case s.Kind == Places, s.Kind == Mails, s.Kind == Words:
+	case s.Kind == Places, s.Kind == Mails, s.Kind == Words, s.Kind == Routes:
 		return !covers(split(after), split(before))
 	}
 	return s.tighter(before, after)
@@ -44,6 +44,9 @@ func covers(list, some []string) bool {
 }
 
 func covered(list []string, entry string) bool {
+	if slices.Contains(list, everywhere) {
+		return true
+	}
 	if domain, below := strings.CutPrefix(entry, "*."); below {
 		_, found := slices.BinarySearch(list, entry)
 		return found || listedBelow(list, domain)

@@ -106,4 +106,5 @@ const (
 	DemandSTS        = "sts"        // the destination, in mode enforce
 	DemandDANE       = "dane"       // the destination
 	DemandSmartHost  = "smarthost"  // our configuration
+	DemandNone       = "none"       // of a message: what the destination demands is set aside (RFC 8689, section 3)
 )

@@ -11,6 +11,7 @@ import (
 	"postern/dkim"
 	"postern/server/directory"
 	"postern/server/message"
+	"postern/server/policy"
 	"postern/server/queue"
 	"postern/storage"
 )
@@ -47,11 +48,19 @@ func (t *Transport) Attempt(ctx context.Context, batch []queue.Item) []queue.Res
 	if refused := t.confined(ctx, first); refused != nil {
 		return repeat(refused, len(batch))
 	}
-	m := Message{From: first.Sender, Data: first.Body, Size: first.Size, EightBit: first.EightBit, UTF8: first.UTF8, Org: first.Org}
+	m := Message{From: first.Sender, Data: first.Body, Size: first.Size, EightBit: first.EightBit, UTF8: first.UTF8,
+		Org: first.Org, RequireTLS: first.RequireTLS, TLSOptional: first.TLSOptional}
 	for _, it := range batch {
 		m.To = append(m.To, it.Recipient)
 	}
-	signer, refused := t.signer(ctx, first)
+	domain, refused := t.sender(ctx, first)
+	var signer *dkim.Signer
+	if refused == nil {
+		signer, refused = t.signer(ctx, first, domain)
+	}
+	if refused == nil {
+		m.Authenticated, refused = t.authenticated(ctx, first, domain.ID)
+	}
 	if refused != nil {
 		return repeat(refused, len(batch))
 	}
@@ -77,6 +86,21 @@ func (t *Transport) confined(ctx context.Context, it queue.Item) *queue.Result {
 		return testMail
 	}
 	return nil
+}
+
+// authenticated reports whether people demand authenticated TLS for the
+// destination: of the organization, the domain, the agent, the credential or the
+// inbox that sends. What they say now counts, also for what was queued before. // CO-1
+func (t *Transport) authenticated(ctx context.Context, it queue.Item, domain uuid.UUID) (bool, *queue.Result) {
+	if t.relay.config.Store == nil {
+		return false, nil
+	}
+	rules, err := policy.Load(ctx, t.relay.config.Store, policy.Subjects{
+		Organization: it.Org, Domain: domain, Agent: it.Agent, Credential: it.Credential, Inbox: it.Inbox})
+	if err != nil {
+		return false, &queue.Result{Outcome: queue.NotTried, Rule: "storage", Enhanced: "4.3.0"}
+	}
+	return rules.TLS.Requires(wire(it.Recipient).Domain), nil
 }
 
 // repeat gives every recipient the same result.
@@ -110,11 +134,10 @@ var (
 	noKeys     = &queue.Result{Outcome: queue.Temporary, Rule: "no-signing-key", Enhanced: "4.3.5"}
 )
 
-// signer finds who signs for the sender's domain, as it is now: a domain that
+// sender finds in whose domain's name a message goes, as the domain is now: one that
 // was removed, or is not proved to be the organization's, sends nothing outside. A
 // notice has no sender: it goes in the name of its inbox's domain.
-func (t *Transport) signer(ctx context.Context, it queue.Item) (*dkim.Signer, *queue.Result) {
-	var domain storage.Domain
+func (t *Transport) sender(ctx context.Context, it queue.Item) (domain storage.Domain, refused *queue.Result) {
 	var err error
 	if it.Sender.IsNull() {
 		domain, err = t.dir.DomainOf(ctx, it.Org, it.Inbox)
@@ -123,14 +146,18 @@ func (t *Transport) signer(ctx context.Context, it queue.Item) (*dkim.Signer, *q
 	}
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return nil, senderGone
-	case err == nil && !domain.Owned:
-		return nil, notProved
+		return domain, senderGone
+	case err != nil:
+		return domain, t.unsigned(ctx, it, err)
+	case !domain.Owned:
+		return domain, notProved
 	}
-	var stored []storage.DKIMKey
-	if err == nil {
-		stored, err = t.dir.DKIMKeys(ctx, it.Org, domain.ID)
-	}
+	return domain, nil
+}
+
+// signer makes what signs for a domain.
+func (t *Transport) signer(ctx context.Context, it queue.Item, domain storage.Domain) (*dkim.Signer, *queue.Result) {
+	stored, err := t.dir.DKIMKeys(ctx, it.Org, domain.ID)
 	t.forget(stored)
 	var selected []dkim.Selected
 	for _, a := range []dkim.Algorithm{dkim.RSA, dkim.Ed25519} {
@@ -144,14 +171,19 @@ func (t *Transport) signer(ctx context.Context, it queue.Item) (*dkim.Signer, *q
 	if err == nil {
 		signer, err = dkim.NewSigner(message.CanonicalDomain(domain.Name), selected...)
 	}
-	if ctx.Err() != nil {
-		return nil, &queue.Result{Outcome: queue.NotTried, Rule: string(Cancelled), Enhanced: "4.3.2"}
-	}
 	if err != nil {
-		t.log.Error("a message cannot be signed and waits", "message", it.Message, "error", err)
-		return nil, noKeys
+		return nil, t.unsigned(ctx, it, err)
 	}
 	return signer, nil
+}
+
+// unsigned is the result for a message that cannot be signed now.
+func (t *Transport) unsigned(ctx context.Context, it queue.Item, err error) *queue.Result {
+	if ctx.Err() != nil {
+		return &queue.Result{Outcome: queue.NotTried, Rule: string(Cancelled), Enhanced: "4.3.2"}
+	}
+	t.log.Error("a message cannot be signed and waits", "message", it.Message, "error", err)
+	return noKeys
 }
 
 // signing is the key of an algorithm that signs now; keys come in the order of

@@ -20,6 +20,12 @@ type envelope struct {
 	parameters map[string]string // names in upper case
 }
 
+// requireTLS says that the message may go on over authenticated TLS alone (RFC 8689).
+func (e envelope) requireTLS() bool {
+	_, ok := e.parameters["REQUIRETLS"]
+	return ok
+}
+
 // size is the announced size, -1 when there is none. What is over any bound of int64 is too large all the same.
 func (e envelope) size() int64 {
 	value, ok := e.parameters["SIZE"]
@@ -63,7 +69,7 @@ func checkMailParameter(name, value string, authParameter bool) (bad reply, ok b
 		return badParameter, value != "" && len(value) <= 20 && strings.Trim(value, "0123456789") == ""
 	case "BODY": // RFC 6152; BINARYMIME (RFC 3030) is not offered
 		return badBody, strings.EqualFold(value, "7BIT") || strings.EqualFold(value, "8BITMIME")
-	case "SMTPUTF8":
+	case "SMTPUTF8", "REQUIRETLS": // RFC 8689, section 2
 		return badParameter, value == ""
 	case "AUTH":
 		if !authParameter {

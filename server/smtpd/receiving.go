@@ -79,7 +79,7 @@ func (r *receiving) deliver(ctx context.Context, stage *storage.Stage) (string, 
 		receipt, err = c.server.inbound.Deliver(ctx, delivery.Received{
 			Actor: actor, Door: c.door.name,
 			Remote: c.remote, HELO: c.hello, TLS: c.tlsVersion(), Cipher: c.tlsCipher(), With: c.protocol(),
-			From: c.tx.from, To: r.to, Stage: stage,
+			From: c.tx.from, To: r.to, Stage: stage, RequireTLS: c.tx.requireTLS,
 		})
 		id = receipt.ID
 	}

@@ -18,6 +18,7 @@ import (
 type transaction struct {
 	from       message.Path
 	utf8       bool // MAIL had SMTPUTF8
+	requireTLS bool // MAIL had REQUIRETLS
 	recipients int  // accepted
 	body       body // from DATA or BDAT on
 }
@@ -53,7 +54,7 @@ func (s session) Mail(string, *smtp.MailOptions) error {
 		return c.fault(err)
 	}
 	_, utf8 := c.named.parameters["SMTPUTF8"]
-	c.tx = &transaction{from: c.named.path, utf8: utf8}
+	c.tx = &transaction{from: c.named.path, utf8: utf8, requireTLS: c.named.requireTLS()}
 	return nil
 }
 

@@ -57,7 +57,7 @@ func (s *submitting) deliver(ctx context.Context, stage *storage.Stage) (string,
 	receipt, err := c.server.outbound.Submit(ctx, submission.Submitted{
 		Principal: s.principal,
 		HELO:      c.hello, With: c.protocol(), TLS: c.tlsVersion(), Cipher: c.tlsCipher(),
-		From: c.tx.from, To: s.to, Stage: stage,
+		From: c.tx.from, To: s.to, Stage: stage, RequireTLS: c.tx.requireTLS,
 	})
 	if err != nil {
 		return "", err

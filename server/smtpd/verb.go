@@ -153,6 +153,9 @@ func (c *conn) capabilities() []string {
 	if c.tls == nil && c.server.tls != nil {
 		all = append(all, "STARTTLS")
 	}
+	if c.tls != nil {
+		all = append(all, "REQUIRETLS") // RFC 8689, section 2: within TLS alone
+	}
 	if c.door.submission && c.tls != nil { // AC-10
 		all = append(all, "AUTH "+strings.Join(directory.Mechanisms, " "))
 	}
@@ -172,6 +175,8 @@ func (c *conn) mail(arg string) {
 		c.refuse(nestedMail)
 	case !ok:
 		c.refuse(bad)
+	case e.requireTLS() && c.tls == nil:
+		c.refuse(badUnknown) // it was not offered
 	case e.size() > c.server.limits.Message:
 		c.refuse(tooLarge)
 	default:

@@ -17,6 +17,7 @@ type edited struct {
 	bcc            []byte // the Bcc fields, whole
 	idempotencyKey string
 	utf8           bool // the header has octets over 127
+	tlsOptional    bool // it has TLS-Required: No
 }
 
 // stripped are fields that leave with no message: the agent's word to its own
@@ -33,6 +34,7 @@ func stripped(f message.Field, hostname string) bool {
 // edit completes and clears a header. added stands in front of it.
 func edit(header, added []byte, hostname string) edited {
 	e := edited{header: append(make([]byte, 0, len(added)+len(header)+2), added...)}
+	optional := 0 // fields TLS-Required
 	for f := range message.Fields(header) {
 		whole := header[f.Span.Start:f.Span.End]
 		if f.Is("bcc") {
@@ -40,6 +42,10 @@ func edit(header, added []byte, hostname string) edited {
 		}
 		if f.Is("idempotency-key") && e.idempotencyKey == "" {
 			e.idempotencyKey = f.Value()[:min(len(f.Value()), maxDeclaredBytes)]
+		}
+		if f.Is("tls-required") {
+			optional++
+			e.tlsOptional = optional == 1 && strings.EqualFold(f.Value(), "no") // RFC 8689, section 3: one alone, and no other value
 		}
 		if !stripped(f, hostname) {
 			e.header = appendLine(e.header, whole)

@@ -61,6 +61,7 @@ type Submitted struct {
 	From        message.Path
 	To          []message.Path
 	Stage       *storage.Stage // finished; the caller discards it
+	RequireTLS  bool           // RFC 8689: only over authenticated TLS, at every hop
 }
 
 // Receipt is the answer to an accepted submission.

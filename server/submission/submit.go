@@ -10,6 +10,7 @@ import (
 
 	"postern/server/message"
 	"postern/server/policy"
+	"postern/server/queue"
 	"postern/storage"
 	"postern/storage/audit"
 )
@@ -197,7 +198,7 @@ func (m *submission) row(state storage.OutgoingState, expires time.Time) storage
 		Head: storage.Head{Org: p.Credential.Org}, Inbox: p.Inbox.ID(), Message: m.id,
 		Agent: p.Agent.ID, Credential: p.Credential.ID, State: state,
 		From: m.s.From.String(), MessageID: m.message,
-		EightBit: m.eightBit, UTF8: m.edited.utf8, SHA256: m.sent.SHA256[:], Expires: expires,
+		EightBit: m.eightBit, UTF8: m.edited.utf8, RequireTLS: m.s.RequireTLS, TLSOptional: m.edited.tlsOptional && !m.s.RequireTLS, SHA256: m.sent.SHA256[:], Expires: expires,
 	}
 }
 
@@ -227,6 +228,11 @@ func (m *submission) event(verb audit.Verb) audit.Event {
 	}
 	if m.s.TLS != "" {
 		e.Fields = append(e.Fields, audit.Word(audit.KeyTLS, m.s.TLS))
+	}
+	if m.s.RequireTLS {
+		e.Fields = append(e.Fields, audit.Word(audit.KeyTLSDemand, queue.DemandRequireTLS))
+	} else if m.edited.tlsOptional {
+		e.Fields = append(e.Fields, audit.Word(audit.KeyTLSDemand, queue.DemandNone))
 	}
 	for _, path := range m.s.To {
 		e.Personal = append(e.Personal, audit.Text(audit.KeyTo, path.String()))

@@ -112,7 +112,7 @@ const (
 	KeyTLSPolicy  Key = 104 // word: the policy of the destination that applied: none, sts, tlsa
 	KeyTLSProof   Key = 105 // word: what authenticated the host: none, pkix, sts, dane
 	KeyTLSFailure Key = 106 // word: result type of RFC 8460, section 4.3
-	KeyTLSDemand  Key = 107 // word: what forbade a connection without authenticated TLS: requiretls, policy, sts, dane, smarthost
+	KeyTLSDemand  Key = 107 // word: what forbade a connection without authenticated TLS: requiretls, policy, sts, dane, smarthost; none: the message sets aside what the destination demands
 	KeyMode       Key = 108 // word: mode of an MTA-STS policy: enforce, testing, none
 	KeyMaxAge     Key = 109 // int: for how many seconds an MTA-STS policy may be kept
 )
