@@ -32,3 +32,15 @@ func (s *Server) countSessions(ctx context.Context, org uuid.UUID, sessions []qu
 	}
 	return func(u *storage.Upkeep) error { return report.CountTLS(u, org, counted) }, nil
 }
+
+// ladder says where a domain stands on the way to p=reject, and whether what others
+// reported is evidence enough for the next step.
+func (s *Server) ladder(ctx context.Context, d storage.Domain) (report.Rung, error) {
+	facts, err := s.facts(ctx, d)
+	if err != nil {
+		return report.Rung{}, err
+	}
+	now := s.now()
+	all, err := report.Read(ctx, s.store, d.Org, d.ID, now.Add(-2*report.Window))
+	return report.Ladder(facts.DMARC, all.Aggregates, facts.Addresses, now), err
+}

@@ -57,10 +57,25 @@ func reportQuery(c *cobra.Command, run func(control.ReportQuery) error) {
 	}
 }
 
+// nextStep says in a line whether the policy may be made stricter.
+func nextStep(l *report.Rung) string {
+	switch {
+	case l.Next == "":
+		return "none: " + l.Why
+	case l.Ready:
+		return "p=" + l.Next + ": " + l.Why
+	}
+	return "p=" + l.Next + ", not yet: " + l.Why
+}
+
 // reports writes on one page what the reports about a domain come to.
 func (t *talk) reports(s control.ReportSummary) error {
-	err := t.show(s, pair{"domain", s.Domain}, pair{"since", instant(s.Since)}, pair{"reports", decimal(int64(s.Reports))},
-		pair{"messages", decimal(s.Messages)}, pair{"passed", decimal(s.Passed)}, pair{"failed", decimal(s.Messages - s.Passed)})
+	pairs := []pair{{"domain", s.Domain}, {"since", instant(s.Since)}, {"reports", decimal(int64(s.Reports))},
+		{"messages", decimal(s.Messages)}, {"passed", decimal(s.Passed)}, {"failed", decimal(s.Messages - s.Passed)}}
+	if l := s.Ladder; l != nil {
+		pairs = append(pairs, pair{"policy", "p=" + l.Current}, pair{"next step", nextStep(l)})
+	}
+	err := t.show(s, pairs...)
 	if err != nil || t.format != asTable {
 		return err
 	}

@@ -40,6 +40,7 @@ type ReportSummary struct {
 	Passed   int64               `json:"passed"`
 	Sources  []report.Source     `json:"sources"` // of mail in the domain's name, the most messages first
 	TLS      []report.TLSOutcome `json:"tls"`     // of connections to the domain
+	Ladder   *report.Rung        `json:"ladder,omitempty"`
 }
 
 func (s *Server) reportCommands() {
@@ -95,7 +96,12 @@ func (s *Server) reportShow(ctx context.Context, by caller, q ReportQuery) (Repo
 	for _, source := range view.Sources {
 		view.Messages, view.Passed = view.Messages+source.Messages, view.Passed+source.Passed
 	}
-	return view, nil
+	if s.Ladder == nil {
+		return view, nil
+	}
+	rung, err := s.Ladder(ctx, d)
+	view.Ladder = &rung
+	return view, err
 }
 
 // received reads the reports about a domain of the caller's organization. // AC-19

@@ -16,6 +16,7 @@ import (
 	"postern/server/acme"
 	"postern/server/directory"
 	"postern/server/queue"
+	"postern/server/report"
 	"postern/server/webhook"
 	"postern/storage"
 	"postern/storage/audit"
@@ -39,10 +40,12 @@ type Config struct {
 	Queue        *queue.Queue
 	Webhooks     *webhook.Sender
 	Certificates *acme.Keeper
-	Host         string           // this server's name, for the records of domains
-	Version      string           // of the program, for health
-	Now          func() time.Time // nil: time.Now
-	Log          *slog.Logger     // nil: nothing is logged
+	Host         string // this server's name, for the records of domains
+	Version      string // of the program, for health
+	// Ladder judges whether a domain may take the next step of its DMARC policy.
+	Ladder func(ctx context.Context, d storage.Domain) (report.Rung, error)
+	Now    func() time.Time // nil: time.Now
+	Log    *slog.Logger     // nil: nothing is logged
 }
 
 // Server answers at the control socket.

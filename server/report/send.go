@@ -171,6 +171,7 @@ func (e *envelope) aggregate(f *storage.Feedback, rows []storage.FeedbackRow) (t
 		n += r.Count
 		a.Rows = append(a.Rows, row)
 	}
+	e.content = a
 	text, err = a.XML()
 	return text, n, err
 }
@@ -199,6 +200,7 @@ func (e *envelope) tls(f *storage.Feedback, rows []storage.FeedbackRow) (text []
 		p.Summary.Failures += r.Count
 		p.Failures = append(p.Failures, TLSFailure{Type: row.Failure, Host: row.Host, Receiving: row.Remote, Sessions: r.Count})
 	}
+	e.content = t
 	text, err = t.JSON()
 	return text, n, err
 }
@@ -212,7 +214,16 @@ func (o *Office) post(ctx context.Context, f *storage.Feedback, e *envelope, to 
 		}
 	}()
 	var told audit.Fields
+	var inside []*storage.Report
 	for _, d := range to {
+		r, err := o.inside(ctx, d.to, f, e)
+		if err != nil {
+			return err
+		}
+		if r != nil {
+			inside, told = append(inside, r), append(told, audit.Text(audit.KeyTo, d.to.String()))
+			continue
+		}
 		if d.limit > 0 && int64(len(e.packed)) > d.limit {
 			o.o.Log.Info("a report is larger than who asked for it wants", "bytes", len(e.packed), "limit", d.limit)
 			continue
@@ -225,12 +236,18 @@ func (o *Office) post(ctx context.Context, f *storage.Feedback, e *envelope, to 
 		letters = append(letters, l)
 		told = append(told, audit.Text(audit.KeyTo, d.to.String()))
 	}
-	if len(letters) == 0 {
+	if len(letters)+len(inside) == 0 {
 		return o.drop(ctx, f)
 	}
 	err := o.store.Write(ctx, storage.System, func(tx *storage.Tx) error {
 		for _, l := range letters {
 			if err := l.Store(tx); err != nil {
+				return err
+			}
+		}
+		for _, r := range inside {
+			fresh := *r // the function may run twice
+			if err := store(tx, &fresh); err != nil {
 				return err
 			}
 		}
@@ -244,6 +261,30 @@ func (o *Office) post(ctx context.Context, f *storage.Feedback, e *envelope, to 
 		o.o.Kick()
 	}
 	return err
+}
+
+// inside is the report as this server itself keeps it, when it is for the address of
+// one of its own domains: no mail is sent for that. Nil: it is for somebody else.
+func (o *Office) inside(ctx context.Context, to message.Path, f *storage.Feedback, e *envelope) (*storage.Report, error) {
+	if to.Local != Local {
+		return nil, nil
+	}
+	d, err := o.store.DomainByName(ctx, to.Domain)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	r := &storage.Report{Head: storage.Head{Org: d.Org}, Kind: f.Kind, Reporter: e.from.Domain, ReportID: e.id, Begin: e.begin, End: e.end}
+	if r.Content, err = json.Marshal(e.content); err != nil {
+		return nil, err
+	}
+	err = o.attribute(ctx, r, f.Domain)
+	if errors.Is(err, foreign) {
+		return nil, nil
+	}
+	return r, err
 }
 
 // sender finds in whose name an organization reports: the first of its domains

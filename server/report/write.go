@@ -126,6 +126,7 @@ type envelope struct {
 	id         string // of the report: a token
 	begin, end time.Time
 	packed     []byte
+	content    any // Aggregate or TLSReport: what is packed
 	time       time.Time
 }
 
