@@ -114,7 +114,7 @@ func (s *Server) wireCertificates(ctx context.Context, o Options, resolver dns.R
 		return &ConfigError{Key: "host", Text: "is no name", Err: err}
 	}
 	s.certs, err = acme.New(ctx, s.store, acme.Options{
-		Host: host, Directory: s.cfg.ACME.url(), Contact: s.cfg.ACME.Contact, Challenges: s.cfg.challenges(),
+		Host: host, Directory: s.cfg.ACME.url(), Contact: s.cfg.ACME.Contact, Challenges: s.cfg.challenges(), Everywhere: len(s.cfg.ACME.Challenges) > 0,
 		Roots: roots, Names: s.names, Resolver: resolver, Own: ownCertificate(o.TLS), Now: s.now, Log: s.log,
 	})
 	if err != nil {

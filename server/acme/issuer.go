@@ -33,7 +33,6 @@ import (
 type issuer struct {
 	directory  string // URL
 	contact    string // mail address; may be empty
-	order      []string
 	challenges *challenges
 	store      *storage.Store
 	org        func(context.Context) (uuid.UUID, error) // whose the account is
@@ -83,15 +82,15 @@ func (i *issuer) IssuerKey() string {
 // Issue asks for a certificate, by one challenge after the other until one
 // succeeds.
 func (i *issuer) Issue(ctx context.Context, csr *x509.CertificateRequest) (*certmagic.IssuedCertificate, error) {
-	if len(i.order) == 0 {
-		return nil, errors.New("no challenge can be answered: open listen.http or listen.https, or serve the zone")
-	}
 	a, ok := ctx.Value(attemptKey{}).(*attempt)
 	if !ok {
 		return nil, errors.New("acme: an attempt that nobody made")
 	}
+	if len(a.order) == 0 {
+		return nil, errors.New("no challenge can be answered: open listen.http or listen.https, or delegate the zone to this server")
+	}
 	var failed []error
-	for _, challenge := range i.order {
+	for _, challenge := range a.order {
 		cert, err := i.issueBy(ctx, challenge, csr)
 		if err == nil {
 			a.challenge = challenge

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,9 @@ type Options struct {
 	// Challenges are tried in this order. One that cannot be answered must not be
 	// here: HTTP-01 needs port 80, TLS-ALPN-01 port 443, DNS-01 needs Names.
 	Challenges []string
+	// Everywhere tries DNS-01 for names too of which no check has found that their zone
+	// is delegated to this server.
+	Everywhere bool
 	Roots      *x509.CertPool // to verify the authority's server with; nil: the system's
 	Names      Names          // for DNS-01; nil: none
 	Resolver   dns.Resolver   // says which names lead here; nil: Host alone is asked for
@@ -73,8 +77,9 @@ type held struct {
 
 // name is one that this server should have a certificate for.
 type name struct {
-	text string
-	org  uuid.UUID
+	text   string
+	org    uuid.UUID
+	served bool // its zone is delegated to this server
 }
 
 // New makes a keeper, with the certificates that the store has. Run it, and hand
@@ -91,7 +96,7 @@ func New(ctx context.Context, store *storage.Store, o Options) (*Keeper, error) 
 	}
 	k := &Keeper{o: o, store: store, files: newFiles(store), challenges: newChallenges(o.Names), kick: make(chan struct{}, 1),
 		held: map[string]*held{}, attempts: map[string]storage.CertificateAttempt{}, looked: map[string]look{}, warned: map[string]time.Time{}}
-	k.issuer = &issuer{directory: o.Directory, contact: o.Contact, order: o.Challenges, challenges: k.challenges, store: store,
+	k.issuer = &issuer{directory: o.Directory, contact: o.Contact, challenges: k.challenges, store: store,
 		org: k.operator, http: client(o.Roots)}
 	if err := k.load(ctx); err != nil {
 		return nil, err
@@ -250,7 +255,8 @@ type attempt struct {
 	actor     audit.Actor
 	verb      audit.Verb
 	authority string
-	challenge string
+	order     []string // challenges to try
+	challenge string   // that succeeded
 }
 
 type attemptKey struct{}
@@ -266,7 +272,7 @@ func (e *attemptError) Unwrap() error { return e.err }
 func (k *Keeper) try(ctx context.Context, n name, actor audit.Actor) error {
 	k.working.Lock()
 	defer k.working.Unlock()
-	a := &attempt{name: n.text, org: n.org, actor: actor, verb: audit.CertificateObtain, authority: k.issuer.IssuerKey()}
+	a := &attempt{name: n.text, org: n.org, actor: actor, verb: audit.CertificateObtain, authority: k.issuer.IssuerKey(), order: k.order(n)}
 	k.mu.RLock()
 	if k.held[n.text] != nil {
 		a.verb = audit.CertificateRenew
@@ -284,6 +290,13 @@ func (k *Keeper) try(ctx context.Context, n name, actor audit.Actor) error {
 		return k.failed(ctx, a, err)
 	}
 	return k.load(ctx)
+}
+
+// order is which challenges are tried for a name.
+func (k *Keeper) order(n name) []string {
+	return slices.DeleteFunc(slices.Clone(k.o.Challenges), func(challenge string) bool {
+		return challenge == DNS01 && !n.served && !k.o.Everywhere
+	})
 }
 
 // Renew gets a new certificate for a name of an organization now, whether one is

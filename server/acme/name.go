@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"postern/dns"
+	"postern/dns/zone"
 	"postern/storage"
 )
 
@@ -45,14 +46,14 @@ func (k *Keeper) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	all, err := k.possible(ctx)
+	all, served, err := k.possible(ctx)
 	if err != nil {
 		return err
 	}
 	var here []name
 	own := k.o.Own()
 	if own == nil || !covers(own, k.o.Host) {
-		here = append(here, name{k.o.Host, operator})
+		here = append(here, name{k.o.Host, operator, served})
 	}
 	asked, ours := 0, map[string]bool{k.o.Host: true}
 	for _, n := range all {
@@ -75,10 +76,10 @@ func (k *Keeper) look(ctx context.Context) error {
 }
 
 // possible are the names of all domains of all organizations, as far as they are
-// valid.
-func (k *Keeper) possible(ctx context.Context) (all []name, err error) {
+// valid, and whether the server's own name lies in one that is delegated to it.
+func (k *Keeper) possible(ctx context.Context) (all []name, served bool, err error) {
 	if k.o.Resolver == nil {
-		return nil, nil
+		return nil, false, nil
 	}
 	orgs, err := k.store.Organizations(ctx)
 	for _, org := range orgs {
@@ -87,9 +88,11 @@ func (k *Keeper) possible(ctx context.Context) (all []name, err error) {
 			domains, err = k.store.Domains(ctx, org.ID, after, listPage)
 			for _, d := range domains {
 				after = d.ID
+				delegated := d.Names == storage.NamesDelegated
+				served = served || delegated && zone.Within(k.o.Host, d.Name)
 				for _, p := range prefixes {
 					if text, err := dns.Name(p + d.Name); err == nil && text != k.o.Host {
-						all = append(all, name{text, org.ID})
+						all = append(all, name{text, org.ID, delegated})
 					}
 				}
 			}
@@ -98,7 +101,7 @@ func (k *Keeper) possible(ctx context.Context) (all []name, err error) {
 			}
 		}
 	}
-	return all, err
+	return all, served, err
 }
 
 // lookAt reports whether a name leads here, by what was seen not long ago or by

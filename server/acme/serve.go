@@ -115,7 +115,7 @@ func open(folder string, chain, key storage.CertificateFile) (*held, error) {
 		return nil, errNoName
 	}
 	return &held{cert: &pair, authority: path.Base(path.Dir(folder)), file: chain.ID, since: chain.Written,
-		name: name{pair.Leaf.DNSNames[0], chain.Org}}, nil
+		name: name{text: pair.Leaf.DNSNames[0], org: chain.Org}}, nil
 }
 
 // stopgapAge is how long a self-signed certificate stands in before there is

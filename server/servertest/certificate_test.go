@@ -16,16 +16,13 @@ import (
 	"postern/storage/audit"
 )
 
-// authority starts a certificate authority and a world for a test.
-func authority(t *testing.T) (*servertest.World, *servertest.Pebble) {
+// authority starts a certificate authority for a test.
+func authority(t *testing.T, resolver string) *servertest.Pebble {
 	t.Helper()
-	w, err := servertest.NewWorld()
-	fatal(t, err)
-	t.Cleanup(func() { w.Close() })
-	p, err := servertest.NewPebble(w, t.TempDir())
+	p, err := servertest.NewPebble(t.TempDir(), resolver)
 	fatal(t, err)
 	t.Cleanup(func() { p.Close() })
-	return w, p
+	return p
 }
 
 // doors are all doors that do TLS.
@@ -48,35 +45,53 @@ func shows(t *testing.T, ca *servertest.Pebble, p *servertest.Postern) *x509.Cer
 	return first
 }
 
-// TestCO1_CertificatesComeAndChange: by each challenge that needs a port, a whole server gets a certificate, has it
-// after a start without asking again, and renews it in time, on all doors and without a start. No file of it shows the
-// key.
+// TestCO1_CertificatesComeAndChange: by each challenge a whole server gets a certificate, has it after a start without
+// asking again, and renews it in time, on all doors and without a start. No file of it shows the key.
 func TestCO1_CertificatesComeAndChange(t *testing.T) {
 	t.Parallel()
-	w, ca := authority(t)
-	for _, challenge := range []string{acme.HTTP01, acme.TLSALPN01} {
+	for _, challenge := range []string{acme.HTTP01, acme.TLSALPN01, acme.DNS01} {
 		t.Run(challenge, func(t *testing.T) {
-			dir := t.TempDir()
-			p := servertest.New(t, servertest.Options{World: w, Pebble: ca, Dir: dir, Domain: challenge[:3] + ".test",
-				Configure: func(c *server.Config) { c.ACME.Challenges = []string{challenge} }})
-			first := shows(t, ca, p)
-			fatal(t, p.Down())
-			fatal(t, p.Up())
-			if again := shows(t, ca, p); !again.Equal(first) {
-				t.Error("a start asked for another certificate")
-			}
-			fatal(t, w.Advance(61*24*time.Hour))
-			waitFor(t, "another certificate", func() bool { return !shows(t, ca, p).Equal(first) })
-
-			events, err := p.Server().Store().Events(t.Context(), storage.EventQuery{Verbs: []audit.Verb{audit.CertificateObtain, audit.CertificateRenew}})
+			t.Parallel()
+			w, err := servertest.NewWorld()
 			fatal(t, err)
-			for _, e := range events {
-				if how := e.Fields.Text(audit.KeyChallenge); how != challenge {
-					t.Errorf("%s by %s", e.Verb, how)
-				}
+			t.Cleanup(func() { w.Close() })
+			resolver, at := w.Names.Addr().String(), servertest.FreeAddr(t, 0)
+			if challenge == acme.DNS01 {
+				resolver = at.String() // the server's own name server, as if its zone were delegated
 			}
+			ca := authority(t, resolver)
+			dir := t.TempDir()
+			p := servertest.New(t, servertest.Options{World: w, Pebble: ca, Dir: dir, Configure: func(c *server.Config) {
+				c.ACME.Challenges = []string{challenge}
+				c.Listen.DNS, c.Addresses = at.String(), []string{"127.0.77.2"}
+			}})
+			changes(t, ca, p, challenge)
 			unreadable(t, filepath.Join(dir, "data"), "PRIVATE KEY", "BEGIN CERTIFICATE", "mta-sts")
 		})
+	}
+}
+
+// changes starts a server again and waits until it has renewed its certificate.
+func changes(t *testing.T, ca *servertest.Pebble, p *servertest.Postern, challenge string) {
+	t.Helper()
+	first := shows(t, ca, p)
+	fatal(t, p.Down())
+	fatal(t, p.Up())
+	if again := shows(t, ca, p); !again.Equal(first) {
+		t.Error("a start asked for another certificate")
+	}
+	fatal(t, p.World.Advance(61*24*time.Hour))
+	waitFor(t, "another certificate", func() bool {
+		now, err := ca.Served(p, "imaps", p.Host)
+		return err == nil && !now.Equal(first)
+	})
+	shows(t, ca, p)
+	events, err := p.Server().Store().Events(t.Context(), storage.EventQuery{Verbs: []audit.Verb{audit.CertificateObtain, audit.CertificateRenew}})
+	fatal(t, err)
+	for _, e := range events {
+		if how := e.Fields.Text(audit.KeyChallenge); how != challenge {
+			t.Errorf("%s by %s", e.Verb, how)
+		}
 	}
 }
 

@@ -24,8 +24,7 @@ import (
 )
 
 // Pebble is a certificate authority of a world: letsencrypt/pebble, a tool of this
-// module. It resolves by the world's names, and looks for challenges at ports of
-// the world in place of 80 and 443. Its certificates have the machine's time, from
+// module. It looks for challenges at ports of its own in place of 80 and 443. Its certificates have the machine's time, from
 // which a world's clock may be far.
 type Pebble struct {
 	Directory string // URL
@@ -33,7 +32,7 @@ type Pebble struct {
 	HTTP      int    // port in place of 80
 	HTTPS     int    // port in place of 443
 
-	world      *World
+	resolver   string
 	dir        string
 	addr       string // of the directory
 	management string
@@ -45,9 +44,10 @@ type Pebble struct {
 	said       *log
 }
 
-// NewPebble starts an authority with its files in a folder. Close it.
-func NewPebble(w *World, dir string) (*Pebble, error) {
-	p := &Pebble{world: w, dir: dir, said: new(log)}
+// NewPebble starts an authority with its files in a folder, which resolves by the
+// name server at an address. Close it.
+func NewPebble(dir, resolver string) (*Pebble, error) {
+	p := &Pebble{resolver: resolver, dir: dir, said: new(log)}
 	var err error
 	if p.files, err = server.NewAuthority(time.Now(), "localhost", "127.0.0.1"); err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (p *Pebble) Up() error {
 	if err != nil {
 		return fmt.Errorf("pebble cannot be built: %w", err)
 	}
-	p.cmd = exec.Command(strings.TrimSpace(string(path)), "-config", filepath.Join(p.dir, "pebble.json"), "-dnsserver", p.world.Names.Addr().String())
+	p.cmd = exec.Command(strings.TrimSpace(string(path)), "-config", filepath.Join(p.dir, "pebble.json"), "-dnsserver", p.resolver)
 	p.cmd.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0", "PEBBLE_AUTHZREUSE=0")
 	p.cmd.Stdout, p.cmd.Stderr = p.said, p.said
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -224,7 +224,7 @@ func (s *script) authority(ts *testscript.TestScript, args []string) (err error)
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return err
 		}
-		s.pebble, err = NewPebble(s.world, dir)
+		s.pebble, err = NewPebble(dir, s.world.Names.Addr().String())
 		return err
 	case len(args) == 0 || s.pebble == nil:
 		return errors.New("there is one authority, or none")

@@ -290,6 +290,10 @@ func (p *Postern) awaitCertificates() error {
 		return nil
 	}
 	p.Server().Certificates().Look()
+	// What was tried before the domain was there may have failed, and rests.
+	if err := p.World.Advance(10 * time.Minute); err != nil {
+		return err
+	}
 	for _, name := range []string{p.Host, "mta-sts." + p.Domain} {
 		if _, err := p.Pebble.Served(p, "imaps", name); err != nil {
 			return err
