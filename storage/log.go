@@ -352,17 +352,29 @@ func (s *Store) Heartbeat(ctx context.Context) error {
 	})
 }
 
-// Keep records heartbeats and signs checkpoints until the context ends. The
-// first heartbeat is at once, so that a start is visible.
+// Keep records heartbeats, signs checkpoints and forgets, a little at a time, what
+// nobody asks for any more, until the context ends. The first heartbeat is at once, so
+// that a start is visible.
 func (s *Store) Keep(ctx context.Context) error {
 	tick := time.NewTicker(HeartbeatEvery)
 	defer tick.Stop()
+	var forgotten uuid.UUID // the subject up to which usage was looked through
 	for {
 		if err := s.Heartbeat(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("heartbeat", "error", err)
 		}
 		if err := s.Checkpoint(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("checkpoint", "error", err)
+		}
+		next := forgotten
+		err := s.Upkeep(ctx, func(u *Upkeep) (err error) {
+			next, err = u.forgetUsage(forgotten)
+			return err
+		})
+		if err == nil {
+			forgotten = next
+		} else if ctx.Err() == nil {
+			s.log.Error("usage that is over could not be forgotten", "error", err)
 		}
 		select {
 		case <-tick.C:

@@ -130,7 +130,7 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	// No session is older than this: what vanished before it, nobody asks for.
-	if err := s.Upkeep(ctx, func(u *Upkeep) error { return errors.Join(u.forgetVanished(), u.forgetUsage()) }); err != nil {
+	if err := s.Upkeep(ctx, func(u *Upkeep) error { return u.forgetVanished() }); err != nil {
 		return err
 	}
 	_, err := s.SweepBodies(ctx)

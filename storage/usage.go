@@ -204,9 +204,19 @@ func usage(db asker, now time.Time, subjects []uuid.UUID) ([]Usage, error) {
 // ring reaches back so far.
 const usageLife = 26 * time.Hour
 
-// forgetUsage deletes rows that say nothing.
-func (u *Upkeep) forgetUsage() error {
-	return u.tx.exec("DELETE FROM usage WHERE wall < $1", micros(u.tx.now.Add(-usageLife)))
+// forgetUsage deletes rows that say nothing, among the next few after a subject. It
+// returns where to go on: behind those, or at the zero id from the start again. There
+// is no index by time, since every message would move its rows in it.
+func (u *Upkeep) forgetUsage(after uuid.UUID) (next uuid.UUID, err error) {
+	err = found(u.tx.row("SELECT subject FROM usage WHERE subject > $1 ORDER BY subject LIMIT 1 OFFSET $2", after[:], forgetStep-1).Scan(&next))
+	last := next
+	if errors.Is(err, ErrNotFound) {
+		last = uuid.Max
+	} else if err != nil {
+		return next, err
+	}
+	return next, u.tx.exec("DELETE FROM usage WHERE subject > $1 AND subject <= $2 AND wall < $3",
+		after[:], last[:], micros(u.tx.now.Add(-usageLife)))
 }
 
 // CountUsage adds to what Usage read in this transaction. It stands beside the

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -183,6 +184,64 @@ func TestAV1_UsageIsExact(t *testing.T) {
 		if sum := got[i].Sum(PerDay); sum != (Tally{Messages: 100, Recipients: 200}) || got[i].Subject != subjects[i] {
 			t.Errorf("%+v", got[i])
 		}
+	}
+}
+
+// TestAV1_IdleUsageIsForgotten: rows of subjects that have sent nothing for longer
+// than any window go while the server runs, a few at a time; the others stay.
+func TestAV1_IdleUsageIsForgotten(t *testing.T) {
+	ts := newTestStore(t)
+	org, _, _ := ts.addOrg(t, "example.com", "support")
+	send := func(subjects []uuid.UUID) {
+		t.Helper()
+		err := ts.Write(t.Context(), System, func(tx *Tx) error {
+			tx.Record(audit.Event{Verb: audit.MessageSubmitted, Org: org.ID})
+			all, err := tx.Usage(subjects...)
+			if err != nil {
+				return err
+			}
+			return tx.CountUsage(Tally{Messages: 1}, all...)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	subjects := make([]uuid.UUID, 2*forgetStep+10)
+	for i := range subjects {
+		subjects[i] = newID()
+	}
+	send(subjects)
+	ts.clock.advance(usageLife - time.Hour)
+	busy := []uuid.UUID{subjects[0], subjects[forgetStep], subjects[2*forgetStep+9]}
+	send(busy)
+	ts.clock.advance(2 * time.Hour)
+
+	ctx, stop := context.WithCancel(t.Context())
+	kept := make(chan error, 1)
+	go func() { kept <- ts.Keep(ctx) }()
+	rows := func() int { return count(t, ts, "SELECT COUNT(*) FROM usage") }
+	for range 2000 {
+		if rows() < len(subjects) {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	stop()
+	if err := <-kept; err != nil {
+		t.Error(err)
+	}
+	if n := rows(); n != len(subjects)-forgetStep+1 {
+		t.Errorf("%d rows after the first step, want %d", n, len(subjects)-forgetStep+1)
+	}
+	after := subjects[forgetStep-1]
+	for step := range 2 {
+		err := ts.Upkeep(t.Context(), func(u *Upkeep) (err error) { after, err = u.forgetUsage(after); return err })
+		if err != nil {
+			t.Fatalf("step %d: %v", step, err)
+		}
+	}
+	if n := rows(); n != len(busy) || after != uuid.Nil {
+		t.Errorf("%d rows are left, want those of %d that sent; the walk is at %v", n, len(busy), after)
 	}
 }
 
