@@ -66,7 +66,7 @@ func (tx *Tx) RemoveInbox(e *audit.Event, in *InboxRecord, force bool) error {
 // queued counts what an inbox has in the queue, held or not, in either lane.
 func (tx *Tx) queued(inbox uuid.UUID) (*QueuedError, error) {
 	var q QueuedError
-	err := tx.row("SELECT COUNT(*), COUNT(lease_owner) > 0 FROM outgoing WHERE state IN (1, 2) AND local IN (0, 1) AND inbox = $1", inbox[:]).Scan(&q.Rows, &q.UnderWay)
+	err := tx.row("SELECT COUNT(*), COUNT(lease_owner) > 0 FROM outgoing WHERE inbox = $1", inbox[:]).Scan(&q.Rows, &q.UnderWay)
 	return &q, classify(err)
 }
 
@@ -174,7 +174,7 @@ func (tx *Tx) eraseQueued(org, inbox uuid.UUID) (n int, err error) {
 		version, body int64
 	}
 	var all []queued
-	rows, err := tx.rows("SELECT id, message, version, body FROM outgoing WHERE state IN (1, 2) AND local IN (0, 1) AND inbox = $1 LIMIT $2", inbox[:], eraseRows)
+	rows, err := tx.rows("SELECT id, message, version, body FROM outgoing WHERE inbox = $1 LIMIT $2", inbox[:], eraseRows)
 	if err != nil {
 		return 0, err
 	}

@@ -11,9 +11,10 @@ import (
 // DueOutgoing is a row of the queue whose time has come, before it is leased
 // and opened: ids and a keyed hash, enough to choose fairly.
 type DueOutgoing struct {
-	ID, Org, Inbox, Message uuid.UUID
-	Version                 uint64
-	Destination             string // keyed hash of the recipient's domain
+	ID, Org, Message uuid.UUID
+	Turn             uuid.UUID // the agent that sent it; where there is none, the inbox
+	Version          uint64
+	Destination      string // keyed hash of the recipient's domain
 }
 
 // laneOf is the column "local": 1 for our own inboxes, 0 for the world.
@@ -24,7 +25,7 @@ func laneOf(local bool) int64 {
 	return 0
 }
 
-const dueColumns = "id, org, inbox, message, version, dest_hash"
+const dueColumns = "id, org, message, turn, version, dest_hash"
 
 // DueOutgoing lists what is due in one lane of the queue (local or not), the
 // longest due first, at most limit rows.
@@ -33,10 +34,10 @@ func (s *Store) DueOutgoing(ctx context.Context, local bool, at time.Time, limit
 		int64(OutgoingQueued), laneOf(local), micros(at), limit)
 }
 
-// DueOutgoingOf lists what is due of one inbox in one lane.
-func (s *Store) DueOutgoingOf(ctx context.Context, local bool, inbox uuid.UUID, at time.Time, limit int) ([]DueOutgoing, error) {
-	return s.due(ctx, "state = $1 AND local = $2 AND inbox = $3 AND due <= $4 ORDER BY due, id LIMIT $5",
-		int64(OutgoingQueued), laneOf(local), inbox[:], micros(at), limit)
+// DueOutgoingOf lists what is due of one sender in one lane.
+func (s *Store) DueOutgoingOf(ctx context.Context, local bool, turn uuid.UUID, at time.Time, limit int) ([]DueOutgoing, error) {
+	return s.due(ctx, "state = $1 AND local = $2 AND turn = $3 AND due <= $4 ORDER BY due, id LIMIT $5",
+		int64(OutgoingQueued), laneOf(local), turn[:], micros(at), limit)
 }
 
 // DueOutgoingWith lists what is due of the same message to the same
@@ -61,7 +62,7 @@ func (s *Store) due(ctx context.Context, where string, args ...any) (due []DueOu
 		for rows.Next() {
 			var d DueOutgoing
 			var hash []byte
-			if err := rows.Scan(&d.ID, &d.Org, &d.Inbox, &d.Message, &d.Version, &hash); err != nil {
+			if err := rows.Scan(&d.ID, &d.Org, &d.Message, &d.Turn, &d.Version, &hash); err != nil {
 				return classify(err)
 			}
 			d.Destination = string(hash)
@@ -72,19 +73,19 @@ func (s *Store) due(ctx context.Context, where string, args ...any) (due []DueOu
 	return due, err
 }
 
-// NextSender finds the first inbox after another that has rows in a lane, due
-// or not: the step of a walk that passes over any number of rows of one inbox.
-func (s *Store) NextSender(ctx context.Context, local bool, after uuid.UUID) (inbox uuid.UUID, ok bool, err error) {
+// NextSender finds the first sender after another that has rows in a lane, due
+// or not: the step of a walk that passes over any number of rows of one sender.
+func (s *Store) NextSender(ctx context.Context, local bool, after uuid.UUID) (turn uuid.UUID, ok bool, err error) {
 	err = s.look(ctx, func(r *reads) error {
-		err := found(r.row("SELECT inbox FROM outgoing WHERE state = $1 AND local = $2 AND inbox > $3 ORDER BY inbox LIMIT 1",
-			int64(OutgoingQueued), laneOf(local), after[:]).Scan(&inbox))
+		err := found(r.row("SELECT turn FROM outgoing WHERE state = $1 AND local = $2 AND turn > $3 ORDER BY turn LIMIT 1",
+			int64(OutgoingQueued), laneOf(local), after[:]).Scan(&turn))
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
 		ok = err == nil
 		return err
 	})
-	return inbox, ok, err
+	return turn, ok, err
 }
 
 // NextOutgoing is the earliest time at which a row of a lane is due.

@@ -67,6 +67,15 @@ type Outgoing struct {
 	Code     int       `json:"-"` // last reply code, 0 when there was none
 }
 
+// turn is whose row it is when senders take turns: an agent has one turn, however
+// many inboxes it sends from. // AV-2
+func (o *Outgoing) turn() uuid.UUID {
+	if o.Agent == uuid.Nil {
+		return o.Inbox
+	}
+	return o.Agent
+}
+
 // outgoingWrap binds the body's key to the queue, so that it cannot be moved
 // into a message row.
 func outgoingWrap(org, body uuid.UUID) seal.Identity {
@@ -99,9 +108,10 @@ func (tx *Tx) CreateOutgoing(e *audit.Event, o *Outgoing, body BodyRef, destinat
 	if err := tx.HoldBody(body.No); err != nil {
 		return err
 	}
-	return tx.exec(`INSERT INTO outgoing (id, org, inbox, message, version, event, state, local, body, dest_hash, created, due, attempts, code, sealed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, 0, $13)`,
-		o.ID[:], o.Org[:], o.Inbox[:], o.Message[:], o.Version, o.Event[:], int64(o.State), laneOf(o.Local), o.BodyNo,
+	turn := o.turn()
+	return tx.exec(`INSERT INTO outgoing (id, org, inbox, turn, message, version, event, state, local, body, dest_hash, created, due, attempts, code, sealed)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 0, $14)`,
+		o.ID[:], o.Org[:], o.Inbox[:], turn[:], o.Message[:], o.Version, o.Event[:], int64(o.State), laneOf(o.Local), o.BodyNo,
 		orgKey.Hash("destination", []byte(destination))[:16], micros(o.Created), micros(o.Due), sealed)
 }
 
@@ -159,18 +169,19 @@ func (tx *Tx) PostponeOutgoing(o *Outgoing, due time.Time, code int) error {
 
 // outgoingHints are the clear columns beside the record.
 type outgoingHints struct {
-	inbox, message uuid.UUID
+	inbox, turn    uuid.UUID
+	message        uuid.UUID
 	state, body    int64
 	local          bool
 	created, due   int64
 	attempts, code int
 }
 
-const outgoingColumns = headColumns + ", inbox, message, state, local, body, created, due, attempts, code"
+const outgoingColumns = headColumns + ", inbox, turn, message, state, local, body, created, due, attempts, code"
 
 func scanOutgoing(row rowScanner) (sealedRow, outgoingHints, error) {
 	var h outgoingHints
-	r, err := scanHead(row, &h.inbox, &h.message, &h.state, &h.local, &h.body, &h.created, &h.due, &h.attempts, &h.code)
+	r, err := scanHead(row, &h.inbox, &h.turn, &h.message, &h.state, &h.local, &h.body, &h.created, &h.due, &h.attempts, &h.code)
 	return r, h, err
 }
 
@@ -181,7 +192,7 @@ func (s *Store) openOutgoing(ctx context.Context, r sealedRow, h outgoingHints) 
 	if err := s.openRecord(ctx, "outgoing", r, &o); err != nil {
 		return Outgoing{}, err
 	}
-	if o.Inbox != h.inbox || o.Message != h.message || int64(o.State) != h.state || o.Local != h.local ||
+	if o.Inbox != h.inbox || o.turn() != h.turn && o.Inbox != h.turn || o.Message != h.message || int64(o.State) != h.state || o.Local != h.local ||
 		o.BodyNo != h.body || micros(o.Created) != h.created {
 		return Outgoing{}, fmt.Errorf("%w: outgoing %s: clear columns contradict the record", ErrCorrupt, o.ID)
 	}

@@ -31,7 +31,7 @@ func (ts *testStore) enqueue(t testing.TB, in InboxRecord, text string, to ...st
 			return err
 		}
 		for _, r := range to {
-			o := Outgoing{Head: Head{Org: in.Org}, Inbox: in.ID, Message: message, State: OutgoingQueued, From: in.Address, To: r,
+			o := Outgoing{Head: Head{Org: in.Org}, Inbox: in.ID, Agent: ts.agent, Message: message, State: OutgoingQueued, From: in.Address, To: r,
 				SHA256: sum[:], Expires: tx.Now().Add(time.Hour), Local: strings.HasSuffix(r, "@example.com")}
 			_, domain, _ := strings.Cut(r, "@")
 			if err := tx.CreateOutgoing(e, &o, body, domain); err != nil {
@@ -213,7 +213,7 @@ func TestErasureBeatsSettlement(t *testing.T) {
 // TestInvariant9_OutgoingHints edits clear columns of a held row, as one who wants
 // it to leave would.
 func TestInvariant9_OutgoingHints(t *testing.T) {
-	for _, edit := range []string{"state = 1", "local = 1", "inbox = randomblob(16)", "message = randomblob(16)", "body = 7",
+	for _, edit := range []string{"state = 1", "local = 1", "inbox = randomblob(16)", "turn = randomblob(16)", "message = randomblob(16)", "body = 7",
 		"created = 1", "org = randomblob(16)", "version = 9", "sealed = randomblob(300)"} {
 		ts := newTestStore(t)
 		_, _, in := ts.addOrg(t, "example.com", "a")
@@ -296,6 +296,17 @@ func TestSendersInTurn(t *testing.T) {
 	}
 	if due, err := ts.DueOutgoingOf(t.Context(), false, a.ID, ts.clock.now(), 3); err != nil || len(due) != 3 {
 		t.Errorf("%d rows of the first sender: %v", len(due), err)
+	}
+	// An agent is one sender, from whichever inbox.
+	agent := newID()
+	ts.agent = agent
+	ts.enqueue(t, a, "x", "r@remote.test")
+	ts.enqueue(t, b, "x", "r@remote.test")
+	if third, ok, err := ts.NextSender(t.Context(), false, second); err != nil || !ok || third != agent {
+		t.Errorf("third sender %v, %v, %v", third, ok, err)
+	}
+	if due, err := ts.DueOutgoingOf(t.Context(), false, agent, ts.clock.now(), 3); err != nil || len(due) != 2 {
+		t.Errorf("%d rows of the agent: %v", len(due), err)
 	}
 }
 

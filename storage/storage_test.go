@@ -21,6 +21,8 @@ type testStore struct {
 	*Store
 	cfg   Config
 	clock *testClock
+
+	agent uuid.UUID // that enqueue queues for; zero: none
 }
 
 type testClock struct {

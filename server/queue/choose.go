@@ -12,9 +12,9 @@ import (
 )
 
 // lookAhead is how many due rows are looked at for each free worker, and how many
-// an inbox may have that has no backlog; lookInto how many of one inbox in a
+// a sender may have that has no backlog; lookInto how many of one sender in a
 // backlog are looked at, the first of which may all be for a destination that has
-// no place, or inside be under way; and maxWalk how many inboxes one look at a
+// no place, or inside be under way; and maxWalk how many senders one look at a
 // backlog visits.
 const (
 	lookAhead = 8
@@ -23,8 +23,8 @@ const (
 )
 
 // choose picks which messages are tried next, no more than there are free
-// workers. As long as all that is due fits into one look, inboxes take turns
-// among it; in a backlog the lane walks from inbox to inbox, so that one with a
+// workers. As long as all that is due fits into one look, senders take turns
+// among it; in a backlog the lane walks from one to the next, so that one with a
 // hundred thousand rows costs the others nothing. It goes on walking until a walk
 // finds less than there is room for.
 func (l *lane) choose(ctx context.Context) ([]choice, error) {
@@ -50,29 +50,29 @@ func (l *lane) choose(ctx context.Context) ([]choice, error) {
 	return turn.chosen, err
 }
 
-// walk gives one inbox after the other its turn, from where the last walk
+// walk gives one sender after the other its turn, from where the last walk
 // stopped, until no worker is free, all had a turn, or maxWalk is reached.
 func (l *lane) walk(ctx context.Context, t *turn, now time.Time) error {
 	start, wrapped := l.cursor, false
 	l.backlog = false
 	for range maxWalk {
-		inbox, ok, err := l.q.store.NextSender(ctx, l.local, l.cursor)
+		sender, ok, err := l.q.store.NextSender(ctx, l.local, l.cursor)
 		if err != nil {
 			return err
 		}
-		if !ok && wrapped || wrapped && bytes.Compare(inbox[:], start[:]) > 0 {
+		if !ok && wrapped || wrapped && bytes.Compare(sender[:], start[:]) > 0 {
 			return nil
 		}
-		l.cursor = inbox // zero at the end: the walk goes on in front
+		l.cursor = sender // zero at the end: the walk goes on in front
 		if !ok {
 			wrapped = true
 			continue
 		}
-		if !t.busy.room(inbox, "", t.shares) {
+		if !t.busy.room(sender, "", t.shares) {
 			l.backlog = true
 			continue
 		}
-		due, err := l.q.store.DueOutgoingOf(ctx, l.local, inbox, now, l.lookInto())
+		due, err := l.q.store.DueOutgoingOf(ctx, l.local, sender, now, l.lookInto())
 		if err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func (l *lane) walk(ctx context.Context, t *turn, now time.Time) error {
 	return nil
 }
 
-// lookInto is how much of one inbox is looked at.
+// lookInto is how much of one sender is looked at.
 func (l *lane) lookInto() int {
 	if l.local {
 		return max(lookAhead+1, 2*l.shares.workers)
@@ -93,7 +93,7 @@ func (l *lane) lookInto() int {
 	return max(lookInto, l.shares.workers)
 }
 
-// shares bound what one inbox may have of what is scarce: the workers of the lane,
+// shares bound what one sender may have of what is scarce: the workers of the lane,
 // and the places at one destination, of which zero is no bound. It may have half of
 // what the others leave. So one that floods never has all: whoever comes next finds
 // as much as it holds, and it shrinks as others come. // AV-2
@@ -102,34 +102,34 @@ type shares struct{ workers, places int }
 // half is what one may have of n when the others have some.
 func half(n, others int) int { return max(1, (n-others)/2) }
 
-// load counts attempts under way: of each inbox, to each destination, and of each to
+// load counts attempts under way: of each sender, to each destination, and of each to
 // each.
 type load struct {
-	all   int
-	inbox map[uuid.UUID]int
-	to    map[string]int
-	pair  map[pair]int
+	all    int
+	sender map[uuid.UUID]int
+	to     map[string]int
+	pair   map[pair]int
 }
 
 type pair struct {
-	inbox       uuid.UUID
+	sender      uuid.UUID
 	destination string
 }
 
 func newLoad() load {
-	return load{inbox: map[uuid.UUID]int{}, to: map[string]int{}, pair: map[pair]int{}}
+	return load{sender: map[uuid.UUID]int{}, to: map[string]int{}, pair: map[pair]int{}}
 }
 
 func (l *load) clone() load {
-	return load{l.all, maps.Clone(l.inbox), maps.Clone(l.to), maps.Clone(l.pair)}
+	return load{l.all, maps.Clone(l.sender), maps.Clone(l.to), maps.Clone(l.pair)}
 }
 
 // add counts n attempts more, or fewer.
-func (l *load) add(inbox uuid.UUID, destination string, n int) {
+func (l *load) add(sender uuid.UUID, destination string, n int) {
 	l.all += n
-	count(l.inbox, inbox, n)
+	count(l.sender, sender, n)
 	count(l.to, destination, n)
-	count(l.pair, pair{inbox, destination}, n)
+	count(l.pair, pair{sender, destination}, n)
 }
 
 func count[K comparable](m map[K]int, key K, n int) {
@@ -138,10 +138,10 @@ func count[K comparable](m map[K]int, key K, n int) {
 	}
 }
 
-// room reports whether an inbox may have one attempt more, to a destination if one is
+// room reports whether a sender may have one attempt more, to a destination if one is
 // named.
-func (l *load) room(inbox uuid.UUID, destination string, s shares) bool {
-	n, to := l.inbox[inbox], l.pair[pair{inbox, destination}]
+func (l *load) room(sender uuid.UUID, destination string, s shares) bool {
+	n, to := l.sender[sender], l.pair[pair{sender, destination}]
 	return n < half(s.workers, l.all-n) && (s.places == 0 || to < half(s.places, l.to[destination]-to))
 }
 
@@ -174,8 +174,8 @@ func newTurn(free int, s shares, busy load, under map[group]bool) *turn {
 	return &turn{free: free, shares: s, busy: busy.clone(), seen: maps.Clone(under)}
 }
 
-// take chooses from due, one group of each inbox after the other, until no
-// worker is free or every inbox has its share.
+// take chooses from due, one group of each sender after the other, until no
+// worker is free or every sender has its share.
 func (t *turn) take(due []storage.DueOutgoing) {
 	groups := groupsOf(due)
 	for again := true; again; {
@@ -186,27 +186,27 @@ func (t *turn) take(due []storage.DueOutgoing) {
 			switch {
 			case t.free == 0:
 				return
-			case t.seen[g] || !t.busy.room(d.Inbox, d.Destination, t.shares):
+			case t.seen[g] || !t.busy.room(d.Turn, d.Destination, t.shares):
 				continue
-			case had[d.Inbox]:
+			case had[d.Turn]:
 				again = true
 				continue
 			}
-			had[d.Inbox], t.seen[g] = true, true
-			t.busy.add(d.Inbox, d.Destination, 1)
+			had[d.Turn], t.seen[g] = true, true
+			t.busy.add(d.Turn, d.Destination, 1)
 			t.free--
-			t.chosen = append(t.chosen, choice{d, groups[d.Inbox] > lookAhead})
+			t.chosen = append(t.chosen, choice{d, groups[d.Turn] > lookAhead})
 		}
 	}
 }
 
-// groupsOf counts what is due of each inbox.
+// groupsOf counts what is due of each sender.
 func groupsOf(due []storage.DueOutgoing) map[uuid.UUID]int {
 	seen, n := map[group]bool{}, map[uuid.UUID]int{}
 	for _, d := range due {
 		if g := groupOf(d); !seen[g] {
 			seen[g] = true
-			n[d.Inbox]++
+			n[d.Turn]++
 		}
 	}
 	return n

@@ -10,8 +10,8 @@ import (
 
 func TestTurn(t *testing.T) {
 	a, b, c := uuid.New(), uuid.New(), uuid.New()
-	row := func(inbox uuid.UUID) storage.DueOutgoing {
-		return storage.DueOutgoing{ID: uuid.New(), Inbox: inbox, Message: uuid.New(), Destination: "d"}
+	row := func(sender uuid.UUID) storage.DueOutgoing {
+		return storage.DueOutgoing{ID: uuid.New(), Turn: sender, Message: uuid.New(), Destination: "d"}
 	}
 	due := []storage.DueOutgoing{row(a), row(a), row(a), row(a), row(a), row(b), row(b), row(c)}
 	busy := newLoad()
@@ -20,7 +20,7 @@ func TestTurn(t *testing.T) {
 	turn.take(due)
 	got := map[uuid.UUID]int{}
 	for _, d := range turn.chosen {
-		got[d.Inbox]++
+		got[d.Turn]++
 	}
 	// Each first gets one, b beside the two that it has. Then a may have half of the four that the others leave.
 	if got[a] != 2 || got[b] != 1 || got[c] != 1 || turn.free != 2 {

@@ -23,8 +23,9 @@
 //
 // # Fairness
 //
-// No inbox may hold more than half of a lane's workers, and when more is due
-// than there are workers, inboxes take turns: a flood waits in its own line. What
+// No agent may hold more than half of a lane's workers, and when more is due than
+// there are workers, agents take turns, however many inboxes one sends from: a flood
+// waits in its own line, and in an inbox that many share it is one agent's. What
 // came of its attempts is written patiently (storage.Store.WritePatiently), or the
 // others would find the one writer at its commit each time they come.
 //

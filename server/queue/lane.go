@@ -30,7 +30,7 @@ type lane struct {
 	work  sync.WaitGroup
 
 	// Of the goroutine that chooses:
-	cursor  uuid.UUID // the inbox that had the last turn in a backlog
+	cursor  uuid.UUID // the sender that had the last turn in a backlog
 	backlog bool      // more is due than one look shows
 }
 
@@ -121,7 +121,7 @@ func (l *lane) count(b batch, n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.free -= n
-	l.busy.add(b.first.Inbox, b.first.Destination, n)
+	l.busy.add(b.first.Turn, b.first.Destination, n)
 	if g := groupOf(b.first.DueOutgoing); n > 0 {
 		l.under[g] = true
 	} else {

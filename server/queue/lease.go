@@ -59,5 +59,5 @@ func (l *lane) keep(ctx context.Context, d storage.DueOutgoing) {
 
 // rowOf is what names a row that was opened.
 func rowOf(o *storage.Outgoing) storage.DueOutgoing {
-	return storage.DueOutgoing{ID: o.ID, Org: o.Org, Inbox: o.Inbox, Message: o.Message, Version: o.Version}
+	return storage.DueOutgoing{ID: o.ID, Org: o.Org, Message: o.Message, Version: o.Version}
 }

@@ -39,6 +39,7 @@ type world struct {
 	now    time.Time
 	remote func(context.Context, []queue.Item) []queue.Result
 	local  queue.Transport // nil: delivery's
+	agent  uuid.UUID       // that submits
 	tried  [][]string      // recipients of each remote attempt
 }
 
@@ -182,7 +183,7 @@ func (w *world) submit(from storage.InboxRecord, to ...string) []storage.Outgoin
 		id := storage.NewID()
 		for _, r := range to {
 			_, domain, _ := strings.Cut(r, "@")
-			o := storage.Outgoing{Head: storage.Head{Org: from.Org}, Inbox: from.ID, Message: id, State: storage.OutgoingQueued,
+			o := storage.Outgoing{Head: storage.Head{Org: from.Org}, Inbox: from.ID, Message: id, Agent: w.agent, State: storage.OutgoingQueued,
 				Local: domain == "example.com", From: from.Address, To: r, MessageID: "<1@example.com>", SHA256: sum[:],
 				Expires: tx.Now().Add(queue.Expiry)}
 			if err := tx.CreateOutgoing(e, &o, body, domain); err != nil {
@@ -481,6 +482,34 @@ func TestAV2_FloodDoesNotStopOthers(t *testing.T) {
 	w.until("the flood has its share", func() bool { return len(w.attempts()) >= 3 })
 	if n := len(w.attempts()); n != 3 {
 		t.Errorf("%d attempts began, want 2 of the flood and 1", n)
+	}
+}
+
+// TestAV2_InboxesDoNotMultiplyAShare: an agent that floods from two inboxes holds as
+// much as from one, and beside it another agent's mail from one of the same inboxes
+// leaves.
+func TestAV2_InboxesDoNotMultiplyAShare(t *testing.T) {
+	w := newWorld(t, queue.Options{Workers: 8, Grace: time.Millisecond})
+	flood, other := uuid.New(), uuid.New()
+	w.remote = func(ctx context.Context, batch []queue.Item) []queue.Result {
+		if batch[0].Agent == flood {
+			<-ctx.Done()
+		}
+		return slices.Repeat([]queue.Result{accepted}, len(batch))
+	}
+	w.agent = flood
+	for i := range 100 {
+		w.submit([]storage.InboxRecord{w.a, w.b}[i%2], fmt.Sprintf("x%d@tarpit%d.test", i, i))
+	}
+	w.agent = other
+	w.submit(w.a, "y@remote.test")
+	w.run()
+	w.until("the other's message left", func() bool { return len(w.events(audit.QueueDelivered)) == 1 })
+	w.until("the flood has its share", func() bool { return len(w.attempts()) >= 5 })
+	w.submit(w.b, "z@remote.test")
+	w.until("the next one left", func() bool { return len(w.events(audit.QueueDelivered)) == 2 })
+	if n := len(w.attempts()); n != 6 {
+		t.Errorf("%d attempts began, want 4 of the flood and 2", n)
 	}
 }
 
