@@ -152,8 +152,11 @@ func (w *writer) attempt(turn []*op) (again []*op) {
 	tree := w.tree.Clone()
 	leaves := newLeaves(tree)
 	for i, o := range turn {
-		alive := w.runOne(o, leaves)
-		if alive {
+		run := w.runOne
+		if i == 0 {
+			run = w.runFirst
+		}
+		if run(o, leaves) {
 			continue
 		}
 		// The guilty one alone fails; its elders are replayed, the younger
@@ -194,6 +197,15 @@ func answer(turn []*op, err error) {
 	for _, o := range turn {
 		o.result <- err
 	}
+}
+
+// runFirst runs the first function of a transaction. What it did is all that there
+// is, and is undone with the transaction: it needs no savepoint, and most commits are
+// of one function.
+func (w *writer) runFirst(o *op, leaves *leaves) (alive bool) {
+	o.events, o.after = nil, nil
+	o.err = w.call(o, leaves)
+	return o.err == nil
 }
 
 // runOne runs one function inside its savepoint and reports whether the
