@@ -231,7 +231,7 @@ func (in *Inbox) mailboxes(r asker) ([]Mailbox, error) {
 
 // Mailbox reads one mailbox.
 func (in *Inbox) Mailbox(ctx context.Context, id uuid.UUID) (m Mailbox, err error) {
-	err = in.store.read(ctx, func(r *reads) error {
+	err = in.store.look(ctx, func(r *reads) error {
 		m, err = in.mailbox(r, id)
 		return err
 	})
@@ -249,7 +249,7 @@ func (in *Inbox) MailboxByName(ctx context.Context, name string) (m Mailbox, err
 	if err != nil {
 		return Mailbox{}, ErrNotFound
 	}
-	err = in.store.read(ctx, func(r *reads) error {
+	err = in.store.look(ctx, func(r *reads) error {
 		m, err = in.scanMailbox(r.row(selectMailbox+" AND name_hash = $2", in.record.ID[:], in.nameHash(name, RoleNone)))
 		return err
 	})
@@ -268,7 +268,7 @@ func (in *Inbox) MailboxByRole(ctx context.Context, role Role) (m Mailbox, err e
 	case RoleInbox, RoleQuarantine: // where all mail goes: found at once among a thousand
 		where, arg = " AND name_hash = $2", in.nameHash(inboxName, role)
 	}
-	err = in.store.read(ctx, func(r *reads) error {
+	err = in.store.look(ctx, func(r *reads) error {
 		m, err = in.scanMailbox(r.row(selectMailbox+where, in.record.ID[:], arg))
 		return err
 	})
