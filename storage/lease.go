@@ -28,10 +28,30 @@ func laneOf(local bool) int64 {
 const dueColumns = "id, org, message, turn, version, dest_hash"
 
 // DueOutgoing lists what is due in one lane of the queue (local or not), the
-// longest due first, at most limit rows.
-func (s *Store) DueOutgoing(ctx context.Context, local bool, at time.Time, limit int) ([]DueOutgoing, error) {
-	return s.due(ctx, "state = $1 AND local = $2 AND due <= $3 ORDER BY due, id LIMIT $4",
-		int64(OutgoingQueued), laneOf(local), micros(at), limit)
+// longest due first, at most limit rows. Where those are all, next is when the first
+// of the others is due; zero when there is none.
+func (s *Store) DueOutgoing(ctx context.Context, local bool, at time.Time, limit int) (due []DueOutgoing, next time.Time, err error) {
+	err = s.look(ctx, func(r *reads) error {
+		rows, err := r.rows("SELECT "+dueColumns+", due FROM outgoing WHERE state = $1 AND local = $2 ORDER BY due, id LIMIT $3",
+			int64(OutgoingQueued), laneOf(local), limit)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var when int64
+			d, err := scanDue(rows, &when)
+			if err != nil {
+				return err
+			}
+			if next = fromMicros(when); next.After(at) {
+				return nil // and no row behind it is read
+			}
+			due, next = append(due, d), time.Time{}
+		}
+		return classify(rows.Err())
+	})
+	return due, next, err
 }
 
 // DueOutgoingOf lists what is due of one sender in one lane.
@@ -60,17 +80,23 @@ func (s *Store) due(ctx context.Context, where string, args ...any) (due []DueOu
 		}
 		defer rows.Close()
 		for rows.Next() {
-			var d DueOutgoing
-			var hash []byte
-			if err := rows.Scan(&d.ID, &d.Org, &d.Message, &d.Turn, &d.Version, &hash); err != nil {
-				return classify(err)
+			d, err := scanDue(rows)
+			if err != nil {
+				return err
 			}
-			d.Destination = string(hash)
 			due = append(due, d)
 		}
 		return classify(rows.Err())
 	})
 	return due, err
+}
+
+// scanDue reads a row of dueColumns and what stands behind them.
+func scanDue(row rowScanner, more ...any) (d DueOutgoing, err error) {
+	var hash []byte
+	err = row.Scan(append([]any{&d.ID, &d.Org, &d.Message, &d.Turn, &d.Version, &hash}, more...)...)
+	d.Destination = string(hash)
+	return d, classify(err)
 }
 
 // NextSender finds the first sender after another that has rows in a lane, due

@@ -62,7 +62,7 @@ func (ts *testStore) lease(t testing.TB, owner uuid.UUID, ids ...uuid.UUID) (tak
 
 func (ts *testStore) dueNow(t testing.TB, local bool) []DueOutgoing {
 	t.Helper()
-	due, err := ts.DueOutgoing(t.Context(), local, ts.clock.now(), 100)
+	due, _, err := ts.DueOutgoing(t.Context(), local, ts.clock.now(), 100)
 	if err != nil {
 		t.Fatal(err)
 	}

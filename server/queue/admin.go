@@ -136,9 +136,14 @@ func adminEvent(verb audit.Verb, o storage.Outgoing, reason string) audit.Event 
 func (q *Queue) watchHolds(ctx context.Context) {
 	t := time.NewTicker(slowPoll)
 	defer t.Stop()
+	var looked time.Time
 	for {
-		if err := q.rejectHolds(ctx); err != nil && ctx.Err() == nil {
-			q.o.Log.Error("holds that ended could not be rejected; it is tried again", "error", err)
+		// Every submission kicks, and none of them ends a hold.
+		if since := q.o.Now().Sub(looked); since < 0 || since >= holdsEvery {
+			looked = q.o.Now()
+			if err := q.rejectHolds(ctx); err != nil && ctx.Err() == nil {
+				q.o.Log.Error("holds that ended could not be rejected; it is tried again", "error", err)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -148,6 +153,9 @@ func (q *Queue) watchHolds(ctx context.Context) {
 		}
 	}
 }
+
+// holdsEvery is how often at the most holds are looked at.
+const holdsEvery = time.Second
 
 // holdsAtOnce bounds one read of holds that ended.
 const holdsAtOnce = 100

@@ -28,20 +28,23 @@ const (
 // hundred thousand rows costs the others nothing. It goes on walking until a walk
 // finds less than there is room for.
 func (l *lane) choose(ctx context.Context) ([]choice, error) {
+	l.more, l.next = true, time.Time{}
 	l.mu.Lock()
 	turn := newTurn(l.free, l.shares, l.busy, l.under)
 	l.mu.Unlock()
 	if turn.free == 0 {
+		l.more = false // until a worker is free
 		return nil, nil
 	}
 	now := l.q.o.Now()
 	if !l.backlog {
 		limit := turn.free * lookAhead
-		due, err := l.q.store.DueOutgoing(ctx, l.local, now, limit)
+		due, next, err := l.q.store.DueOutgoing(ctx, l.local, now, limit)
 		if err != nil {
 			return nil, err
 		}
 		if len(due) < limit {
+			l.more, l.next = false, next
 			turn.take(due)
 			return turn.chosen, nil
 		}

@@ -32,6 +32,8 @@ type lane struct {
 	// Of the goroutine that chooses:
 	cursor  uuid.UUID // the sender that had the last turn in a backlog
 	backlog bool      // more is due than one look shows
+	more    bool      // the last look did not see all that is due
+	next    time.Time // otherwise: when the first is due of what was not; zero: none
 }
 
 func newLane(q *Queue, local bool, t Transport) *lane {
@@ -59,19 +61,32 @@ func (l *lane) run(ctx, attempts context.Context) {
 		if err != nil && ctx.Err() == nil {
 			l.q.o.Log.Error("the queue could not be read or leased; it is tried again", "error", err)
 		}
-		if n > 0 && err == nil {
-			continue // there may be more
+		if n > 0 && err == nil && l.more {
+			continue
 		}
-		l.wait(ctx)
+		l.wait(ctx, l.pause(ctx, err))
 	}
 }
 
-// wait returns when there may be something to do.
-func (l *lane) wait(ctx context.Context) {
-	sleep := slowPoll
-	if at, ok, err := l.q.store.NextOutgoing(ctx, l.local); err == nil && ok {
-		sleep = min(max(at.Sub(l.q.o.Now()), minSleep), slowPoll)
+// pause is after which time there may be something to do, if nobody says so before.
+// What is due and was not begun is no reason to look again soon: it waits for a worker
+// that becomes free, and wakes the lane.
+func (l *lane) pause(ctx context.Context, failed error) time.Duration {
+	at, ok := l.next, !l.next.IsZero()
+	if l.more || failed != nil {
+		var err error
+		if at, ok, err = l.q.store.NextOutgoing(ctx, l.local); err != nil {
+			return minSleep
+		}
 	}
+	if !ok {
+		return slowPoll
+	}
+	return min(max(at.Sub(l.q.o.Now()), minSleep), slowPoll)
+}
+
+// wait returns when there may be something to do, or after sleep.
+func (l *lane) wait(ctx context.Context, sleep time.Duration) {
 	t := time.NewTimer(sleep)
 	defer t.Stop()
 	select {
@@ -98,7 +113,9 @@ func (l *lane) begin(ctx, attempts context.Context) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		batches = append(batches, batch{first: d, rows: together})
+		if len(together) > 0 { // else settled since, or the clock was set back
+			batches = append(batches, batch{first: d, rows: together})
+		}
 	}
 	if !l.local {
 		if batches, err = l.lease(ctx, batches); err != nil {
