@@ -41,6 +41,9 @@ type faraway struct {
 	mu      sync.Mutex
 	first   map[string]time.Time // attempt, by recipient
 	tries   map[string]int
+	putOff  int        // attempts
+	noted   int        // of them, those that the queue has recorded
+	from    uint64     // events before are counted
 	under   []*arrival // taken, and not arrived
 	arrived []*arrival
 }
@@ -91,6 +94,7 @@ func (s *farSession) Rcpt(to string, _ *gosmtp.RcptOptions) error {
 	}
 	s.f.tries[to]++
 	if strings.HasPrefix(to, "late") && now.Before(s.f.first[to].Add(lateFor)) {
+		s.f.putOff++
 		return &gosmtp.SMTPError{Code: 451, EnhancedCode: gosmtp.EnhancedCode{4, 7, 1}, Message: "Later"}
 	}
 	s.to = to
@@ -208,9 +212,30 @@ func (f *faraway) post(n int) {
 	})
 }
 
+// recorded reports whether the queue knows of all that was put off, and so when to
+// try again.
+func (f *faraway) recorded() bool {
+	for {
+		events, err := f.p.Server().Store().Events(f.t.Context(), storage.EventQuery{From: f.from})
+		fatal(f.t, err)
+		for _, e := range events {
+			f.from = e.Seq + 1
+			if e.Verb == audit.QueueAttempt {
+				f.noted++
+			}
+		}
+		if len(events) == 0 {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			return f.noted == f.putOff
+		}
+	}
+}
+
 // advance moves the clock, and waits until what waits in the queue was tried again.
 func (f *faraway) advance(d time.Duration) {
 	f.t.Helper()
+	f.wait("attempts are recorded", f.recorded)
 	f.mu.Lock()
 	before := map[string]int{}
 	for to, n := range f.tries {
@@ -220,19 +245,33 @@ func (f *faraway) advance(d time.Duration) {
 	}
 	f.mu.Unlock()
 	fatal(f.t, f.p.World.Advance(d))
-	if d >= 24*time.Hour { // the longest pause of the queue is shorter
-		f.wait("another attempt", func() bool {
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			for to, n := range before {
-				if f.tries[to] == n {
-					return false
-				}
-			}
-			return true
-		})
+	if d >= 24*time.Hour {
+		f.retried(before)
 	}
 	f.release()
+}
+
+// retried waits until all recipients had another attempt. One that was under way
+// when the clock moved is due again by the new time: then the clock moves on by more
+// than the longest pause of the queue.
+func (f *faraway) retried(before map[string]int) {
+	f.t.Helper()
+	nudge := time.Now().Add(2 * time.Second)
+	f.wait("another attempt", func() bool {
+		if time.Now().After(nudge) {
+			fatal(f.t, f.p.World.Advance(5*time.Hour))
+			f.release()
+			nudge = time.Now().Add(2 * time.Second)
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for to, n := range before {
+			if f.tries[to] == n {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // states are those of the domain's keys of one algorithm.
