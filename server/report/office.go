@@ -14,6 +14,10 @@ import (
 	"postern/storage"
 )
 
+// abreast is how many reports are opened at a time: each may take twice MaxUnpacked
+// of memory and more, and a thousand connections could bring one each.
+const abreast = 4
+
 // Local is the local part of the address to which reports about a domain go.
 const Local = storage.ReportsLocal
 
@@ -52,6 +56,7 @@ type Office struct {
 
 	limits limits
 	wake   chan struct{}
+	turns  chan struct{} // one for each report that is being opened
 
 	mu    sync.Mutex
 	later map[string]time.Time // feedback that could not be sent, and when to try again
@@ -68,5 +73,5 @@ func New(store *storage.Store, o Options) *Office {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Office{store: store, o: o, wake: make(chan struct{}, 1), later: map[string]time.Time{}}
+	return &Office{store: store, o: o, wake: make(chan struct{}, 1), turns: make(chan struct{}, abreast), later: map[string]time.Time{}}
 }

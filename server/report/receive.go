@@ -102,7 +102,10 @@ func (o *Office) read(ctx context.Context, m Mail) (*storage.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, t, err := find(m.Body, s)
+	a, t, err := o.unfold(ctx, m.Body, s)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		refused := unreadable
 		refused.Cause = err
@@ -173,6 +176,17 @@ const (
 	maxParts = 20 // looked at
 	maxTries = 3  // that might be one
 )
+
+// unfold is find in its turn.
+func (o *Office) unfold(ctx context.Context, view io.ReaderAt, s *message.Structure) (*Aggregate, *TLSReport, error) {
+	select {
+	case o.turns <- struct{}{}:
+		defer func() { <-o.turns }()
+		return find(view, s)
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+}
 
 // find reads the report that is in a message. Reporters do not agree on the type
 // of the part, so a name may do as well. The error wraps ErrReport.
