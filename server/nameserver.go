@@ -39,7 +39,7 @@ type names struct {
 	host   string // name server of all zones
 	target string // dns.zone; may be empty
 	log    *slog.Logger
-	watch  *storage.DomainWatch // nil: not serving
+	on     bool // it listens
 
 	mu         sync.Mutex
 	domains    map[storage.DomainRef]*hosted
@@ -80,18 +80,10 @@ func newNames(s *Server) *names {
 	}
 }
 
-// start reads all domains and listens. From then on, run follows what changes.
-// Without addresses it does nothing.
-func (n *names) start(ctx context.Context, addrs []string) error {
-	if len(addrs) == 0 {
-		return nil
-	}
-	n.watch = n.store.WatchDomains()
-	if err := n.readAll(ctx); err != nil {
-		return err
-	}
+// listen takes the addresses. Who asks waits for run; without addresses nobody can.
+func (n *names) listen(addrs []string) error {
 	for _, addr := range addrs {
-		err := n.server.Start(addr)
+		err := n.server.Listen(addr)
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return &ConfigError{Key: "listen.dns", Text: "another program has the port", Err: err,
 				Hint: `where that is a resolver on loopback, name the addresses of the Internet: "192.0.2.25:53, [2001:db8::25]:53"`}
@@ -99,42 +91,45 @@ func (n *names) start(ctx context.Context, addrs []string) error {
 		if err != nil {
 			return fmt.Errorf("listen.dns: %w", err)
 		}
+		n.on = true
 	}
 	return nil
 }
 
-// stop ends the name server; one that was never started as well.
-func (n *names) stop(ctx context.Context) error {
-	if n.watch != nil {
-		n.watch.Stop()
-	}
-	return n.server.Stop(ctx)
-}
+// stop ends the name server; one that never listened as well.
+func (n *names) stop(ctx context.Context) error { return n.server.Stop(ctx) }
 
-// run follows the domains until the context is done.
+// run reads all domains, answers, and follows what changes until the context is done.
 func (n *names) run(ctx context.Context) {
-	if n.watch == nil {
+	if !n.on {
 		return
 	}
+	watch := n.store.WatchDomains()
+	defer watch.Stop()
+	n.try(ctx, n.readAll(ctx))
+	n.server.Serve()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
-		var err error
 		select {
 		case <-ctx.Done():
 			return
-		case <-n.watch.Hint():
-			err = n.read(ctx, n.watch.Take())
+		case <-watch.Hint():
+			n.try(ctx, n.read(ctx, watch.Take()))
 		case <-tick.C:
-			err = n.readAll(ctx)
+			n.try(ctx, n.readAll(ctx))
 		}
-		for err != nil && ctx.Err() == nil {
-			n.log.Error("the name server serves what it knew before; it is read again", "error", err)
-			select {
-			case <-ctx.Done():
-			case <-time.After(retryNames):
-				err = n.readAll(ctx)
-			}
+	}
+}
+
+// try reads all domains again until that succeeds, where reading failed.
+func (n *names) try(ctx context.Context, err error) {
+	for err != nil && ctx.Err() == nil {
+		n.log.Error("the name server knows what it knew before; domains are read again", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(retryNames):
+			err = n.readAll(ctx)
 		}
 	}
 }
@@ -378,7 +373,7 @@ func (n *names) SetChallenge(name, text string) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.watch == nil || holding(n.shown, name) == nil {
+	if !n.on || holding(n.shown, name) == nil {
 		return fmt.Errorf("%w: %s", ErrNotServed, name)
 	}
 	if !slices.Contains(n.challenges[name], text) {

@@ -288,7 +288,7 @@ func (s *Server) listen(ctx context.Context) error {
 		}
 		s.doors = append(s.doors, door{d.name, l, d.serve})
 	}
-	if err := s.names.start(ctx, s.cfg.Listen.dns()); err != nil {
+	if err := s.names.listen(s.cfg.Listen.dns()); err != nil {
 		return err
 	}
 	if s.cfg.Control == off {

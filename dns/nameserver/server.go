@@ -25,10 +25,16 @@ type Server struct {
 	stopping atomic.Bool
 	finished sync.WaitGroup
 
-	mu        sync.Mutex // held by those who change
-	listeners []net.Listener
-	packets   []net.PacketConn
-	addr      netip.AddrPort
+	mu    sync.Mutex // held by those who change
+	doors []door
+	addr  netip.AddrPort
+}
+
+// door is an address of the server, for both protocols.
+type door struct {
+	tcp  net.Listener
+	udp  *net.UDPConn
+	open bool // it is served
 }
 
 // Options of a server for everybody.
@@ -150,6 +156,16 @@ func (s *Server) Replace(name string, t Type, ttl time.Duration, data ...string)
 // that is free, and returns when both answer. It may be called for several
 // addresses; Addr is the last.
 func (s *Server) Start(addr string) error {
+	if err := s.Listen(addr); err != nil {
+		return err
+	}
+	s.Serve()
+	return nil
+}
+
+// Listen takes an address, as Start does, and answers nothing yet: who asks waits
+// until Serve.
+func (s *Server) Listen(addr string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	tcp, udp, err := listen(addr)
@@ -157,11 +173,24 @@ func (s *Server) Start(addr string) error {
 		return fmt.Errorf("nameserver: %w", err)
 	}
 	s.addr = tcp.Addr().(*net.TCPAddr).AddrPort()
-	s.listeners = append(s.listeners, tcp)
-	s.packets = append(s.packets, udp)
-	s.serveUDP(udp)
-	s.finished.Go(func() { s.serveTCP(tcp) })
+	s.doors = append(s.doors, door{tcp: tcp, udp: udp})
 	return nil
+}
+
+// Serve begins to answer at the addresses of Listen.
+func (s *Server) Serve() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.doors {
+		d := &s.doors[i]
+		if d.open || s.stopping.Load() {
+			continue
+		}
+		d.open = true
+		s.serveUDP(d.udp)
+		tcp := d.tcp
+		s.finished.Go(func() { s.serveTCP(tcp) })
+	}
 }
 
 // listen takes the same port of both protocols.
@@ -197,11 +226,9 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopping.Store(true)
-	for _, l := range s.listeners {
-		l.Close()
-	}
-	for _, p := range s.packets {
-		p.SetReadDeadline(time.Unix(1, 0)) // who waits for a packet waits no more; who has one answers
+	for _, d := range s.doors {
+		d.tcp.Close()
+		d.udp.SetReadDeadline(time.Unix(1, 0)) // who waits for a packet waits no more; who has one answers
 	}
 	s.streams.hush()
 	done := make(chan struct{})
@@ -215,12 +242,12 @@ func (s *Server) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 		err = fmt.Errorf("nameserver: stop: %w", ctx.Err())
 	}
-	for _, p := range s.packets {
-		p.Close()
+	for _, d := range s.doors {
+		d.udp.Close()
 	}
 	s.streams.cut()
 	<-done
-	s.listeners, s.packets = nil, nil
+	s.doors = nil
 	return err
 }
 
