@@ -29,6 +29,7 @@ type authority struct {
 	zone    string   // its origin; "" is the root
 	names   []string // of its servers, as the zone above names them, sorted
 	servers []server // at most maxServers, each with its addresses
+	own     bool     // this server itself says that the zone is there, below another of its own
 }
 
 // errNoAuthority: nobody could be found who answers for a name.
@@ -135,7 +136,9 @@ func (w *walk) step(ctx context.Context, at authority, name string) (next author
 			}
 			_, names = owner(below, at.zone, zone)
 		}
-		return w.locate(ctx, zone, names, glue(reply, at.zone)), true
+		next = w.locate(ctx, zone, names, glue(reply, at.zone))
+		next.own = slices.Contains(w.ours, s.addr.Addr())
+		return next, true
 	}
 	return authority{}, true
 }

@@ -46,6 +46,7 @@ type Report struct {
 	Provider Provider // who keeps the zone, as the servers' names tell
 	Names    string   // who keeps the names, in the words of Facts.Names
 	Proof    string   // "delegation" or "challenge" when ownership is proved by what was found
+	Own      bool     // it is this server alone that says that the zone is here, as it has the one above too
 	Signed   bool     // the zone is signed by DNSSEC
 	Findings []Finding
 }
@@ -126,7 +127,7 @@ func (k *check) delegation(ctx context.Context) {
 	}
 	switch {
 	case at.zone == f.Domain && k.isOurs(ctx, at):
-		f.Names, k.report.Proof = Delegated, "delegation"
+		f.Names, k.report.Proof, k.report.Own = Delegated, "delegation", at.own
 	case k.delegatedKeys(ctx):
 		f.Names = DKIMZone
 	case k.aliasedKeys(ctx):

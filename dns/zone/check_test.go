@@ -232,6 +232,18 @@ agents.example.com. MX 10 mail.example.com.
 			t.Errorf("a server that does not answer for the zone proves %q", r.Proof)
 		}
 	})
+	t.Run("and it says that a zone below is its own", func(t *testing.T) {
+		server.set(t, ours+strings.ReplaceAll(ours, "agents.", "x.agents."))
+		server.origins = append(server.origins, "x.agents.example.com")
+		below := f
+		below.Domain = "x.agents.example.com"
+		if r, _ := w.check(below); r.Names != zone.Delegated || !r.Own {
+			t.Errorf("that this is its own word is not said: %+v", r)
+		}
+		if r, _ := w.check(f); r.Own || r.Proof != "delegation" {
+			t.Errorf("of the zone that was delegated: %+v", r)
+		}
+	})
 	t.Run("to another server of the name", func(t *testing.T) {
 		elsewhere := f
 		elsewhere.Addresses = []netip.Addr{netip.MustParseAddr("127.0.1.77")}

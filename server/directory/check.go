@@ -435,38 +435,37 @@ func proved(tx *storage.Tx, d *storage.Domain, proof storage.DomainProof) *audit
 			audit.Text(audit.KeyAfter, string(proof))}})
 }
 
-// soundProof is the proof, unless it is our own word: below a domain that another
-// organization owns and has delegated to this server, this server would answer for
-// any name that anybody adds.
+// soundProof is the proof, unless it is our own word: this server answers for any
+// name that anybody adds, and so below a domain that was delegated to it by somebody
+// else. There the owner of that domain alone has a proof.
 func (n *note) soundProof(tx *storage.Tx, d *storage.Domain) (storage.DomainProof, error) {
 	proof := n.proof(d)
 	if proof == storage.ProofNone || n.names() != storage.NamesDelegated {
 		return proof, nil
 	}
-	foreign, err := ownedAbove(tx, d.Org, d.Name)
-	if err != nil || foreign {
+	above, err := ownerAbove(tx, d.Name)
+	if err != nil || above != d.Org && (above != uuid.Nil || n.report.Own) {
 		return storage.ProofNone, err
 	}
 	return proof, nil
 }
 
-// ownedAbove reports whether a domain above a name is owned by another organization.
-func ownedAbove(tx *storage.Tx, org uuid.UUID, name string) (bool, error) {
+// ownerAbove is the organization that owns the closest domain above a name which is
+// owned; zero when none is.
+func ownerAbove(tx *storage.Tx, name string) (uuid.UUID, error) {
 	for {
 		_, rest, ok := strings.Cut(name, ".")
 		if !ok {
-			return false, nil
+			return uuid.Nil, nil
 		}
 		name = rest
 		above, err := tx.DomainHolder(name)
 		switch {
 		case errors.Is(err, storage.ErrNotFound):
 		case err != nil:
-			return false, err
-		case above.Org != org && above.Owned:
-			return true, nil
-		case above.Org == org && above.Owned:
-			return false, nil // what is ours reaches down to here
+			return uuid.Nil, err
+		case above.Owned:
+			return above.Org, nil
 		}
 	}
 }

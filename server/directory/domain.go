@@ -52,10 +52,10 @@ func (d *Directory) addDomain(ctx context.Context, actor audit.Actor, org uuid.U
 		if domain.Owned {
 			state, domain.Proof, domain.Proved = string(storage.ProofAssumed), storage.ProofAssumed, tx.Now()
 		}
-		switch foreign, err := ownedAbove(tx, org, name); {
+		switch above, err := ownerAbove(tx, name); {
 		case err != nil:
 			return err
-		case foreign:
+		case above != uuid.Nil && above != org:
 			return fmt.Errorf("%w: another organization owns the domain above it", ErrTaken)
 		}
 		e := tx.Record(audit.Event{Verb: audit.DomainAdd, Outcome: audit.OK, Org: org, Personal: domainFields(name, assume)})

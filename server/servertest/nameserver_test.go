@@ -11,9 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	mdns "github.com/miekg/dns"
 
 	"postern/dkim"
+	"postern/dns/nameserver"
 	"postern/dns/zone"
 	"postern/server"
 	"postern/server/directory"
@@ -190,6 +192,42 @@ func TestAC19_NobodyAnswersForAnother(t *testing.T) {
 	soon(t, at, "below.later.test", "MX")
 	addBare(t, p, storage.Domain{Head: storage.Head{Org: p.Org.ID}, Name: "own.alpha.test"})
 	soon(t, at, "own.alpha.test", "MX", "MX 10 mail.alpha.test.")
+}
+
+// TestAC19_OurOwnWordProvesNothing: below a zone that somebody else delegated to this
+// server, the server would answer for any name that anybody adds. That proves the name
+// to who owns the zone, and to nobody else, also before it is known who that is.
+func TestAC19_OurOwnWordProvesNothing(t *testing.T) {
+	world, err := servertest.NewWorld()
+	fatal(t, err)
+	t.Cleanup(func() { world.Close() })
+	p := servertest.New(t, servertest.Options{World: world, Configure: func(c *server.Config) {
+		ip := netip.MustParseAddrPort(c.Listen.SMTP).Addr()
+		serving(netip.AddrPortFrom(ip, world.Names.Addr().Port()), ip.String())(c)
+	}})
+	dir := p.Server().Directory()
+	other, err := dir.CreateOrganization(t.Context(), storage.System, "other")
+	fatal(t, err)
+	proof := func(org uuid.UUID, name string, want storage.DomainProof) {
+		t.Helper()
+		soon(t, p.Addr("dns").String(), name, "MX", "MX 10 "+p.Host+".")
+		if d, _, err := dir.CheckDomain(t.Context(), storage.System, org, name); err != nil || d.Proof != want || d.Owned != (want != "") || d.Names != storage.NamesDelegated {
+			t.Errorf("%+v, %v", d, err)
+		}
+	}
+	fatal(t, world.Names.SetZone(nameserver.Zone{Origin: "later.test", Nameservers: []string{p.Host}}))
+	addBare(t, p, storage.Domain{Head: storage.Head{Org: other.ID}, Name: "x.later.test"})
+	addBare(t, p, storage.Domain{Head: storage.Head{Org: p.Org.ID}, Name: "own.later.test"})
+	addBare(t, p, storage.Domain{Head: storage.Head{Org: p.Org.ID}, Name: "later.test"})
+	proof(other.ID, "x.later.test", storage.ProofNone)
+	proof(p.Org.ID, "own.later.test", storage.ProofNone)
+	proof(p.Org.ID, "later.test", storage.ProofDelegation)
+	proof(p.Org.ID, "own.later.test", storage.ProofDelegation)
+	soon(t, p.Addr("dns").String(), "x.later.test", "MX")
+	d, _, err := dir.CheckDomain(t.Context(), storage.System, other.ID, "x.later.test")
+	if err != nil || d.Owned {
+		t.Errorf("afterwards: %+v, %v", d, err)
+	}
 }
 
 // addBare adds a domain without keys, which take their time to make.
