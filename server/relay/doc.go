@@ -29,11 +29,48 @@
 //
 // # TLS
 //
-// To a mail exchanger TLS is opportunistic (RFC 7435): used when offered, its
-// certificate looked at but not demanded, since anyone who can forge one can
-// also take the offer away. What was used is reported. When STARTTLS fails, the
-// same host is asked again in clear on a new connection. To a smart host, TLS
-// with a valid certificate is required before the password is shown.
+// What a mail exchanger must show before it gets a message is settled before it is
+// asked (terms). By itself TLS is opportunistic (RFC 7435): used when offered, its
+// certificate looked at but not demanded, since anyone who can forge one can also
+// take the offer away; when STARTTLS fails, the same host is asked again in clear
+// on a new connection. Four parties may demand more, and then a host that does not
+// show it gets nothing, the next one is asked, and in the end the message waits:
+//
+//   - The destination, by DANE (RFC 7672): where DNSSEC vouches for its MX records,
+//     the host's addresses and the host's TLSA records, one of these must match the
+//     host's certificate, and no name, date or authority counts beside it but
+//     those below a trust anchor. Records of which none can be used ask for TLS with
+//     any certificate. A lookup that fails passes the host over, so that who can
+//     make it fail gains nothing. Whether an answer was validated is the word of a
+//     resolver that is trusted (package dns).
+//   - The destination, by MTA-STS (RFC 8461) in mode enforce, where DANE says
+//     nothing: the host must be listed, and have a certificate for its name from an
+//     authority that we trust. The policy is kept for the organization whose mail
+//     met it, is fetched again when the id in the DNS changes and once a day while
+//     it is used, and holds until it expires, whoever suppresses record or web
+//     server. In mode testing it only reports.
+//   - The message, by REQUIRETLS (RFC 8689): the host must be authenticated, and
+//     promise to pass the condition on.
+//   - People here, by the setting tls-required.
+//
+// For the last two a host is authenticated by DANE or MTA-STS, or by a certificate
+// for its name where nobody on the way can have put that name in the destination's
+// place: DNSSEC vouches for the MX records, or it is the domain or below it. A
+// certificate for just any name that unsigned DNS gave proves nothing.
+//
+// A message with TLS-Required: No (RFC 8689) sets aside what the destination
+// demands, and nothing else. To a smart host, TLS with a valid certificate is
+// required before the password is shown; what lies behind it is the smart host's
+// to protect, and REQUIRETLS is asked of it too.
+//
+// A result says which policy applied, what demanded, what authenticated the host,
+// and what was wrong in the words of RFC 8460 ([Security]), and lists every session
+// of the attempt for TLS reports.
+//
+// Choices: a policy of MTA-STS that is over a year old at birth is kept for a year
+// and not refused. Of an MX host that is an alias out of a signed zone into an
+// unsigned one no TLSA records are looked for (RFC 7672, section 2.2.2, would at
+// the alias): a mail exchanger must be no alias (RFC 5321, section 5.1).
 //
 // # Nothing is rewritten
 //
