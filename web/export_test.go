@@ -1,0 +1,4 @@
+package web
+
+// PerNetwork is how many connections one network has.
+const PerNetwork = maxPerNetwork
