@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"net/url"
+	"strings"
 
 	"postern/dns/zone"
 	"postern/server/directory"
@@ -26,7 +28,7 @@ func (s *Server) asking(c *zone.Checker) directory.Names {
 func (s *Server) facts(ctx context.Context, d storage.Domain) (zone.Facts, error) {
 	f := zone.Facts{
 		Domain: d.Name, Host: s.cfg.Host, Addresses: s.cfg.hostAddresses(),
-		Names: string(d.Names), Target: s.cfg.DNS.Zone, Reports: reportsLocal + "@" + d.Name,
+		Names: string(d.Names), Target: s.cfg.DNS.Zone, Reports: storage.ReportsLocal + "@" + d.Name,
 	}
 	if !d.Owned {
 		f.Challenge = s.store.DomainChallenge(d.Org, d.Name)
@@ -36,6 +38,7 @@ func (s *Server) facts(ctx context.Context, d storage.Domain) (zone.Facts, error
 		return f, err
 	}
 	f.DMARC, f.MTASTS = rules.Published.DMARC, rules.Published.MTASTS
+	f.Authorities = s.cfg.ACME.issuers()
 	keys, err := s.store.DKIMKeys(ctx, d.ID)
 	for _, k := range keys {
 		if k.State.Visible() {
@@ -44,10 +47,6 @@ func (s *Server) facts(ctx context.Context, d storage.Domain) (zone.Facts, error
 	}
 	return f, err
 }
-
-// reportsLocal is the local part of the address that reports of others about a
-// domain go to.
-const reportsLocal = "postern-reports"
 
 // hostAddresses is where others reach this server: as configured, else the address
 // that the door for mail is bound to, else what the network interfaces have that is
@@ -75,4 +74,23 @@ func (c *Config) hostAddresses() (all []netip.Addr) {
 		}
 	}
 	return all
+}
+
+// issuers are the names by which CAA records permit the authority that issues our
+// certificates (RFC 8659, section 4.2), where it is one that we know.
+func (c ACMEConfig) issuers() []string {
+	host := c.Directory
+	if u, err := url.Parse(c.Directory); err == nil && u.Host != "" {
+		host = u.Hostname()
+	}
+	for _, known := range []struct{ directory, issuer string }{
+		{"letsencrypt", "letsencrypt.org"}, {"letsencrypt-staging", "letsencrypt.org"}, {"acme-v02.api.letsencrypt.org", "letsencrypt.org"},
+		{"acme-staging-v02.api.letsencrypt.org", "letsencrypt.org"}, {"acme.zerossl.com", "sectigo.com"}, {"dv.acme-v02.api.pki.goog", "pki.goog"},
+		{"api.buypass.com", "buypass.com"},
+	} {
+		if strings.EqualFold(host, known.directory) {
+			return []string{known.issuer}
+		}
+	}
+	return nil
 }

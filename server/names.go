@@ -5,6 +5,7 @@ import (
 
 	"postern/dns/nameserver"
 	"postern/dns/zone"
+	"postern/storage"
 )
 
 // outsideHost is the mail exchanger of everybody else in the laboratory.
@@ -39,7 +40,7 @@ func (l *laboratory) openNames() error {
 			{Name: devHost, Type: nameserver.A, Data: "127.0.0.1"},
 			{Name: "ns." + devDomain, Type: nameserver.A, Data: "127.0.0.1"},
 			// Stricter than a plan begins with: forgeries of the domain are to be seen.
-			{Name: "_dmarc." + devDomain, Type: nameserver.TXT, Data: "v=DMARC1; p=reject; rua=mailto:" + reportsLocal + "@" + devDomain},
+			{Name: "_dmarc." + devDomain, Type: nameserver.TXT, Data: "v=DMARC1; p=reject; rua=mailto:" + storage.ReportsLocal + "@" + devDomain},
 		}},
 	} {
 		if err := l.names.SetZone(z); err != nil {

@@ -76,6 +76,22 @@ func (c *Checker) Check(ctx context.Context, f Facts) (Report, error) {
 	return k.report, ctx.Err()
 }
 
+// Shows says whether one record stands in the DNS, by the same judgement: OK when
+// every server of the zone that holds it and the resolver show it.
+func (c *Checker) Shows(ctx context.Context, f Facts, r Record) (State, error) {
+	ctx, cancel := context.WithTimeout(ctx, CheckTime)
+	defer cancel()
+	if err := f.normalize(); err != nil {
+		return Unknown, err
+	}
+	k := c.begin(ctx, f)
+	if at, err := k.find(ctx, f.Domain); err == nil {
+		k.at = at
+	}
+	k.scene.facts = k.facts
+	return k.finding(ctx, r).State, nil
+}
+
 // check is one run of Check.
 type check struct {
 	walk
