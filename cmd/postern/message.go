@@ -62,7 +62,7 @@ func (p tracePage) head() error {
 	pairs := []pair{{"Message-ID", p.tr.MessageID}, {"Subject", message.DecodeWords(p.tr.Subject)}, {"From", p.tr.From}}
 	if r := p.tr.Received; r != nil {
 		pairs = append(pairs, pair{"received", instant(r.Time) + " from " + strings.TrimSpace(r.HELO+" "+r.Network) + ", " + orPlain(r.TLS)},
-			pair{"authentication", fmt.Sprintf("SPF %s, DKIM %s, DMARC %s", r.SPF, r.DKIM, r.DMARC)})
+			pair{"authentication", fmt.Sprintf("SPF %s, DKIM %s, DMARC %s", r.SPF, r.DKIM, r.DMARC)}, pair{"asked for", r.Policy})
 	}
 	if v := p.tr.Provenance; v != nil {
 		pairs = append(pairs, pair{"submitted", instant(v.Time) + " by agent " + p.names.name(v.Agent) + " with token " + p.names.name(v.Credential)})

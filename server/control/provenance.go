@@ -20,7 +20,8 @@ type Reception struct {
 	SPF     string    `json:"spf,omitempty"`
 	DKIM    string    `json:"dkim,omitempty"`
 	DMARC   string    `json:"dmarc,omitempty"`
-	Verdict string    `json:"verdict"`
+	Policy  string    `json:"policy,omitempty"`  // of mail that fails DMARC: what the domain in From asks for
+	Verdict string    `json:"verdict,omitempty"` // none of a message that was refused
 }
 
 // Provenance is where a message comes from that an agent submitted: what the agent
@@ -160,6 +161,8 @@ func (t *Trace) tell(found *storage.Trace) {
 		t.hash(e)
 		t.decide(e)
 		switch e.Verb {
+		case audit.MessageRefused:
+			t.receive(e)
 		case audit.MessageReceived:
 			came = e.Time
 			t.receive(e)
@@ -178,13 +181,14 @@ func (t *Trace) tell(found *storage.Trace) {
 	}
 }
 
-// receive notes the first arrival from outside.
+// receive notes the first arrival from outside, or the first try that was refused:
+// that one has no verdict.
 func (t *Trace) receive(e *audit.Event) {
-	if t.Received != nil || e.Fields.Text(audit.KeyDMARC) == "" {
+	if t.Received != nil && t.Received.Verdict != "" || e.Fields.Text(audit.KeyDMARC) == "" {
 		return
 	}
 	t.Received = &Reception{Time: e.Time, HELO: e.Personal.Text(audit.KeyHELO), TLS: e.Fields.Text(audit.KeyTLS),
-		SPF: e.Fields.Text(audit.KeySPF), DKIM: e.Fields.Text(audit.KeyDKIM), DMARC: e.Fields.Text(audit.KeyDMARC),
+		SPF: e.Fields.Text(audit.KeySPF), DKIM: e.Fields.Text(audit.KeyDKIM), DMARC: e.Fields.Text(audit.KeyDMARC), Policy: e.Fields.Text(audit.KeyPolicy),
 		Verdict: e.Fields.Text(audit.KeyVerdict)}
 	if e.Actor.Network.IsValid() {
 		t.Received.Network = e.Actor.Network.Unmap().String()

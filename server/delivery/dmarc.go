@@ -62,7 +62,8 @@ func (in *Inbound) refuseSender(ctx context.Context, m *mail) error {
 			tx.Record(audit.Event{
 				Verb: audit.MessageRefused, Outcome: audit.Refused, Org: t.record.Org, Inbox: t.record.ID, Object: m.id,
 				Fields: append(append(m.fields(), audit.Word(audit.KeyRule, refused.Rule.String()),
-					audit.Int(audit.KeyCode, refused.Code), audit.Word(audit.KeyEnhanced, refused.Enhanced)), m.authenticity()...),
+					audit.Int(audit.KeyCode, refused.Code), audit.Word(audit.KeyEnhanced, refused.Enhanced),
+					audit.Word(audit.KeyPolicy, m.auth.DMARC.Policy.String())), m.authenticity()...),
 				Personal: append(m.personal(), audit.Text(audit.KeyTo, t.path.String())),
 			})
 		}
