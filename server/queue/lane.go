@@ -39,8 +39,9 @@ type lane struct {
 func newLane(q *Queue, local bool, t Transport) *lane {
 	s := shares{workers: q.o.Workers, places: q.o.Places}
 	if local {
-		// They all wait for the one disk, which is faster for fewer, and destinations are not told apart.
-		s = shares{workers: max(1, q.o.Workers/4)}
+		// They all wait for the one disk, and make ready on the processors on which
+		// others' mail is made ready too; destinations are not told apart.
+		s = shares{workers: max(1, q.o.Workers/8)}
 	}
 	return &lane{q: q, local: local, transport: t, shares: s, kicked: make(chan struct{}, 1), free: q.o.Workers, busy: newLoad(), under: map[group]bool{}}
 }
