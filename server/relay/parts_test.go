@@ -36,6 +36,22 @@ func TestAbsencesAreBounded(t *testing.T) {
 	}
 }
 
+// TestAddressesTakeTurns: however many addresses of one family a host has, the other
+// is among the first that are tried.
+func TestAddressesTakeTurns(t *testing.T) {
+	var ips []netip.Addr
+	for _, s := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "::ffff:192.0.2.4", "2001:db8::1", "192.0.2.5"} {
+		ips = append(ips, netip.MustParseAddr(s))
+	}
+	got := inTurn(ips)
+	if len(got) != len(ips) || got[0] != ips[0] || got[1] != ips[4] || got[2] != ips[1] || got[4] != ips[3] {
+		t.Errorf("%v", got)
+	}
+	if got := inTurn(ips[4:5]); len(got) != 1 || got[0] != ips[4] {
+		t.Errorf("%v", got)
+	}
+}
+
 func TestSlotsLeaveNothingBehind(t *testing.T) {
 	s := newSlots(2)
 	one, _ := s.acquire(t.Context(), "a", 0)

@@ -169,8 +169,11 @@ func (r *Relay) keep(ctx context.Context, kept *storage.STSPolicy, of stsKey, p 
 		again := row // this may run twice
 		e := tx.Record(audit.Event{Verb: audit.STSPolicySet, Outcome: audit.OK, Fields: audit.Fields{
 			audit.Word(audit.KeyMode, p.mode), audit.Int(audit.KeyMaxAge, int64(p.maxAge/time.Second)), audit.Time(audit.KeyExpires, row.Expires)}})
-		if before != row.Text {
-			e.Personal = append(e.Personal, audit.Text(audit.KeyBefore, before), audit.Text(audit.KeyAfter, text))
+		if before != "" && before != text {
+			e.Personal = append(e.Personal, audit.Text(audit.KeyBefore, before))
+		}
+		if before != text {
+			e.Personal = append(e.Personal, audit.Text(audit.KeyAfter, text))
 		}
 		return tx.PutSTSPolicy(e, &again)
 	})

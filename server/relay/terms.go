@@ -15,7 +15,7 @@ import (
 // terms are what one host must show before it gets the message, and why.
 type terms struct {
 	domain string // the destination
-	host   string // as it presents itself in TLS
+	host   string // the name that it is asked for in TLS, and that its certificate is to have
 	smart  bool
 
 	policy string // what the destination publishes that applies: queue.PolicyNone and so on
@@ -90,14 +90,14 @@ func (a *attempt) dane(ctx context.Context, t *terms, h hop, p places) *fault {
 			f.failure = failDNSSEC
 			return f
 		}
-		t.host, t.policy, t.text = base, queue.PolicyTLSA, tlsaText(found.Records)
+		t.policy, t.text = queue.PolicyTLSA, tlsaText(found.Records)
 		t.demand = queue.DemandDANE
 		if t.dane = usable(found.Records); len(t.dane) == 0 {
 			// RFC 7672, section 2.2: TLS without authentication is what is left.
 			t.failure = failTLSA
 			return nil
 		}
-		t.proof = true
+		t.host, t.proof = base, true // RFC 7672, section 8.1: the name that is asked for
 		t.names = slices.DeleteFunc([]string{base, h.name, a.domain, a.way.alias}, func(s string) bool { return s == "" })
 		return nil
 	}
