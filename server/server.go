@@ -197,7 +197,7 @@ func (s *Server) wire(ctx context.Context, o Options) error {
 	}
 
 	s.directory = directory.New(s.store, directory.Options{
-		Terms: s.terms, PolicyEpoch: s.store.PolicyEpoch, Keys: s.turning(resolver, o.Names), Names: s.asking(o.Names), Now: s.now, Log: s.log,
+		Terms: s.terms, PolicyEpoch: s.store.PolicyEpoch, Keys: s.turning(o.Names), Names: s.asking(o.Names), Now: s.now, Log: s.log,
 	})
 	auth := &msgauth.Checker{Resolver: resolver, Now: s.now}
 	s.inbound = delivery.NewInbound(s.store, s.directory, delivery.Options{

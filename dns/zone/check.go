@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"postern/dkim"
 	"postern/dns"
 )
 
@@ -74,22 +75,6 @@ func (c *Checker) Check(ctx context.Context, f Facts) (Report, error) {
 	k.circumstances(bounded)
 	k.findings(bounded, plan)
 	return k.report, ctx.Err()
-}
-
-// Shows says whether one record stands in the DNS, by the same judgement: OK when
-// every server of the zone that holds it and the resolver show it.
-func (c *Checker) Shows(ctx context.Context, f Facts, r Record) (State, error) {
-	ctx, cancel := context.WithTimeout(ctx, CheckTime)
-	defer cancel()
-	if err := f.normalize(); err != nil {
-		return Unknown, err
-	}
-	k := c.begin(ctx, f)
-	if at, err := k.find(ctx, f.Domain); err == nil {
-		k.at = at
-	}
-	k.scene.facts = k.facts
-	return k.finding(ctx, r).State, nil
 }
 
 // check is one run of Check.
@@ -180,18 +165,23 @@ func (k *check) delegatedKeys(ctx context.Context) bool {
 	return k.isOurs(ctx, at)
 }
 
-// aliasedKeys reports whether a selector points into the zone of this server.
+// aliasedKeys reports whether all fixed selectors point into the zone of this
+// server: any of them may be the next.
 func (k *check) aliasedKeys(ctx context.Context) bool {
-	if k.facts.Target == "" {
-		return false
+	fixed := fixedSelectors(k.facts)
+	for _, selector := range fixed {
+		if !k.aliased(ctx, dkim.RecordName(selector, k.facts.Domain), selector+"."+k.facts.Domain+"."+k.facts.Target) {
+			return false
+		}
 	}
-	for _, key := range k.facts.Keys {
-		name := key.Selector + "._domainkey." + k.facts.Domain
-		for _, s := range k.at.servers {
-			reply, err := k.ask(ctx, s, name, "CNAME")
-			if err == nil && Within(answered(reply, name, "CNAME").alias, k.facts.Target) {
-				return true
-			}
+	return len(fixed) > 0
+}
+
+// aliased reports whether a server of the zone says that a name is an alias of another.
+func (k *check) aliased(ctx context.Context, name, target string) bool {
+	for _, s := range k.at.servers {
+		if reply, err := k.ask(ctx, s, name, "CNAME"); err == nil && answered(reply, name, "CNAME").alias == target {
+			return true
 		}
 	}
 	return false

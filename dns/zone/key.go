@@ -27,7 +27,10 @@ func (c *Checker) Key(ctx context.Context, f Facts, key Key) (state State, keep 
 		return Unknown, 0, err
 	}
 	k := c.begin(ctx, f)
-	k.delegation(ctx)
+	k.scene.facts = k.facts
+	if k.at, err = k.find(ctx, f.Domain); err != nil {
+		return Unknown, 0, nil
+	}
 	r := Record{Group: Send, Purpose: PurposeDKIM, Name: dkim.RecordName(key.Selector, f.Domain), Type: "TXT", Value: key.Record, TTL: TTL, Required: true}
 	var all sync.WaitGroup
 	cached := Unknown

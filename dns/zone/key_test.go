@@ -64,3 +64,39 @@ func TestKeyInAZoneOfItsOwn(t *testing.T) {
 		t.Errorf("%s, %v", state, err)
 	}
 }
+
+// TestSelectorsThatPointHere holds that a domain whose four selectors are aliases into the zone of this server is found
+// to be one, that its plan has the aliases instead of keys, and that a key is seen at the end of its alias.
+func TestSelectorsThatPointHere(t *testing.T) {
+	text := goodText
+	for _, s := range []string{"postern-r1", "postern-r2", "postern-e1", "postern-e2"} {
+		text += "\n" + s + "._domainkey.example.com. CNAME " + s + ".example.com.keys.test."
+	}
+	w, ns1, ns2 := keeping(t, text)
+	ours := "\n" + `postern-e1.example.com.keys.test. TXT "` + edKey + `"`
+	w.resolver.set(t, delegation+text+ours)
+	f := handKept
+	f.Target, f.Keys = "keys.test", []zone.Key{{Selector: "postern-e1", Record: edKey}, {Selector: "e1", Record: edKey}}
+	r, by := w.check(f)
+	if r.Names != zone.CNAME || by[zone.PurposeDelegation].State != zone.OK || by[zone.PurposeDKIM].State != zone.OK {
+		t.Errorf("%s, %+v, %+v", r.Names, by[zone.PurposeDelegation], by[zone.PurposeDKIM])
+	}
+	count := map[string]int{}
+	for _, finding := range r.Findings {
+		if strings.Contains(finding.Name, "._domainkey.") {
+			count[finding.Type]++
+		}
+	}
+	if count["CNAME"] != 4 || count["TXT"] != 1 {
+		t.Errorf("planned: %v", count)
+	}
+	if state, _, err := w.checker().Key(t.Context(), f, f.Keys[0]); err != nil || state != zone.OK {
+		t.Errorf("through the alias: %s, %v", state, err)
+	}
+	ns1.set(t, strings.ReplaceAll(text, "postern-r2", "postern-r3"))
+	ns2.set(t, strings.ReplaceAll(text, "postern-r2", "postern-r3"))
+	r, _ = w.check(f)
+	if r.Names != zone.ByHand {
+		t.Errorf("with three of four: %s", r.Names)
+	}
+}

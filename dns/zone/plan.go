@@ -82,7 +82,7 @@ func (f *Facts) normalize() (err error) {
 	if f.Host, err = dns.Name(f.Host); err != nil {
 		return fmt.Errorf("zone: host: %w", err)
 	}
-	if f.Names == CNAME {
+	if f.Names == CNAME || f.Target != "" {
 		if f.Target, err = dns.Name(f.Target); err != nil {
 			return fmt.Errorf("zone: target of selectors: %w", err)
 		}
@@ -135,18 +135,38 @@ func (p *plan) send(f Facts) {
 	if f.Names == DKIMZone {
 		p.add(Send, PurposeDelegation, true, "_domainkey."+f.Domain, "NS", f.Host)
 	}
+	fixed := fixedSelectors(f)
+	if f.Names == CNAME {
+		p.aliases(Send, true, f, fixed)
+	}
 	for _, k := range f.Keys {
-		name := dkim.RecordName(k.Selector, f.Domain)
-		if f.Names == CNAME {
-			p.add(Send, PurposeDelegation, true, name, "CNAME", k.Selector+"."+f.Domain+"."+f.Target)
-			continue
+		if f.Names != CNAME || !slices.Contains(fixed, k.Selector) {
+			p.add(Send, PurposeDKIM, true, dkim.RecordName(k.Selector, f.Domain), "TXT", k.Record)
 		}
-		p.add(Send, PurposeDKIM, true, name, "TXT", k.Record)
 	}
 	for _, ip := range f.Addresses {
 		if name, err := dns.ReverseName(ip); err == nil {
 			p.add(Send, PurposePTR, true, name, "PTR", f.Host)
 		}
+	}
+}
+
+// fixedSelectors are those that point here by CNAME, made once, so that keys rotate
+// without a further hand. There are none without a zone for them to point into.
+func fixedSelectors(f Facts) (all []string) {
+	if f.Target == "" {
+		return nil
+	}
+	for _, a := range []dkim.Algorithm{dkim.RSA, dkim.Ed25519} {
+		two := dkim.FixedSelectors(a)
+		all = append(all, two[:]...)
+	}
+	return all
+}
+
+func (p *plan) aliases(g Group, required bool, f Facts, selectors []string) {
+	for _, s := range selectors {
+		p.add(g, PurposeDelegation, required, dkim.RecordName(s, f.Domain), "CNAME", s+"."+f.Domain+"."+f.Target)
 	}
 }
 
@@ -200,6 +220,11 @@ var services = []struct{ name, priority, port string }{
 }
 
 func (p *plan) optional(f Facts) {
+	if f.Names == ByHand {
+		// A selector that has a key of its own cannot be an alias, too.
+		used := func(s string) bool { return slices.ContainsFunc(f.Keys, func(k Key) bool { return k.Selector == s }) }
+		p.aliases(Optional, false, f, slices.DeleteFunc(fixedSelectors(f), used))
+	}
 	for _, ca := range f.Authorities {
 		p.add(Optional, PurposeCAA, false, f.Domain, "CAA", `0 issue "`+strings.ToLower(ca)+`"`)
 	}
