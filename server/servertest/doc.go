@@ -13,6 +13,10 @@
 // all have the same port for mail exchange, so they find each other by MX
 // records as on the Internet.
 //
+// A world knows every name by itself. Where a test wants a DNS that is not ours, NSD
+// and Unbound start Debian's servers on addresses of FreeAddr: zones that somebody
+// else keeps, signed if need be, and a resolver that begins at the root.
+//
 // # Conversations
 //
 // Run plays scripts: a .txtar file for each promise, which says who speaks to
