@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,8 +49,9 @@ func (r *registry) delegate(delegations ...string) {
 	r.resolver.Forget("test")
 }
 
-// server is a server of its own, with a name server at an address.
-func (r *registry) server(t testing.TB, host string, at netip.AddrPort) *company {
+// server is a server of its own, with a name server at an address, and more settings
+// of its names.
+func (r *registry) server(t testing.TB, host string, at netip.AddrPort, names ...string) *company {
 	t.Helper()
 	dir := t.TempDir()
 	n := &internet{t: t, dir: dir}
@@ -67,8 +69,10 @@ listen = { smtp = %q, submission = %q, submissions = %q, imaps = %q, dns = %q }
 keys = { root = %q }
 tls = { cert = %q, key = %q }
 relay = { allow_private = true }
-dns = { servers = [%q] }
-`, host, at.Addr(), filepath.Join(dir, "data"), c.Control, c.SMTP, c.Submission, c.Submissions, c.IMAPS, at, filepath.Join(dir, "root.key"), cert, key, r.resolver.Addr)
+[dns]
+servers = [%q]
+%s
+`, host, at.Addr(), filepath.Join(dir, "data"), c.Control, c.SMTP, c.Submission, c.Submissions, c.IMAPS, at, filepath.Join(dir, "root.key"), cert, key, r.resolver.Addr, strings.Join(names, "\n"))
 	if err := os.WriteFile(c.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +101,18 @@ func (c *company) check(domain string) (found checked) {
 	if err := json.Unmarshal(out, &found); err != nil {
 		c.t.Fatal(err)
 	}
+	return found
+}
+
+// comesTo checks a domain until it is as wanted. What the resolver remembers is
+// forgotten each time, since the server asks by itself as well.
+func (c *company) comesTo(world *registry, domain, what string, as func(checked) bool) (found checked) {
+	c.t.Helper()
+	until(c.t, what, func() bool {
+		world.resolver.Forget(domain)
+		found = c.check(domain)
+		return as(found)
+	})
 	return found
 }
 
@@ -166,17 +182,17 @@ func TestAZoneKeptByHand(t *testing.T) {
 	printed := c.postern("domain", "records", domain, "-o", "zone")
 	mustTool(t, nil, needs(t, "named-checkzone"), "-k", "fail", domain, file(t, "zone", []byte("$TTL 3600\n@ SOA ns.hand.test. h.hand.test. 1 3600 600 86400 60\n@ NS ns.hand.test.\nns.hand.test. A 192.0.2.1\n"+within(printed, domain))))
 	world.SetZone(domain, within(printed, domain))
-	world.resolver.Forget(domain)
-	found := c.check(domain)
-	if !found.Good || !found.Owned || found.Proof != "challenge" || found.Names != "hand" {
-		t.Fatalf("after the printed records are published: %v of %+v", found.left(), found)
-	}
+	c.comesTo(world, domain, "the printed records are found", func(found checked) bool {
+		return found.Good && found.Owned && found.Proof == "challenge" && found.Names == "hand"
+	})
 	spoiled := strings.NewReplacer("v=spf1 mx -all", "v=spf1 ip4:198.51.100.1 -all", "v=DMARC1; p=none", "v=DMARC1; p=sometimes").Replace(within(printed, domain))
 	spoiled = strings.ReplaceAll(spoiled, "_submissions._tcp", "_gone._tcp")
 	world.SetZone(domain, spoiled+"@ TXT \"v=spf1 include:other.test ~all\"\n")
-	world.resolver.Forget(domain)
+	found := c.comesTo(world, domain, "the mistakes are found", func(found checked) bool {
+		return slices.Contains(found.left(), "spf conflict") && len(found.left()) >= 2
+	})
 	states := map[string]string{}
-	for _, r := range c.check(domain).Records {
+	for _, r := range found.Records {
 		if r.State != "ok" && r.State != "optional" {
 			states[r.Purpose] = r.State
 			if r.Hint == "" || r.Data == "" || len(r.Found) == 0 && r.State != "missing" {
@@ -186,6 +202,35 @@ func TestAZoneKeptByHand(t *testing.T) {
 	}
 	if states["spf"] != "conflict" || states["dmarc"] == "" || len(states) > 3 {
 		t.Errorf("what is said to be wrong: %v", states)
+	}
+}
+
+// TestKeysAreDelegated: whoever keeps a zone by hand hands over the names of keys alone,
+// by NS or by CNAME of each selector; the rest is theirs, and all is in order.
+func TestKeysAreDelegated(t *testing.T) {
+	const domain, host = "hand.test", "mail.hand.test"
+	world := newRegistry(t, domain)
+	at := servertest.FreeAddr(t, 53)
+	world.delegate(servertest.Delegation(domain, "ns."+domain, world.Addr.Addr()), servertest.Delegation("keys.test", host, at.Addr()))
+	world.pointer(at.Addr(), host)
+	c := world.server(t, host, at, `zone = "keys.test"`)
+	c.postern("domain", "add", domain)
+	byNS, byCNAME := "_domainkey NS "+host+".\n", ""
+	var rest strings.Builder
+	for line := range strings.Lines(within(c.postern("domain", "records", domain, "-o", "zone"), domain)) {
+		selector, _, key := strings.Cut(line, "._domainkey")
+		if key {
+			byCNAME += fmt.Sprintf("%s._domainkey CNAME %[1]s.%s.keys.test.\n", selector, domain)
+		} else {
+			rest.WriteString(line)
+		}
+	}
+	if strings.Count(byCNAME, "\n") != 2 {
+		t.Fatalf("keys: %q", byCNAME)
+	}
+	for names, records := range map[string]string{"dkim": byNS, "cname": byCNAME} {
+		world.SetZone(domain, rest.String()+records)
+		c.comesTo(world, domain, names+" keeps the names", func(found checked) bool { return found.Names == names && found.Good && found.Owned })
 	}
 }
 
