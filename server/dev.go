@@ -211,7 +211,8 @@ func (f certificateFiles) parts(a *Authority) map[string]*[]byte {
 }
 
 func (l *laboratory) newAuthority(files certificateFiles) (err error) {
-	if l.authority, err = NewAuthority(time.Now(), "localhost", devHost, "127.0.0.1"); err != nil {
+	if l.authority, err = NewAuthority(time.Now(), "localhost", devHost, "127.0.0.1",
+		"mta-sts."+devDomain, "autoconfig."+devDomain, "autodiscover."+devDomain); err != nil {
 		return err
 	}
 	for path, part := range files.parts(l.authority) {

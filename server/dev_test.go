@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"net/smtp"
 	"os"
 	"path/filepath"
@@ -174,6 +177,7 @@ func TestDev(t *testing.T) {
 	first := startLab(t, server.DevOptions{Dir: dir})
 	for door, addr := range map[string]string{
 		"smtp": first.SMTP, "submission": first.Submission, "submissions": first.Submissions, "imaps": first.IMAPS, "dns": first.DNS,
+		"http": first.HTTP, "https": first.HTTPS,
 	} {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
@@ -182,6 +186,7 @@ func TestDev(t *testing.T) {
 		}
 		c.Close()
 	}
+	policyOf(t, first.Ready)
 	if len(first.Agents) != 2 || first.PID != os.Getpid() || first.Control == "" {
 		t.Errorf("the ready file says %+v", first.Ready)
 	}
@@ -221,5 +226,33 @@ func TestDev(t *testing.T) {
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v: readable to others", name, info.Mode(), err)
 		}
+	}
+}
+
+// policyOf fetches the MTA-STS policy of the laboratory's domain as another server would, but for the ports (RFC 8461,
+// section 3.3): in clear there is a redirect alone.
+func policyOf(t *testing.T, r server.Ready) {
+	t.Helper()
+	ca, err := os.ReadFile(r.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	to := map[string]string{"mta-sts.dev.test:443": r.HTTPS, "mta-sts.dev.test:80": r.HTTP}
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: pool},
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, to[addr])
+		},
+	}}
+	answer, err := client.Get("http://mta-sts.dev.test/.well-known/mta-sts.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || answer.Request.URL.Scheme != "https" || !strings.Contains(string(text), "mx: mail.dev.test\r\n") {
+		t.Errorf("%s: %q, %v", answer.Request.URL, text, err)
 	}
 }

@@ -3,29 +3,26 @@ package web_test
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
-	"postern/server"
 	"postern/web"
 )
 
-// door serves on loopback until the test's end.
-func door(t *testing.T, serve func(*web.Server, net.Listener) error) (addr string, ca *server.Authority) {
+// door serves on loopback until the test's end, with a certificate for example.com.
+func door(t *testing.T, serve func(*web.Server, net.Listener) error) (addr string, roots *x509.CertPool) {
 	t.Helper()
-	ca, err := server.NewAuthority(time.Now(), "mail.example.net")
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := ca.Server()
-	if err != nil {
-		t.Fatal(err)
-	}
+	other := httptest.NewTLSServer(nil) // has a certificate to borrow
+	defer other.Close()
+	roots = x509.NewCertPool()
+	roots.AddCert(other.Certificate())
 	s := web.New(web.Config{
-		Host: "mail.example.net", TLS: config, ALPN: "acme-tls/1", Ports: func() web.Ports { return web.Ports{} },
+		Host: "example.com", TLS: &tls.Config{Certificates: other.TLS.Certificates}, ALPN: "acme-tls/1", Ports: func() web.Ports { return web.Ports{} },
 		Domain: func(context.Context, string) (web.Domain, error) { return web.Domain{}, web.ErrUnknown },
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -44,7 +41,7 @@ func door(t *testing.T, serve func(*web.Server, net.Listener) error) (addr strin
 			t.Error(err)
 		}
 	})
-	return l.Addr().String(), ca
+	return l.Addr().String(), roots
 }
 
 // says sends bytes and reads until the other end hangs up.
@@ -62,9 +59,9 @@ func says(t *testing.T, conn net.Conn, text string) string {
 // TestCO1_DoorSpeaksTLS: port 443 speaks TLS from 1.2 on and HTTP/1.1, and a handshake for a challenge is all there is to
 // its connection (RFC 8737, section 3).
 func TestCO1_DoorSpeaksTLS(t *testing.T) {
-	addr, ca := door(t, (*web.Server).ServeTLS)
+	addr, roots := door(t, (*web.Server).ServeTLS)
 	dial := func(c *tls.Config) (*tls.Conn, error) {
-		c.RootCAs, c.ServerName = ca.Pool(), "mail.example.net"
+		c.RootCAs, c.ServerName = roots, "example.com"
 		return tls.Dial("tcp", addr, c)
 	}
 	if conn, err := dial(&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}); err == nil {
@@ -78,7 +75,7 @@ func TestCO1_DoorSpeaksTLS(t *testing.T) {
 	if p := conn.ConnectionState().NegotiatedProtocol; p != "http/1.1" {
 		t.Errorf("protocol %q", p)
 	}
-	if answer := says(t, conn, "GET / HTTP/1.1\r\nHost: mail.example.net\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 404 ") {
+	if answer := says(t, conn, "GET / HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 404 ") {
 		t.Errorf("%q", answer)
 	}
 	if conn, err = dial(&tls.Config{NextProtos: []string{"acme-tls/1"}}); err != nil {

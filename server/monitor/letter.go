@@ -25,7 +25,7 @@ var sentences = map[storage.AlertKind]string{
 	storage.AlertLimitReached:       "The agent reached one of its limits.",
 	storage.AlertWebhookDisabled:    "A webhook failed for so long that it is not called any more.",
 
-	storage.AlertCertificateExpiring: "A certificate of this server ends soon, and there is no other.",
+	storage.AlertCertificateExpiring: "A name of this server has no certificate, or one that ends soon, and another could not be had.",
 }
 
 // Letter is mail about one alert.
