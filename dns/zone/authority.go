@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 
 	"postern/dns"
 )
@@ -42,16 +44,51 @@ type walk struct {
 	private bool // servers on loopback and private networks are asked
 	ours    []netip.Addr
 	left    chan struct{} // a token for each question that may still be asked
+	patience
 }
 
 // ask puts a question to a server.
 func (w *walk) ask(ctx context.Context, s server, name, typ string) (dns.Reply, error) {
+	if w.lost(s.addr) {
+		return dns.Reply{}, errors.New("it did not answer before")
+	}
 	select {
 	case <-w.left:
-		return w.client.Ask(ctx, s.addr, name, typ)
+		reply, err := w.client.Ask(ctx, s.addr, name, typ)
+		w.note(s.addr, err)
+		return reply, err
 	default:
 		return dns.Reply{}, errors.New("too many questions")
 	}
+}
+
+// patience is who was asked in vain: one that is down must not use up the time that
+// the others need.
+type patience struct {
+	mu     sync.Mutex
+	silent map[netip.AddrPort]int
+}
+
+// maxSilence is how many questions a server may leave without any answer.
+const maxSilence = 2
+
+func (p *patience) lost(addr netip.AddrPort) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.silent[addr] >= maxSilence
+}
+
+func (p *patience) note(addr netip.AddrPort, err error) {
+	var timeout net.Error
+	if !errors.As(err, &timeout) || !timeout.Timeout() {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.silent == nil {
+		p.silent = map[netip.AddrPort]int{}
+	}
+	p.silent[addr]++
 }
 
 // find finds the zone that holds a name: from the closest zone above that the

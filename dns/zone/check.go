@@ -86,15 +86,15 @@ type check struct {
 	scene    scene
 	wildcard map[string]answers // by type: what stands at a name that nobody made
 
-	mu     sync.Mutex
+	seenMu sync.Mutex
 	zones  map[string]authority // below the domain's own, by origin
-	silent map[string]bool
+	mute   map[string]bool      // servers that did not answer, for people
 }
 
 func (c *Checker) begin(ctx context.Context, f Facts) *check {
 	k := &check{
 		walk:  walk{client: c.Client, port: c.Port, private: c.Private, ours: f.Addresses, left: make(chan struct{}, maxQuestions)},
-		facts: f, report: Report{Domain: f.Domain}, zones: map[string]authority{}, silent: map[string]bool{}, wildcard: map[string]answers{},
+		facts: f, report: Report{Domain: f.Domain}, zones: map[string]authority{}, mute: map[string]bool{}, wildcard: map[string]answers{},
 	}
 	if k.port == 0 {
 		k.port = 53
@@ -190,39 +190,45 @@ func (k *check) aliased(ctx context.Context, name, target string) bool {
 // circumstances asks for what several judgements take into account.
 func (k *check) circumstances(ctx context.Context) {
 	k.scene.facts = k.facts
-	for _, a := range k.witnesses(ctx, k.facts.Domain, "MX").all() {
-		if judgeMX(seen{values: a.values}, k.scene).state == OK {
-			k.scene.mx = true
+	var all sync.WaitGroup
+	all.Go(func() {
+		for _, a := range k.witnesses(ctx, k.facts.Domain, "MX").all() {
+			k.scene.mx = k.scene.mx || judgeMX(seen{values: a.values}, scene{facts: k.facts}).state == OK
 		}
-	}
-	if ca, ok := k.closestCAA(ctx); ok {
-		k.scene.parents = ca
-	}
+	})
+	all.Go(func() { k.scene.parents = k.closestCAA(ctx) })
 	for _, typ := range []string{"TXT", "CNAME", "SRV"} {
-		// Nobody made this name: what answers for it answers for all.
-		probe := "_postern-" + strings.ToLower(rand.Text()[:12]) + "." + k.facts.Domain
-		for _, a := range k.witnesses(ctx, probe, typ).all() {
-			if !a.empty() {
-				k.wildcard[typ] = a
-			}
+		all.Go(func() { k.probe(ctx, typ) })
+	}
+	all.Wait()
+}
+
+// probe asks for a name that nobody made: what answers for it answers for all.
+func (k *check) probe(ctx context.Context, typ string) {
+	name := "_postern-" + strings.ToLower(rand.Text()[:12]) + "." + k.facts.Domain
+	for _, a := range k.witnesses(ctx, name, typ).all() {
+		if !a.empty() {
+			k.seenMu.Lock()
+			k.wildcard[typ] = a
+			k.seenMu.Unlock()
 		}
 	}
 }
 
 // closestCAA are the CAA records of the closest name above the domain that has any
 // (RFC 8659, section 3).
-func (k *check) closestCAA(ctx context.Context) ([]string, bool) {
+func (k *check) closestCAA(ctx context.Context) []string {
 	if len(k.facts.Authorities) == 0 {
-		return nil, false
+		return nil
 	}
 	for name, n := parent(k.facts.Domain), 0; name != "" && n < maxSteps; name, n = parent(name), n+1 {
 		if a, err := k.client.Lookup(ctx, name, "CAA"); err == nil {
-			return a.Records, true
+			return a.Records
 		} else if !errors.Is(err, dns.ErrNotFound) {
 			break
 		}
 	}
-	return nil, false
+	return nil
 }
 
 // findings asks for every record of the plan, several at a time.
@@ -242,7 +248,7 @@ func (k *check) findings(ctx context.Context, plan []Record) {
 	if k.report.Proof == "" && slices.ContainsFunc(out, func(f Finding) bool { return f.Purpose == PurposeChallenge && f.State == OK }) {
 		k.report.Proof = "challenge"
 	}
-	for name := range k.silent {
+	for name := range k.mute {
 		k.report.Silent = append(k.report.Silent, name)
 	}
 	slices.Sort(k.report.Silent)

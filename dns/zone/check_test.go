@@ -190,16 +190,39 @@ func TestSilentServers(t *testing.T) {
 	}
 	t.Run("one server", func(t *testing.T) {
 		w, ns1, _ := keeping(t, goodText)
-		ns1.odd = refuse
+		ns1.be(refuse)
 		r, _ := w.check(handKept)
 		if !r.Good() || len(r.Silent) != 1 || !strings.Contains(r.Silent[0], "ns1.example.com") {
 			t.Errorf("silent are %v", r.Silent)
 		}
 	})
+	t.Run("one that takes questions and says nothing", func(t *testing.T) {
+		w, ns1, _ := keeping(t, goodText)
+		ns1.be(func(q, reply *mdns.Msg) *mdns.Msg { return nil })
+		r, _ := w.check(handKept)
+		ns1.mu.Lock()
+		defer ns1.mu.Unlock()
+		if !r.Good() || len(r.Silent) != 1 || ns1.asked > 40 {
+			t.Errorf("good %v, silent %v, asked %d times", r.Good(), r.Silent, ns1.asked)
+		}
+	})
+	t.Run("a resolver that says nothing", func(t *testing.T) {
+		w, _, _ := keeping(t, goodText)
+		w.resolver.be(func(q, reply *mdns.Msg) *mdns.Msg {
+			if q.Question[0].Qtype == mdns.TypeTXT || q.Question[0].Qtype == mdns.TypeSRV {
+				return nil
+			}
+			return reply
+		})
+		if r, by := w.check(handKept); by[zone.PurposeSPF].State != zone.OK || by[zone.PurposeDMARC].State != zone.OK {
+			t.Errorf("the servers of the zone answer, and it is %+v", r)
+		}
+	})
 	t.Run("all servers", func(t *testing.T) {
 		w, ns1, ns2 := keeping(t, goodText)
-		ns1.odd, ns2.odd = refuse, refuse
-		w.resolver.odd = refuse
+		ns1.be(refuse)
+		ns2.be(refuse)
+		w.resolver.be(refuse)
 		r, _ := w.check(handKept)
 		for _, f := range r.Findings {
 			if f.State != zone.Unknown {
@@ -226,8 +249,8 @@ agents.example.com. MX 10 mail.example.com.
 		t.Errorf("found %+v", r)
 	}
 	t.Run("and is not answered for", func(t *testing.T) {
-		server.odd = func(q, reply *mdns.Msg) *mdns.Msg { reply.Authoritative = false; return reply }
-		defer func() { server.odd = nil }()
+		server.be(func(q, reply *mdns.Msg) *mdns.Msg { reply.Authoritative = false; return reply })
+		defer server.be(nil)
 		if r, _ := w.check(f); r.Proof != "" {
 			t.Errorf("a server that does not answer for the zone proves %q", r.Proof)
 		}
@@ -328,7 +351,8 @@ func TestHostileServers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w, ns1, ns2 := keeping(t, goodText)
 			w.resolver.set(t, delegation)
-			ns1.odd, ns2.odd = odd, odd
+			ns1.be(odd)
+			ns2.be(odd)
 			r, _ := w.check(handKept)
 			for _, f := range r.Findings {
 				if f.State == zone.OK {

@@ -85,6 +85,13 @@ func (p *peer) set(t *testing.T, text string) {
 	p.rrs = rrs
 }
 
+// be has a server change its replies; with nil it is itself again.
+func (p *peer) be(odd func(q, reply *mdns.Msg) *mdns.Msg) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.odd = odd
+}
+
 func (w *world) checker() *zone.Checker {
 	w.t.Helper()
 	client, err := dns.NewClient(dns.Config{Servers: []string{netip.AddrPortFrom(netip.MustParseAddr("127.0.1.1"), w.port).String()}})

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"postern/dns"
 )
@@ -73,9 +74,9 @@ func (k *check) askServer(ctx context.Context, at authority, s server, name, typ
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			k.mu.Lock()
-			k.silent[s.describe()] = true
-			k.mu.Unlock()
+			k.seenMu.Lock()
+			k.mute[s.describe()] = true
+			k.seenMu.Unlock()
 		}
 		return nil
 	}
@@ -97,14 +98,14 @@ func (k *check) askServer(ctx context.Context, at authority, s server, name, typ
 // below asks the servers of a part of the zone that is handed on; one of them speaks
 // for it.
 func (k *check) below(ctx context.Context, cut string, names []string, known map[string][]netip.Addr, name, typ string) *answers {
-	k.mu.Lock()
+	k.seenMu.Lock()
 	at, ok := k.zones[cut]
-	k.mu.Unlock()
+	k.seenMu.Unlock()
 	if !ok {
 		at = k.locate(ctx, cut, names, known)
-		k.mu.Lock()
+		k.seenMu.Lock()
 		k.zones[cut] = at
-		k.mu.Unlock()
+		k.seenMu.Unlock()
 	}
 	for _, s := range at.servers {
 		if reply, err := k.ask(ctx, s, name, typ); err == nil && reply.Authoritative {
@@ -142,10 +143,23 @@ func answered(reply dns.Reply, name, typ string) (a answers) {
 	return a
 }
 
+// resolverTime is how long a resolver may take for one answer: the servers of the
+// zone say more.
+const resolverTime = 2 * time.Second
+
+// resolvers stands for those of the client among the servers that are asked in vain.
+var resolvers netip.AddrPort
+
 // resolve asks the resolver; nil when it could not say.
 func (k *check) resolve(ctx context.Context, name, typ string) *answers {
+	if k.lost(resolvers) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, resolverTime)
+	defer cancel()
 	found, err := k.client.Lookup(ctx, name, typ)
 	if err != nil && !errors.Is(err, dns.ErrNotFound) {
+		k.note(resolvers, err)
 		return nil
 	}
 	a := answers{values: found.Records}
