@@ -21,7 +21,7 @@ import (
 // every recipient's policy says so. Where they differ, it goes to the quarantine of
 // those whose policy refuses.
 func (in *Inbound) obey(ctx context.Context, m *mail) error {
-	if m.auth.DMARC.Published == nil { // nobody asks for anything
+	if m.auth.DMARC.Published == nil && !m.auth.DMARC.Several { // nobody asks for anything
 		return nil
 	}
 	same, first := true, policy.Take
@@ -51,6 +51,9 @@ func (in *Inbound) obey(ctx context.Context, m *mail) error {
 // more than a few, and the door counts all. // AU-13
 func (in *Inbound) refuseSender(ctx context.Context, m *mail) error {
 	refused := policy.Refusal(policy.DMARCFailed)
+	if m.auth.DMARC.Several {
+		refused = policy.Refusal(policy.FromDomains)
+	}
 	if !in.refusals.allow(in.o.Now(), m.r.Remote.Addr()) {
 		if err := in.store.Upkeep(ctx, m.count); err != nil {
 			return err

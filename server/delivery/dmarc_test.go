@@ -60,6 +60,10 @@ func TestDMARC_OneReplyForAll(t *testing.T) {
 	if e := w.events(audit.MessageRefused); len(e) != 2 || e[0].Fields.Text(audit.KeyRule) != "dmarc" || e[0].Inbox == e[1].Inbox {
 		t.Errorf("events of the refusal: %+v", e)
 	}
+	two := strings.Replace(forged, "boss@b.test", "boss@b.test, x@evil.test", 1)
+	if _, err := w.deliver(two, w.a, w.c); refusal(err) != "from-domains" { // RFC 7489, section 6.6.1
+		t.Errorf("a second author: %v", err)
+	}
 	w.dmarcReject(w.c, "no")
 	if _, err := w.deliver(forged, w.a, w.c); err != nil {
 		t.Errorf("one takes it: %v", err)

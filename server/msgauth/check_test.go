@@ -150,6 +150,7 @@ func TestCheck(t *testing.T) {
 		{"two From fields", "192.0.2.1", "a@good.example", "From: a@good.example\r\n" + plain, "spf=pass dmarc=permerror/none iprev=pass dkim"},
 		{"two authors of one domain", "192.0.2.1", "a@good.example", letter("a@good.example, b@good.example"), "spf=pass dmarc=pass/reject iprev=pass dkim"},
 		{"authors of two domains", "192.0.2.1", "a@good.example", letter("a@good.example, b@soft.example"), "spf=pass dmarc=permerror/none iprev=pass dkim"},
+		{"an author without a domain", "192.0.2.1", "a@good.example", letter("Doe, Ada <a@good.example>"), "spf=pass dmarc=pass/reject iprev=pass dkim"},
 		{"a group", "192.0.2.1", "a@good.example", letter("us: a@good.example;"), "spf=pass dmarc=permerror/none iprev=pass dkim"},
 		{"no From", "192.0.2.1", "a@good.example", "Subject: x\r\n\r\nx\r\n", "spf=pass dmarc=permerror/none iprev=pass dkim"},
 		{"no header", "192.0.2.1", "a@good.example", "", "spf=pass dmarc=permerror/none iprev=pass dkim"},

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/net/publicsuffix"
 
 	"postern/dns"
+	"postern/server/message"
 )
 
 // errNoRecord: the domain takes no part in DMARC.
@@ -22,20 +23,21 @@ var errBadRecord = errors.New("malformed DMARC record")
 
 // dmarcPolicy is what the domain in From asks for.
 type dmarcPolicy struct {
-	value  Value // None with a record; otherwise the result, whatever SPF and DKIM say
-	none   bool  // no record: the result is None
-	domain string
-	found  string // where the record was
-	policy Policy
-	spared bool // by pct=
-	record dmarcRecord
+	value   Value // None with a record; otherwise the result, whatever SPF and DKIM say
+	none    bool  // no record: the result is None
+	domain  string
+	found   string // where the record was
+	policy  Policy
+	spared  bool // by pct=
+	several bool // domains in From
+	record  dmarcRecord
 }
 
 // dmarcPolicy finds the policy for a message (RFC 7489, section 6.6).
 func (c *Checker) dmarcPolicy(ctx context.Context, m *mail) dmarcPolicy {
-	domain, ok := author(m)
+	domain, several, ok := author(m)
 	if !ok {
-		return dmarcPolicy{value: PermError}
+		return dmarcPolicy{value: PermError, several: several}
 	}
 	out := dmarcPolicy{domain: domain}
 	record, found, err := c.dmarcRecord(ctx, domain)
@@ -58,7 +60,7 @@ func (c *Checker) dmarcPolicy(ctx context.Context, m *mail) dmarcPolicy {
 // judge asks whether SPF or DKIM passed for the domain (RFC 7489, section
 // 6.6.2). One that could not be judged now leaves the answer open.
 func (p dmarcPolicy) judge(r Results) DMARC {
-	out := DMARC{Value: p.value, Domain: p.domain, Policy: p.policy}
+	out := DMARC{Value: p.value, Domain: p.domain, Policy: p.policy, Several: p.several}
 	if p.none || p.value != None {
 		return out
 	}
@@ -79,23 +81,28 @@ func (p dmarcPolicy) judge(r Results) DMARC {
 }
 
 // author is the one domain in From. With several, or none, nobody can be asked
-// (section 6.6.1).
-func author(m *mail) (string, bool) {
+// (section 6.6.1); several says that it was for this.
+func author(m *mail) (domain string, several, ok bool) {
 	if len(m.fields.header) == 0 || m.Parsed.FromFields != 1 {
-		return "", false
+		return "", false, false
 	}
-	var domain string
 	for _, a := range m.Parsed.Envelope.From {
 		if a.IsGroupStart() || a.IsGroupEnd() {
-			return "", false // RFC 6854: meant for those who cannot be answered
+			return "", false, false // RFC 6854: meant for those who cannot be answered
+		}
+		if a.Host == message.MissingHost {
+			continue // as the first half of "Doe, Ada <ada@example.com>": nobody's domain
 		}
 		name, err := dns.Name(a.Host)
-		if err != nil || domain != "" && name != domain {
-			return "", false
+		if err != nil {
+			return "", len(m.Parsed.Envelope.From) > 1, false
+		}
+		if domain != "" && name != domain {
+			return "", true, false
 		}
 		domain = name
 	}
-	return domain, domain != ""
+	return domain, false, domain != ""
 }
 
 // dmarcRecord finds the record of a domain, or that of its organizational

@@ -89,6 +89,7 @@ type DMARC struct {
 
 	// What follows is for the report to the domain, and not stored with the results.
 	SPF, DKIM  bool       // whether it passed for a domain that is aligned
+	Several    bool       // From names several domains, of which none can be asked for all
 	SampledOut bool       // pct= spared the message a stricter policy
 	Published  *Published // nil without a usable record
 }

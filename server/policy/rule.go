@@ -43,6 +43,7 @@ const (
 	NotApproved
 	DMARCFailed
 	DMARCUnknown
+	FromDomains
 
 	// Those that let a message wait for a person.
 	HoldAlways
@@ -96,6 +97,7 @@ var rules = [...]struct {
 	TokenLeaked:         {"token-leaked", 550, "5.7.1", "message contains a secret"},
 	NotApproved:         {"not-approved", 550, "5.7.1", "message was not approved"},
 	DMARCFailed:         {"dmarc", 550, "5.7.1", "the domain in From asks that mail like this be refused (DMARC)"}, // RFC 7489, section 10.3
+	FromDomains:         {"from-domains", 550, "5.7.1", "message has authors of several domains in From"},
 	DMARCUnknown:        {"dmarc-unknown", 451, "4.4.3", "cannot find out now whether the domain in From sent this (DMARC)"},
 
 	HoldAlways:     {"hold-always", 250, "2.0.0", waits},

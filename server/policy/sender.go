@@ -64,6 +64,8 @@ const (
 func (in Inbound) Judge(r msgauth.Results) Treatment {
 	d := r.DMARC
 	switch {
+	case d.Several && in.Reject: // or a second author would be a way around every policy: RFC 7489, section 6.6.1
+		return Treatment{Disposition: Reject}
 	case d.Value == msgauth.TempError && d.Policy == msgauth.PolicyReject && in.Reject && !in.vouched(r.ARC):
 		return Treatment{Disposition: Defer}
 	case d.Value != msgauth.Fail:

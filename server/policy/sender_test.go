@@ -72,6 +72,13 @@ func TestWeakens_TrustedSealers(t *testing.T) {
 			t.Errorf("from %q to %q: %v", test.before, test.after, got)
 		}
 	}
+	several := msgauth.Results{DMARC: msgauth.DMARC{Value: msgauth.PermError, Several: true}}
+	if got := (policy.Inbound{Reject: true}).Judge(several); got.Disposition != policy.Reject {
+		t.Errorf("several authors: %+v", got)
+	}
+	if got := (policy.Inbound{}).Judge(several); got.Disposition != policy.Take {
+		t.Errorf("several authors, and policy does not refuse: %+v", got)
+	}
 	for _, text := range []string{"a@list.example", "*.example.com", "list..example"} {
 		if _, err := s.Parse(text); err == nil {
 			t.Errorf("%q is taken", text)
