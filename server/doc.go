@@ -12,7 +12,7 @@
 //	4  delivery  submission  relay                    verbs: move a message
 //	3  policy  directory  queue  dns/nameserver       rules, names, schedules
 //	   monitor  webhook  acme  report                 who is not themselves, who is told, certificates
-//	2  storage  msgauth                               memory and judgement
+//	2  storage  msgauth  dns/zone                     memory and judgement
 //	1  storage/audit  storage/seal  message           vocabulary and algorithms; they import
 //	   dkim  dns                                      nothing of Postern
 //
@@ -100,6 +100,11 @@
 // from its row, its keys and its policy. storage says after a commit which domain
 // that was, and the keeper here makes the zone anew; a challenge of a certificate
 // authority is put into it for as long as somebody asks.
+//
+// directory looks whether each domain publishes its plan: zone.Checker asks the
+// servers of its zone themselves, found from the delegation above, and a resolver.
+// What was found is a row, each state that changed an event, and a record that mail
+// needs and lost an alert. The same look proves that a domain is owned.
 //
 // # An auditor looks
 //

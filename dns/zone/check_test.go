@@ -257,7 +257,9 @@ agents.example.com. MX 10 mail.example.com.
 	})
 	t.Run("and it says that a zone below is its own", func(t *testing.T) {
 		server.set(t, ours+strings.ReplaceAll(ours, "agents.", "x.agents."))
+		server.mu.Lock()
 		server.origins = append(server.origins, "x.agents.example.com")
+		server.mu.Unlock()
 		below := f
 		below.Domain = "x.agents.example.com"
 		if r, _ := w.check(below); r.Names != zone.Delegated || !r.Own {

@@ -32,14 +32,14 @@ func TestKeyIsSeenByAll(t *testing.T) {
 		"one has another":        {func(_ *world, _, b *peer) { b.set(t, other) }, zone.Wrong, 300 * time.Second},
 		"the resolver has not":   {func(w *world, _, _ *peer) { w.resolver.set(t, delegation+without) }, zone.Missing, time.Minute},
 		"the resolver has other": {func(w *world, _, _ *peer) { w.resolver.set(t, delegation+other) }, zone.Wrong, 300 * time.Second},
-		"one server fails":       {func(_ *world, a, _ *peer) { a.odd = refuses }, zone.Unknown, 300 * time.Second},
-		"all servers fail":       {func(_ *world, a, b *peer) { a.odd, b.odd = refuses, refuses }, zone.Unknown, 300 * time.Second},
+		"one server fails":       {func(_ *world, a, _ *peer) { a.be(refuses) }, zone.Unknown, 300 * time.Second},
+		"all servers fail":       {func(_ *world, a, b *peer) { a.be(refuses); b.be(refuses) }, zone.Unknown, 300 * time.Second},
 		"a server has two": {func(_ *world, a, _ *peer) {
 			a.set(t, goodText+"\n"+`e1._domainkey.example.com. TXT "v=DKIM1; k=ed25519; p=AAAA"`)
 		}, zone.Conflict, 300 * time.Second},
-		"fails here, is missing there": {func(_ *world, a, b *peer) { a.odd = refuses; b.set(t, without) }, zone.Missing, 300 * time.Second},
-		"the resolver fails":           {func(w *world, _, _ *peer) { w.resolver.odd = refuses }, zone.Unknown, 0},
-		"the resolver is silent":       {func(w *world, _, _ *peer) { w.resolver.odd = silent }, zone.Unknown, 0},
+		"fails here, is missing there": {func(_ *world, a, b *peer) { a.be(refuses); b.set(t, without) }, zone.Missing, 300 * time.Second},
+		"the resolver fails":           {func(w *world, _, _ *peer) { w.resolver.be(refuses) }, zone.Unknown, 0},
+		"the resolver is silent":       {func(w *world, _, _ *peer) { w.resolver.be(silent) }, zone.Unknown, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
