@@ -45,7 +45,7 @@ func (l *lane) choose(ctx context.Context) ([]choice, error) {
 		}
 		if len(due) < limit {
 			l.more, l.next = false, next
-			turn.take(due)
+			turn.take(due, false)
 			return turn.chosen, nil
 		}
 	}
@@ -75,11 +75,12 @@ func (l *lane) walk(ctx context.Context, t *turn, now time.Time) error {
 			l.backlog = true
 			continue
 		}
-		due, err := l.q.store.DueOutgoingOf(ctx, l.local, sender, now, l.lookInto())
+		limit := l.lookInto()
+		due, err := l.q.store.DueOutgoingOf(ctx, l.local, sender, now, limit)
 		if err != nil {
 			return err
 		}
-		t.take(due)
+		t.take(due, len(due) == limit)
 		l.backlog = l.backlog || len(due) > lookAhead
 		if t.free == 0 {
 			return nil
@@ -179,7 +180,8 @@ func newTurn(free int, s shares, busy load, under map[group]bool) *turn {
 
 // take chooses from due, one group of each sender after the other, until no
 // worker is free or every sender has its share.
-func (t *turn) take(due []storage.DueOutgoing) {
+// Whose due is more than was looked at has a backlog in any case.
+func (t *turn) take(due []storage.DueOutgoing, more bool) {
 	groups := groupsOf(due)
 	for again := true; again; {
 		again = false
@@ -198,7 +200,7 @@ func (t *turn) take(due []storage.DueOutgoing) {
 			had[d.Turn], t.seen[g] = true, true
 			t.busy.add(d.Turn, d.Destination, 1)
 			t.free--
-			t.chosen = append(t.chosen, choice{d, groups[d.Turn] > lookAhead})
+			t.chosen = append(t.chosen, choice{d, more || groups[d.Turn] > lookAhead})
 		}
 	}
 }

@@ -17,7 +17,7 @@ func TestTurn(t *testing.T) {
 	busy := newLoad()
 	busy.add(b, "d", 2)
 	turn := newTurn(6, shares{workers: 8}, busy, map[group]bool{groupOf(due[4]): true})
-	turn.take(due)
+	turn.take(due, false)
 	got := map[uuid.UUID]int{}
 	for _, d := range turn.chosen {
 		got[d.Turn]++
@@ -30,9 +30,22 @@ func TestTurn(t *testing.T) {
 	same := due[0]
 	same.ID = uuid.New()
 	turn = newTurn(5, shares{workers: 10}, newLoad(), map[group]bool{})
-	turn.take([]storage.DueOutgoing{due[0], same})
-	if len(turn.chosen) != 1 {
+	turn.take([]storage.DueOutgoing{due[0], same}, false)
+	if len(turn.chosen) != 1 || turn.chosen[0].patient {
 		t.Errorf("%d chosen of one transaction", len(turn.chosen))
+	}
+	// Who has a backlog is patient, be it of few messages for many.
+	turn = newTurn(5, shares{workers: 10}, newLoad(), map[group]bool{})
+	turn.take([]storage.DueOutgoing{due[0], same}, true)
+	var many []storage.DueOutgoing
+	for range lookAhead + 1 {
+		many = append(many, row(b))
+	}
+	turn.take(append(many, row(c)), false)
+	for _, d := range turn.chosen {
+		if d.patient != (d.Turn != c) {
+			t.Errorf("patient: %v, of %v", d.patient, d.Turn)
+		}
 	}
 }
 
