@@ -84,6 +84,15 @@
 // acts in memory first: live sessions end, then the record is written. The queue
 // asks directory before each attempt, so that mail of what is frozen waits.
 //
+// # A certificate comes
+//
+// acme keeps the certificates that every door shows: the operator's own files, or
+// what an authority gave. It finds which names lead here, asks for each, and answers
+// the authority through web at ports 80 and 443 or through the name server. A
+// certificate, its key and its event are one transaction; the next handshake shows
+// it. What could not be had is tried again ever less often, also after a start, and
+// becomes an alert before it is too late.
+//
 // # Somebody should look
 //
 // monitor follows the log behind everybody's back and learns what each agent

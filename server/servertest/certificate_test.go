@@ -5,9 +5,12 @@ import (
 	"crypto/x509"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"postern/server"
 	"postern/server/acme"
@@ -92,6 +95,38 @@ func changes(t *testing.T, ca *servertest.Pebble, p *servertest.Postern, challen
 		if how := e.Fields.Text(audit.KeyChallenge); how != challenge {
 			t.Errorf("%s by %s", e.Verb, how)
 		}
+	}
+}
+
+// TestExpiryIsWarnedOf: a certificate that cannot be renewed stays in service, and two weeks before its end somebody is told.
+func TestExpiryIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	w, err := servertest.NewWorld()
+	fatal(t, err)
+	t.Cleanup(func() { w.Close() })
+	ca := authority(t, w.Names.Addr().String())
+	p := servertest.New(t, servertest.Options{World: w, Pebble: ca})
+	first, err := ca.Served(p, "imaps", p.Host)
+	fatal(t, err)
+	fatal(t, ca.Down())
+	warned := func() bool {
+		all, err := p.Server().Store().Alerts(t.Context(), p.Org.ID, uuid.Nil, 1000, false)
+		fatal(t, err)
+		return slices.ContainsFunc(all, func(a storage.Alert) bool { return a.Kind == storage.AlertCertificateExpiring })
+	}
+	fatal(t, w.Advance(70*24*time.Hour))
+	waitFor(t, "failure", func() bool {
+		all, err := p.Server().Certificates().List(t.Context(), p.Org.ID)
+		fatal(t, err)
+		return all[0].Failures > 0
+	})
+	if warned() {
+		t.Error("twenty days before its end somebody is told already")
+	}
+	fatal(t, w.Advance(8*24*time.Hour))
+	waitFor(t, "alert", warned)
+	if now, err := ca.Served(p, "imaps", p.Host); err != nil || !now.Equal(first) {
+		t.Errorf("what is served is not what there is: %v", err)
 	}
 }
 
