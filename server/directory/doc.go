@@ -55,6 +55,14 @@
 // new password; so an account that another made or changed within a day does not
 // count, whether it comes first or second.
 //
+// # Signing keys
+//
+// The keys of a domain turn by themselves where this server keeps its names, and
+// elsewhere when a person or policy says so. What happens next is decided by
+// dkim.Next, a pure function; a visit looks at the DNS for what waits to be seen,
+// outside of any transaction, and takes one step in each, with its event. When
+// somebody looks again is a column, so a restart forgets nothing.
+//
 // # What waits
 //
 // Refusals of strangers, ends of sessions and the times of last use are kept in

@@ -133,13 +133,13 @@ func (v *visit) take(ctx context.Context, m dkim.Move, a dkim.Algorithm, places 
 			_, err := v.create(tx, keys, made, false)
 			return err
 		}
-		place := places[m.Key]
-		// What was decided on must be what is there: keys are never removed, and a
-		// state never comes twice but by withdrawal, after which it is seen anew.
-		if stages, again := v.stages(keys, a, v.seen); len(again) < len(places) || place >= len(keys) ||
-			dkim.Next(tx.Now(), stages, v.terms(keys, a)).Step != m.Step {
+		// What was decided must still be what follows from the keys as they are now.
+		stages, again := v.stages(keys, a, v.seen)
+		now := dkim.Next(tx.Now(), stages, v.terms(keys, a))
+		if now.Step != m.Step || again[now.Key] != places[m.Key] { // keys are never removed: places stay
 			return storage.ErrConflict
 		}
+		place := places[m.Key]
 		return v.turnKey(tx, m.Step, keys, &keys[place])
 	})
 }

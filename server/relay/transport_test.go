@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,6 +89,54 @@ func TestTransportSigns(t *testing.T) {
 	}})
 	if err != nil || len(verdicts) != 2 || verdicts[0].Err != nil || verdicts[1].Err != nil || verdicts[0].Domain != "from.test" {
 		t.Errorf("%v, %v", verdicts, err)
+	}
+}
+
+// TestCO3_OnlyKeysThatSignAreUsed holds that neither a key that nobody has seen yet nor
+// one that was revoked a moment ago signs, though it did before.
+func TestCO3_OnlyKeysThatSignAreUsed(t *testing.T) {
+	l, o := newLab(t), newOffice(t)
+	h := l.host("mx.test", "127.0.0.2", secure.script)
+	l.record("to.test", nameserver.MX, "10 mx.test")
+	_, keys, err := o.dir.AddDomain(t.Context(), storage.System, o.org, "from.test", directory.AssumeOwned{Reason: "a test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := relay.NewTransport(l.relay(), o.dir, nil)
+	send := func() (selectors []string) {
+		t.Helper()
+		if got := tr.Attempt(t.Context(), []queue.Item{o.item(t, "agent@from.test", "a@to.test", letter)}); got[0].Outcome != queue.Delivered {
+			t.Fatalf("%+v", got)
+		}
+		mails := h.mails()
+		for _, k := range keys {
+			if strings.Contains(mails[len(mails)-1], " s="+k.Selector+";") {
+				selectors = append(selectors, k.Algorithm)
+			}
+		}
+		if n := strings.Count(mails[len(mails)-1], "DKIM-Signature:"); n != len(selectors) {
+			t.Errorf("%d signatures, of which %v are by the first keys", n, selectors)
+		}
+		return selectors
+	}
+	if got := send(); len(got) != 2 {
+		t.Errorf("at first %v", got)
+	}
+	if err := o.dir.RotateKeys(t.Context(), storage.System, o.org, "from.test", directory.KeyOrder{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := send(); len(got) != 2 {
+		t.Errorf("while the next are prepared %v", got)
+	}
+	for _, k := range keys {
+		if k.Algorithm == string(dkim.RSA) {
+			if err := o.dir.RevokeKey(t.Context(), storage.System, o.org, "from.test", k.Selector, "stolen"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := send(); !slices.Equal(got, []string{string(dkim.Ed25519)}) {
+		t.Errorf("after one was revoked %v", got)
 	}
 }
 
