@@ -177,7 +177,7 @@ func (f *faraway) count(prefix string) (n int) {
 // wait waits for a state of the world.
 func (f *faraway) wait(what string, is func() bool) {
 	f.t.Helper()
-	for end := time.Now().Add(2 * time.Minute); !is(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); !is(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			f.t.Fatalf("in vain: %s", what)
 		}
