@@ -174,6 +174,8 @@ func other(r zone.Record) zone.Record {
 		r.Value = "v=STSv1; id=1;"
 	case zone.PurposeTLSRPT:
 		r.Value = "v=TLSRPTv1; rua=mailto:somebody@else.test"
+	case zone.PurposeDelegation:
+		r.Value = "ns.test"
 	default:
 		r.Value = strings.ReplaceAll(r.Value, "mail.example.test", "ns.test")
 	}
