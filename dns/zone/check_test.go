@@ -183,8 +183,8 @@ func TestPropagating(t *testing.T) {
 
 // TestSilentServers: what cannot be asked is not missing.
 func TestSilentServers(t *testing.T) {
-	refuse := func(q, reply *mdns.Msg) *mdns.Msg {
-		reply = new(mdns.Msg).SetReply(q)
+	refuse := func(q, _ *mdns.Msg) *mdns.Msg {
+		reply := new(mdns.Msg).SetReply(q)
 		reply.Rcode = mdns.RcodeServerFailure
 		return reply
 	}
