@@ -53,7 +53,7 @@ func NewPebble(dir, resolver string) (*Pebble, error) {
 		return nil, err
 	}
 	for _, port := range []*int{&p.HTTP, &p.HTTPS} {
-		l, err := net.Listen("tcp", net.JoinHostPort(reservedIP, "0"))
+		l, err := reserve()
 		if err != nil {
 			return nil, err
 		}

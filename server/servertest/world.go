@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -34,9 +36,21 @@ type World struct {
 // reservedIP is where each world holds its port; no server has this address.
 const reservedIP = "127.0.77.1"
 
+// reserve takes a port that a server will have at an address of its own. It lies below
+// those that the kernel gives to who asks for any (ip(7), ip_local_port_range), or a
+// door of another world's server could have it there.
+func reserve() (l net.Listener, err error) {
+	for range 100 {
+		if l, err = net.Listen("tcp", net.JoinHostPort(reservedIP, strconv.Itoa(20000+rand.N(12000)))); err == nil {
+			return l, nil
+		}
+	}
+	return nil, err
+}
+
 // NewWorld makes an empty world. Close it after its servers; New does both.
 func NewWorld() (*World, error) {
-	l, err := net.Listen("tcp", reservedIP+":0")
+	l, err := reserve()
 	if err != nil {
 		return nil, err
 	}
