@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"postern/dns"
@@ -269,6 +270,8 @@ func (l *laboratory) run(ctx context.Context) error {
 	go l.outside.serve()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	var following sync.WaitGroup
+	following.Go(func() { l.follow(ctx) })
 	l.running = true
 	ended := make(chan error, 1)
 	go func() { ended <- l.server.Run(ctx) }()
@@ -281,7 +284,10 @@ func (l *laboratory) run(ctx context.Context) error {
 	if err != nil {
 		stop()
 	}
-	return errors.Join(err, <-ended)
+	err = errors.Join(err, <-ended)
+	stop()
+	following.Wait()
+	return err
 }
 
 // close ends what open began.

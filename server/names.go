@@ -50,7 +50,8 @@ func (l *laboratory) openNames() error {
 	return l.explain(l.names.Start(l.addr(53)))
 }
 
-// publish puts into DNS what the domain should have there, as its owner would.
+// publish puts into DNS what dev.test should have there, as its owner would. Other
+// domains are left to who adds them, so that one sees what is wanted of an owner.
 func (l *laboratory) publish(ctx context.Context) error {
 	dir := l.server.Directory()
 	org, err := dir.Organization(ctx)
@@ -75,6 +76,24 @@ func (l *laboratory) publish(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// follow publishes anew when something changed, such as a key, until the context is
+// done.
+func (l *laboratory) follow(ctx context.Context) {
+	w := l.server.Store().WatchDomains()
+	defer w.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.Hint():
+			w.Take()
+			if err := l.publish(ctx); err != nil && ctx.Err() == nil {
+				l.o.Log.Error("the laboratory's DNS is as it was before", "error", err)
+			}
+		}
+	}
 }
 
 // devTypes are the types that a plan has for the laboratory: one record of a name
