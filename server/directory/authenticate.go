@@ -63,7 +63,7 @@ func (d *Directory) Authenticate(ctx context.Context, a Attempt) (*Principal, er
 		return nil, unavailable(err)
 	}
 	d.throttle.learn(hash)
-	d.pending.touch(cred.ID, p.Since)
+	d.pending.used.touch(cred.ID, p.Since)
 	return p, nil
 }
 

@@ -43,7 +43,7 @@ type Directory struct {
 	policy    func(ctx context.Context, org, domain, agent, credential uuid.UUID) (Terms, error)
 	epoch     func() uint64
 	known     atomic.Uint64 // epoch of the terms that live sessions have
-	personUse personUse
+	personUse lastUse       // of people's sessions
 	passwords passwords
 	guesses   guesses
 

@@ -2,12 +2,9 @@ package directory
 
 import (
 	"context"
-	"maps"
 	"net/netip"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 
 	"postern/storage"
 	"postern/storage/audit"
@@ -23,10 +20,10 @@ const (
 type pending struct {
 	wake     chan struct{} // asks Run to flush before its time
 	refusals audit.Refusals
+	used     lastUse // of credentials
 
 	mu   sync.Mutex
 	ends []sessionEnd
-	used map[uuid.UUID]time.Time
 	over []audit.Event // ends of credentials that had sessions
 
 	writing sync.Mutex // one Flush at a time
@@ -39,7 +36,7 @@ type sessionEnd struct {
 }
 
 func newPending() *pending {
-	return &pending{wake: make(chan struct{}, 1), used: map[uuid.UUID]time.Time{}}
+	return &pending{wake: make(chan struct{}, 1)}
 }
 
 // Refuse counts a refusal of a stranger: by network, command and rule, words of
@@ -102,19 +99,10 @@ func (d *Directory) flushOver(ctx context.Context) error {
 	return nil
 }
 
-// touch notes that a credential was used.
-func (p *pending) touch(credential uuid.UUID, at time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.used[credential] = at
-}
-
 // lastUsed brings the last use of credentials up to what is not yet written.
 func (p *pending) lastUsed(all []storage.Credential) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	for i := range all {
-		if at := p.used[all[i].ID].UTC().Truncate(time.Microsecond); at.After(all[i].LastUsed) {
+		if at := p.used.of(all[i].ID); at.After(all[i].LastUsed) {
 			all[i].LastUsed = at
 		}
 	}
@@ -138,10 +126,10 @@ func (d *Directory) flush(ctx context.Context, now time.Time) error {
 	if err := d.pending.refusals.Flush(now, func(events []audit.Event) error { return d.record(ctx, events) }); err != nil {
 		return err
 	}
-	if err := d.personUse.flush(ctx, d.store); err != nil {
+	if err := d.personUse.flush(ctx, d.store, (*storage.Upkeep).SessionUsed); err != nil {
 		return err
 	}
-	return d.flushUsed(ctx)
+	return d.pending.used.flush(ctx, d.store, (*storage.Upkeep).Used)
 }
 
 // record writes events that name their own actor.
@@ -190,33 +178,4 @@ func (s sessionEnd) event() audit.Event {
 			audit.Int(audit.KeyCount, s.p.Count.Load()), audit.Time(audit.KeyLast, s.at),
 		},
 	}
-}
-
-func (d *Directory) flushUsed(ctx context.Context) error {
-	q := d.pending
-	q.mu.Lock()
-	batch := maps.Clone(q.used)
-	q.mu.Unlock()
-	if len(batch) == 0 {
-		return nil
-	}
-	err := d.store.Upkeep(ctx, func(u *storage.Upkeep) error {
-		for id, at := range batch {
-			if err := u.Used(id, at); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for id, at := range batch {
-		if q.used[id].Equal(at) {
-			delete(q.used, id)
-		}
-	}
-	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -201,57 +200,4 @@ func endSessions(tx *storage.Tx, e *audit.Event, person, but uuid.UUID) (n int, 
 		}
 	}
 	return n, err
-}
-
-// personUse is when people's sessions were used since that was last written.
-type personUse struct {
-	mu sync.Mutex
-	at map[uuid.UUID]time.Time
-}
-
-func (u *personUse) of(session uuid.UUID) time.Time {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.at[session]
-}
-
-func (u *personUse) touch(session uuid.UUID, at time.Time) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.at == nil {
-		u.at = map[uuid.UUID]time.Time{}
-	}
-	u.at[session] = at
-}
-
-// flush writes what was used, and keeps it until that is written.
-func (u *personUse) flush(ctx context.Context, store *storage.Store) error {
-	u.mu.Lock()
-	used := make(map[uuid.UUID]time.Time, len(u.at))
-	for id, at := range u.at {
-		used[id] = at
-	}
-	u.mu.Unlock()
-	if len(used) == 0 {
-		return nil
-	}
-	err := store.Upkeep(ctx, func(up *storage.Upkeep) error {
-		for id, at := range used {
-			if err := up.SessionUsed(id, at); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	for id, at := range used {
-		if u.at[id].Equal(at) {
-			delete(u.at, id)
-		}
-	}
-	return nil
 }
