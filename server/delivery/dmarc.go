@@ -135,13 +135,8 @@ type refusals struct {
 
 // allow takes room for an event, if there is any.
 func (r *refusals) allow(now time.Time, peer netip.Addr) bool {
-	peer = peer.Unmap().WithZone("")
-	bits := 48
-	if peer.Is4() {
-		bits = 24
-	}
-	network, err := peer.Prefix(bits)
-	if err != nil {
+	network := audit.Network(peer)
+	if !network.IsValid() {
 		return false
 	}
 	r.mu.Lock()

@@ -100,18 +100,6 @@ const (
 	networkDaysCounted = 60   // a network is as well known after these as it gets
 )
 
-// networkOf is the network that an address stands for: what one customer of a
-// provider usually has.
-func networkOf(a netip.Addr) netip.Prefix {
-	a = a.Unmap().WithZone("")
-	bits := 24
-	if a.Is6() {
-		bits = 48
-	}
-	p, _ := a.Prefix(bits) // an invalid address has the invalid prefix
-	return p
-}
-
 // cameFrom notes that an agent came from a network, and reports whether that is
 // one from which it never came. A day counts once for each.
 func cameFrom(b *storage.Baseline, network netip.Prefix, at time.Time) (fresh bool) {

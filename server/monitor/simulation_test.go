@@ -225,24 +225,24 @@ func TestAC1_TwoNetworksAtOnce(t *testing.T) {
 	}{
 		{"beside each other", func(s *sessions) {
 			for i, n := range []string{"192.0.2.1", "198.51.100.1"} {
-				s.begin(login(t0.Add(time.Duration(i)*time.Minute), n), networkOf(netip.MustParseAddr(n)))
+				s.begin(login(t0.Add(time.Duration(i)*time.Minute), n), audit.Network(netip.MustParseAddr(n)))
 			}
 		}, 1},
 		{"the same network", func(s *sessions) {
 			for i, n := range []string{"192.0.2.1", "192.0.2.99"} {
-				s.begin(login(t0.Add(time.Duration(i)*time.Minute), n), networkOf(netip.MustParseAddr(n)))
+				s.begin(login(t0.Add(time.Duration(i)*time.Minute), n), audit.Network(netip.MustParseAddr(n)))
 			}
 		}, 0},
 		{"after one another, written late", func(s *sessions) {
 			a, b := login(t0, "192.0.2.1"), login(t0.Add(time.Second), "198.51.100.1")
-			s.begin(a, networkOf(a.Actor.Network))
-			s.begin(b, networkOf(b.Actor.Network))
+			s.begin(a, audit.Network(a.Actor.Network))
+			s.begin(b, audit.Network(b.Actor.Network))
 			s.end(end(a, t0.Add(999*time.Millisecond), t0.Add(1400*time.Millisecond)))
 		}, 0},
 		{"for a moment", func(s *sessions) {
 			a, b := login(t0, "192.0.2.1"), login(t0.Add(time.Second), "198.51.100.1")
-			s.begin(a, networkOf(a.Actor.Network))
-			s.begin(b, networkOf(b.Actor.Network))
+			s.begin(a, audit.Network(a.Actor.Network))
+			s.begin(b, audit.Network(b.Actor.Network))
 			s.end(end(b, t0.Add(1200*time.Millisecond), t0.Add(1400*time.Millisecond)))
 			s.end(end(a, t0.Add(1300*time.Millisecond), t0.Add(1400*time.Millisecond)))
 		}, 1},

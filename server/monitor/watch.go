@@ -164,7 +164,7 @@ func (w *stretch) ring(e *audit.Event, kind storage.AlertKind, detail string) {
 
 // login holds a login against where an agent comes from.
 func (m *Monitor) login(w *stretch, b *storage.Baseline, e *audit.Event) {
-	network := networkOf(e.Actor.Network)
+	network := audit.Network(e.Actor.Network)
 	if !network.IsValid() {
 		return
 	}

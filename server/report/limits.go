@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"postern/storage/audit"
 )
 
 // Bounds of what comes from one network (an IPv4 /24 or an IPv6 /48) in an hour.
@@ -51,13 +53,8 @@ func (l *limits) of(now time.Time, peer netip.Addr) *count {
 	if l.counts == nil || now.Sub(l.since).Abs() >= window {
 		l.since, l.counts = now, map[netip.Prefix]*count{}
 	}
-	peer = peer.Unmap().WithZone("")
-	bits := 48
-	if peer.Is4() {
-		bits = 24
-	}
-	network, err := peer.Prefix(bits)
-	if err != nil {
+	network := audit.Network(peer)
+	if !network.IsValid() {
 		return nil
 	}
 	c := l.counts[network]

@@ -38,7 +38,7 @@ type tally struct {
 // Add counts a refusal at a time. Command and rule are words (see Word); the network is the /24 of an IPv4 address or
 // the /48 of an IPv6 address.
 func (r *Refusals) Add(now time.Time, peer netip.Addr, command, rule string) {
-	kind := refusal{networkOf(peer), word(command), word(rule)}
+	kind := refusal{Network(peer), word(command), word(rule)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.merge(kind, tally{1, now, now})
@@ -52,7 +52,9 @@ func word(s string) string {
 	return s
 }
 
-func networkOf(peer netip.Addr) netip.Prefix {
+// Network is what an address stands for where peers are counted: the /24 of an IPv4 address, the /48 of an IPv6 one, which
+// is what one customer of a provider usually has. No address has the zero Prefix.
+func Network(peer netip.Addr) netip.Prefix {
 	peer = peer.Unmap().WithZone("")
 	bits := 48
 	if peer.Is4() {
