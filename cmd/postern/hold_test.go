@@ -53,13 +53,15 @@ func TestPI6_KillBetweenHoldAndRelease(t *testing.T) {
 	holdAll(t, dir, 1)
 	l := &ledger{acked: map[string]string{}, maybe: map[string]string{}}
 	d := startDev(t, bin, dir)
-	time.AfterFunc(time.Duration(200+rand.IntN(300))*time.Millisecond, d.kill)
+	killed := make(chan struct{})
+	time.AfterFunc(time.Duration(200+rand.IntN(300))*time.Millisecond, func() { d.kill(); close(killed) })
 	for n := 0; len(l.maybe) == 0 && n < 50; n++ {
 		l.load(d, 0, fmt.Sprintf("held%d", n)) // until the connection breaks
 	}
 	if len(l.acked) == 0 {
 		t.Fatal("nothing was acknowledged")
 	}
+	<-killed // a connection breaks before the process is gone, and its lock with it
 	d = startDev(t, bin, dir)
 	var waiting []struct {
 		ID, Agent string
