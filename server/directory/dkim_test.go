@@ -28,6 +28,7 @@ type keyOffice struct {
 	domain storage.Domain
 	shown  map[string]string // records by selector
 	deaf   bool              // nobody can be asked
+	slow   time.Duration     // how long a look takes
 	keep   time.Duration     // of an answer that there is none
 	age    time.Duration     // that policy says; zero: nothing
 }
@@ -37,6 +38,7 @@ func newKeyOffice(t *testing.T, names storage.DomainNames) *keyOffice {
 	o := &keyOffice{world: newWorld(t), shown: map[string]string{}}
 	o.dir = directory.New(o.store, directory.Options{Now: o.clock, Keys: directory.Keys{
 		Sight: func(_ context.Context, _ *storage.Domain, selector, record string) (dkim.Sighting, time.Duration) {
+			o.advance(o.slow)
 			switch {
 			case o.deaf:
 				return dkim.Unknown, 0
@@ -241,6 +243,21 @@ func TestForcedRotation(t *testing.T) {
 	}
 	if !errors.Is(failed, directory.ErrState) {
 		t.Errorf("more and more keys: %v", failed)
+	}
+}
+
+// TestTheNextLookIsCountedFromTheLast: a look that took long saw how it was when it began. When to look again follows
+// from then, so that what was published meanwhile is not waited for twice.
+func TestTheNextLookIsCountedFromTheLast(t *testing.T) {
+	o := newKeyOffice(t, storage.NamesByHand)
+	o.turn()
+	o.must(o.dir.RotateKeys(t.Context(), admin, o.org, "alpha.test", directory.KeyOrder{Reason: "drill"}))
+	o.slow = hour
+	o.turn()
+	due, err := o.store.DueDKIM(t.Context(), 10)
+	o.must(err)
+	if len(due) != 1 || due[0].Domain != o.domain.ID {
+		t.Errorf("due after a look of two hours: %v", due)
 	}
 }
 

@@ -31,8 +31,9 @@ const (
 // visit is one look at the keys of a domain.
 type visit struct {
 	rotation
-	dir  *Directory
-	seen map[uuid.UUID]dkim.Sighting
+	dir   *Directory
+	began time.Time // what was seen may be no younger
+	seen  map[uuid.UUID]dkim.Sighting
 }
 
 // AdvanceKeys looks at the DNS for the keys of a domain that wait for their
@@ -43,7 +44,7 @@ func (d *Directory) AdvanceKeys(ctx context.Context, org, domain uuid.UUID) erro
 	if err != nil {
 		return err
 	}
-	v := visit{dir: d, seen: map[uuid.UUID]dkim.Sighting{}}
+	v := visit{dir: d, began: d.now(), seen: map[uuid.UUID]dkim.Sighting{}}
 	if v.rotation, err = d.rotationOf(ctx, &known); err != nil {
 		return err
 	}
@@ -81,9 +82,13 @@ func (v *visit) step(ctx context.Context) (at time.Time, stepped bool, err error
 		if len(places) == 0 {
 			continue // the domain has none of these, and nobody asked for one
 		}
-		m := dkim.Next(v.dir.now(), stages, v.terms(keys, a))
+		now := v.dir.now()
+		m := dkim.Next(now, stages, v.terms(keys, a))
 		if m.Step != dkim.StepWait {
 			return at, true, v.take(ctx, m, a, places)
+		}
+		if m.Awaits == dkim.AwaitRecord { // which may have come since it was looked for
+			m.At = v.began.Add(m.At.Sub(now))
 		}
 		if !m.At.IsZero() && (at.IsZero() || m.At.Before(at)) {
 			at = m.At
