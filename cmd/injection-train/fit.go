@@ -15,9 +15,11 @@ type options struct {
 	Decay  float64
 	Seed   uint64
 	Length float64
+	Hard   int
+	Whole  float64
 }
 
-var defaults = options{Epochs: 15, Rate: 0.003, L2: 1e-4, Seed: 1}
+var defaults = options{Epochs: 15, Rate: 0.004, L2: 1e-2, Seed: 1, Hard: 1, Length: 0.2, Whole: 8}
 
 // weights are a model in the making.
 type weights struct {
@@ -90,16 +92,19 @@ func (m *weights) learn(at window, label, weight float64, o options) {
 	if math.Abs(g) < 1e-4 {
 		return
 	}
+	rate := o.Rate
 	step := func(f uint32) {
 		d := g + o.L2*m.w[f]
 		m.g[f] += d * d
-		m.w[f] -= o.Rate * d / (math.Sqrt(m.g[f]) + 1e-3)
+		m.w[f] -= rate * d / (math.Sqrt(m.g[f]) + 1e-3)
 	}
 	blocks, mask := at.p.Window(at.i)
+	rate = o.Rate * o.Whole
 	step(mask)
 	for _, f := range at.p.Whole {
 		step(f)
 	}
+	rate = o.Rate
 	for _, b := range blocks {
 		for _, f := range b.Features {
 			step(f)
@@ -133,6 +138,13 @@ func fit(examples []*example, o options) *weights {
 			m.learn(at, float64(e.Label), e.Weight, o)
 			if e.Label == 0 && n > 1 {
 				m.learn(pick(e, r), 0, e.Weight, o)
+				for range o.Hard {
+					at, l, _ := m.best(e)
+					if l < -2 {
+						break
+					}
+					m.learn(at, 0, e.Weight, o)
+				}
 			}
 		}
 	}

@@ -42,6 +42,7 @@ func run(data, out string, folds bool) error {
 	fmt.Printf("%d examples: %d to train on, %d held back\n", len(all), len(train), len(dev))
 	w := fit(train, defaults)
 	report("held back", w, dev, defaults)
+	worst(w, dev, defaults)
 	if out == "" {
 		return nil
 	}

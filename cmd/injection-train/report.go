@@ -103,3 +103,37 @@ func sortedKeys[V any](m map[string]V) []string {
 func report(title string, m *weights, examples []*example, o options) {
 	measure(examples, func(e *example) float64 { return m.score(e, o) }).print(title)
 }
+
+func worst(m *weights, examples []*example, o options) {
+	type row struct {
+		s float64
+		e *example
+		at window
+	}
+	var rows []row
+	for _, e := range examples {
+		at, _, _ := m.best(e)
+		rows = append(rows, row{m.score(e, o), e, at})
+	}
+	slices.SortFunc(rows, func(a, b row) int { if a.s > b.s { return -1 }; return 1 })
+	n := 0
+	for _, r := range rows {
+		if r.e.Label == 0 && n < 14 {
+			n++
+			fmt.Println("FP", r.s, r.e.ID, r.e.Source, r.e.Kind, r.at.p.View, r.at.p.Part, r.at.i)
+		}
+	}
+	for i := len(rows) - 1; i > 0; i-- {
+		r := rows[i]
+		if r.e.Label == 1 && r.e.Kind != "attack_prompt" && (strings.HasPrefix(r.e.Family, "obf") || strings.HasPrefix(r.e.Family, "mime")) {
+			v := "none"
+			if r.at.p != nil {
+				v = r.at.p.View.String()
+			}
+			fmt.Printf("FN %.3f %s %s %s\n", r.s, r.e.ID, r.e.Family, v)
+			if n++; n > 45 {
+				break
+			}
+		}
+	}
+}

@@ -1,0 +1,146 @@
+package injection
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"math"
+	"slices"
+	"sync"
+)
+
+// A Scorer judges messages with one model. It is safe for concurrent use.
+type Scorer struct {
+	model *Model
+	pool  sync.Pool // of *judge
+}
+
+// NewScorer makes a scorer; a nil model is the one that ships.
+func NewScorer(m *Model) *Scorer {
+	if m == nil {
+		m = Shipped()
+	}
+	s := &Scorer{model: m}
+	s.pool.New = func() any { return newJudge(m) }
+	return s
+}
+
+// Score judges a message. The same bytes give the same result with the same model,
+// on every machine.
+func (s *Scorer) Score(in Input) Result {
+	j := s.pool.Get().(*judge)
+	defer s.pool.Put(j)
+	j.begin()
+	j.reader.message(in)
+	return j.result()
+}
+
+// ScoreText judges a text that is in no message.
+func (s *Scorer) ScoreText(text []byte) Result {
+	j := s.pool.Get().(*judge)
+	defer s.pool.Put(j)
+	j.begin()
+	j.reader.texts, j.reader.decoded, j.reader.skipped = 0, maxText, nil
+	j.reader.segment(segment{view: Text, part: "1", text: text})
+	return j.result()
+}
+
+// judge is the state of one judgement.
+type judge struct {
+	model   *Model
+	reader  reader
+	sums    []int32
+	windows int     // of all texts: the maximum of many is higher
+	best    float64 // logit of the best window
+	floor   float64 // score that a rule of form demands
+	found   []Evidence
+	texts   int
+	reasons Reason
+}
+
+func newJudge(m *Model) *judge {
+	j := &judge{model: m}
+	j.reader.use = j.passage
+	return j
+}
+
+func (j *judge) begin() {
+	j.windows, j.best, j.floor, j.found, j.texts, j.reasons = 0, math.Inf(-1), 0, nil, 0, 0
+}
+
+// passage judges one text.
+func (j *judge) passage(p *Passage) {
+	j.texts++
+	if len(p.Blocks) == 0 {
+		return
+	}
+	top, at, sums := j.model.best(p, j.sums)
+	j.sums = sums
+	j.windows += p.Windows()
+	logit := j.model.Bias + float64(float64(top)*j.model.Scale)
+	j.best = max(j.best, logit)
+	e := p.evidence(at)
+	e.Score = float32(sigmoid(logit))
+	if rule, floor := broken(p, float64(e.Score), j.model); floor > 0 {
+		e.Rule = rule
+		j.floor = max(j.floor, floor)
+	}
+	if e.Rule == "" && float64(e.Score) < j.model.Suspicious {
+		return
+	}
+	e.Reasons = reasonsOf(p, at)
+	j.found = append(j.found, e)
+	if len(j.found) > 4*maxEvidence {
+		j.found = strongest(j.found)
+	}
+}
+
+// evidence is the place of the window that begins at a block.
+func (p *Passage) evidence(at int) Evidence {
+	from := p.places[at].start
+	to := p.places[min(at+WindowBlocks, len(p.Blocks))-1].end
+	e := Evidence{View: p.View, Part: p.Part, Start: p.segment.at + from, End: p.segment.at + to, Chain: p.Chain}
+	if p.Chain.len() > 0 { // the place of the run; what is inside has no place in the part
+		e.Start, e.End = p.segment.at, p.segment.at
+	}
+	e.SHA256 = sha256.Sum256(p.segment.text[from:to])
+	return e
+}
+
+func strongest(list []Evidence) []Evidence {
+	slices.SortStableFunc(list, func(a, b Evidence) int {
+		return cmp.Or(cmp.Compare(min(len(b.Rule), 1), min(len(a.Rule), 1)), cmp.Compare(b.Score, a.Score))
+	})
+	return list[:min(len(list), maxEvidence)]
+}
+
+func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
+
+// result sums up.
+func (j *judge) result() Result {
+	score := 0.0
+	if j.windows > 0 {
+		score = sigmoid(j.best - float64(j.model.Length*math.Log2(float64(j.windows))))
+	}
+	score = max(score, j.floor)
+	r := Result{Score: float32(score), Model: j.model.Version, Scanned: j.texts, Skipped: j.reader.skipped}
+	switch {
+	case score > j.model.Quarantine:
+		r.Verdict = Quarantine
+	case score > j.model.Suspicious:
+		r.Verdict = Suspicious
+	case len(r.Skipped) > 0:
+		r.Verdict = Partial
+	default:
+		r.Verdict = Clean
+	}
+	if r.Verdict == Suspicious || r.Verdict == Quarantine {
+		r.Evidence = strongest(j.found)
+		for _, e := range r.Evidence {
+			r.Reasons |= e.Reasons
+		}
+	}
+	if len(r.Skipped) > 0 {
+		r.Reasons |= UnscannedContent
+	}
+	return r
+}
