@@ -86,7 +86,7 @@ func (e *example) mail(b []byte, keep func(*injection.Passage)) {
 func clone(p *injection.Passage) injection.Passage {
 	c := injection.Passage{View: p.View, Part: p.Part, Whole: slices.Clone(p.Whole)}
 	for _, b := range p.Blocks {
-		c.Blocks = append(c.Blocks, injection.Block{Features: slices.Clone(b.Features), Slots: b.Slots})
+		c.Blocks = append(c.Blocks, injection.Block{Features: slices.Clone(b.Features), Slots: b.Slots, Core: slices.Clone(b.Core)})
 	}
 	return c
 }

@@ -17,14 +17,41 @@ type options struct {
 	Length float64
 	Hard   int
 	Whole  float64
+	Net    float64
 }
 
-var defaults = options{Epochs: 15, Rate: 0.004, L2: 1e-2, Seed: 1, Hard: 1, Length: 0.2, Whole: 8}
+var defaults = options{Epochs: 12, Rate: 0.004, L2: 1e-4, Seed: 1, Hard: 1, Length: 0.2, Whole: 8, Net: 0.02}
 
 // weights are a model in the making.
 type weights struct {
-	w, g []float64 // a weight for each bucket, and the sum of its squared gradients
-	bias float64
+	w, g         []float64 // a weight for each bucket, and the sum of its squared gradients
+	bias         float64
+	emb, eg      []float64 // 1<<15 x dims
+	u, ug, c, cg []float64
+}
+
+const dims = 16
+
+// hidden computes the hidden layer's input from block sums.
+func (m *weights) out(sum []float64) float64 {
+	s := 0.0
+	for k := range dims {
+		s += m.u[k] * math.Tanh(sum[k]+m.c[k])
+	}
+	return s
+}
+
+func (m *weights) coreBlocks(p *injection.Passage) [][dims]float64 {
+	sums := make([][dims]float64, len(p.Blocks))
+	for i, b := range p.Blocks {
+		for _, f := range b.Core {
+			e := m.emb[int(f)*dims:][:dims]
+			for k := range dims {
+				sums[i][k] += e[k]
+			}
+		}
+	}
+	return sums
 }
 
 // window is a window of a passage of an example.
@@ -57,13 +84,19 @@ func (m *weights) best(e *example) (at window, logit float64, n int) {
 			whole += m.w[f]
 		}
 		sums := m.blocks(p)
+		cs := m.coreBlocks(p)
 		for i := range p.Windows() {
 			n++
 			blocks, mask := p.Window(i)
 			s := whole + m.w[mask]
+			var h [dims]float64
 			for j := range blocks {
 				s += sums[i+j]
+				for k := range dims {
+					h[k] += cs[i+j][k]
+				}
 			}
+			s += m.out(h[:])
 			if s > logit {
 				at, logit = window{p, i}, s
 			}
@@ -78,12 +111,18 @@ func (m *weights) logit(at window) float64 {
 	for _, f := range at.p.Whole {
 		s += m.w[f]
 	}
+	var h [dims]float64
 	for _, b := range blocks {
 		for _, f := range b.Features {
 			s += m.w[f]
 		}
+		for _, f := range b.Core {
+			for k := range dims {
+				h[k] += m.emb[int(f)*dims+k]
+			}
+		}
 	}
-	return s
+	return s + m.out(h[:])
 }
 
 // learn moves the weights of one window towards its label.
@@ -111,6 +150,32 @@ func (m *weights) learn(at window, label, weight float64, o options) {
 		}
 	}
 	m.bias -= o.Rate * 0.02 * g
+	var h, d [dims]float64
+	for _, b := range blocks {
+		for _, f := range b.Core {
+			for k := range dims {
+				h[k] += m.emb[int(f)*dims+k]
+			}
+		}
+	}
+	ada := func(w, acc *float64, g float64) {
+		g += o.L2 * *w
+		*acc += g * g
+		*w -= o.Net * g / (math.Sqrt(*acc) + 1e-2)
+	}
+	for k := range dims {
+		t := math.Tanh(h[k] + m.c[k])
+		d[k] = g * m.u[k] * (1 - t*t)
+		ada(&m.u[k], &m.ug[k], g*t)
+		ada(&m.c[k], &m.cg[k], d[k])
+	}
+	for _, b := range blocks {
+		for _, f := range b.Core {
+			for k := range dims {
+				ada(&m.emb[int(f)*dims+k], &m.eg[int(f)*dims+k], d[k])
+			}
+		}
+	}
 }
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
@@ -122,6 +187,16 @@ func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 func fit(examples []*example, o options) *weights {
 	m := &weights{w: make([]float64, injection.Buckets), g: make([]float64, injection.Buckets), bias: -3}
 	r := rand.New(rand.NewPCG(o.Seed, 2))
+	m.emb, m.eg = make([]float64, dims<<15), make([]float64, dims<<15)
+	m.u, m.ug, m.c, m.cg = make([]float64, dims), make([]float64, dims), make([]float64, dims), make([]float64, dims)
+	if o.Net > 0 {
+		for i := range m.emb {
+			m.emb[i] = r.NormFloat64() * 0.05
+		}
+		for i := range m.u {
+			m.u[i] = r.NormFloat64() * 0.5
+		}
+	}
 	order := r.Perm(len(examples))
 	for epoch := range o.Epochs {
 		r.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })

@@ -42,7 +42,9 @@ func run(data, out string, folds bool) error {
 	fmt.Printf("%d examples: %d to train on, %d held back\n", len(all), len(train), len(dev))
 	w := fit(train, defaults)
 	report("held back", w, dev, defaults)
-	worst(w, dev, defaults)
+	if folds {
+		leaveOut(all, defaults, group)
+	}
 	if out == "" {
 		return nil
 	}

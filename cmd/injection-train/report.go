@@ -106,8 +106,8 @@ func report(title string, m *weights, examples []*example, o options) {
 
 func worst(m *weights, examples []*example, o options) {
 	type row struct {
-		s float64
-		e *example
+		s  float64
+		e  *example
 		at window
 	}
 	var rows []row
@@ -115,7 +115,12 @@ func worst(m *weights, examples []*example, o options) {
 		at, _, _ := m.best(e)
 		rows = append(rows, row{m.score(e, o), e, at})
 	}
-	slices.SortFunc(rows, func(a, b row) int { if a.s > b.s { return -1 }; return 1 })
+	slices.SortFunc(rows, func(a, b row) int {
+		if a.s > b.s {
+			return -1
+		}
+		return 1
+	})
 	n := 0
 	for _, r := range rows {
 		if r.e.Label == 0 && n < 14 {

@@ -49,8 +49,10 @@ const (
 
 // features are those of a text: of word i are the buckets list[ends[i-1]:ends[i]].
 type features struct {
-	list []uint32
-	ends []int32
+	list     []uint32
+	ends     []int32
+	core     []uint32
+	coreEnds []int32
 }
 
 // reach is how many words apart two slots may be to belong together.
@@ -58,7 +60,7 @@ const reach = 7
 
 // extract finds the features of a text, each with the word that completes it.
 func (f *features) extract(w *words) {
-	f.list, f.ends = f.list[:0], f.ends[:0]
+	f.list, f.ends, f.core, f.coreEnds = f.list[:0], f.ends[:0], f.core[:0], f.coreEnds[:0]
 	var hash, stem [4]uint32 // of the last words, newest first
 	for i := range w.list {
 		form := w.at(i)
@@ -70,6 +72,16 @@ func (f *features) extract(w *words) {
 		f.neighbours(i, w.list[i].alone(w), &hash, &stem)
 		f.slots(w, i)
 		f.ends = append(f.ends, int32(len(f.list)))
+		f.core = append(f.core, hash[0]*0x9E3779B1>>17, stem[0]*0x85EBCA77>>17)
+		if i > 0 {
+			f.core = append(f.core, mix(77, stem[1], stem[0])>>17)
+		}
+		for b := range numSlots {
+			if w.list[i].slots&(1<<b) != 0 {
+				f.core = append(f.core, uint32(b))
+			}
+		}
+		f.coreEnds = append(f.coreEnds, int32(len(f.core)))
 	}
 }
 

@@ -32,6 +32,7 @@ type Passage struct {
 type Block struct {
 	Features []uint32
 	Slots    uint16 // those of all its words
+	Core     []uint32
 }
 
 type place struct{ start, end int }
@@ -142,6 +143,11 @@ func (r *reader) build(s segment) {
 			from = r.features.ends[i-1]
 		}
 		b := Block{Features: r.features.list[from:r.features.ends[j-1]]}
+		from = 0
+		if i > 0 {
+			from = r.features.coreEnds[i-1]
+		}
+		b.Core = r.features.core[from:r.features.coreEnds[j-1]]
 		for _, w := range r.words.list[i:j] {
 			b.Slots |= uint16(w.slots)
 		}
