@@ -24,6 +24,7 @@ type example struct {
 	EML                             *string `json:"eml"`
 	EMLB64                          *string `json:"eml_b64"`
 	Weight                          float64
+	Pair                            string
 
 	passages []injection.Passage
 }
