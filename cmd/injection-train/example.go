@@ -51,6 +51,12 @@ func load(files string) ([]*example, error) {
 			return nil, err
 		}
 	}
+	takeApart(all)
+	return all, nil
+}
+
+// takeApart reads the messages, on all processors.
+func takeApart(all []*example) {
 	var wait sync.WaitGroup
 	n := runtime.NumCPU()
 	for i := range n {
@@ -61,7 +67,6 @@ func load(files string) ([]*example, error) {
 		})
 	}
 	wait.Wait()
-	return all, nil
 }
 
 // read takes the message apart.

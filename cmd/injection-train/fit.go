@@ -20,7 +20,7 @@ type options struct {
 	Net    float64
 }
 
-var defaults = options{Epochs: 12, Rate: 0.004, L2: 1e-4, Seed: 1, Hard: 1, Length: 0.2, Whole: 8, Net: 0.02}
+var defaults = options{Epochs: 8, Rate: 0.004, L2: 1e-4, Seed: 1, Hard: 1, Length: 0.2, Whole: 8, Net: 0.005}
 
 // weights are a model in the making.
 type weights struct {

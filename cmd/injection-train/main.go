@@ -31,7 +31,12 @@ func run(data, out string, folds bool) error {
 	if err != nil {
 		return err
 	}
-	var train, dev []*example
+	ours, err := readCorpus("cmd/injection-train/corpus")
+	if err != nil {
+		return err
+	}
+	takeApart(ours)
+	var train, dev, eve []*example
 	for _, e := range all {
 		if e.Split == "dev" {
 			dev = append(dev, e)
@@ -39,14 +44,17 @@ func run(data, out string, folds bool) error {
 			train = append(train, e)
 		}
 	}
-	fmt.Printf("%d examples: %d to train on, %d held back\n", len(all), len(train), len(dev))
+	for _, e := range ours {
+		if e.Source == "eve" {
+			e.Family = "eve"
+			eve = append(eve, e)
+		} else {
+			train = append(train, e)
+		}
+	}
+	fmt.Printf("%d to train on, %d held back, %d by the writer left out\n", len(train), len(dev), len(eve))
 	w := fit(train, defaults)
 	report("held back", w, dev, defaults)
-	if folds {
-		leaveOut(all, defaults, group)
-	}
-	if out == "" {
-		return nil
-	}
+	report("left-out writer", w, eve, defaults)
 	return nil
 }
