@@ -22,7 +22,7 @@ var floors = map[string]int{
 	"server/delivery": 4, "server/submission": 4, "server/relay": 4,
 	"server/smtpd": 5, "server/imapd": 5, "web": 5, "server/control": 5,
 	"server":      6,
-	"cmd/postern": 7, "server/servertest": 7,
+	"cmd/postern": 7, "server/servertest": 7, "cmd/injection-train": 3,
 }
 
 // sourceFile is one Go file of the module, parsed without its bodies.

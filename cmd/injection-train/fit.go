@@ -20,7 +20,7 @@ type options struct {
 	Net    float64
 }
 
-var defaults = options{Epochs: 8, Rate: 0.004, L2: 1e-4, Seed: 1, Hard: 1, Length: 0.2, Whole: 8, Net: 0.005}
+var defaults = options{Epochs: 8, Rate: 0.004, L2: 1e-4, Seed: 1, Hard: 1, Length: 0.2, Whole: 8, Net: 0}
 
 // weights are a model in the making.
 type weights struct {
@@ -150,6 +150,9 @@ func (m *weights) learn(at window, label, weight float64, o options) {
 		}
 	}
 	m.bias -= o.Rate * 0.02 * g
+	if o.Net == 0 {
+		return
+	}
 	var h, d [dims]float64
 	for _, b := range blocks {
 		for _, f := range b.Core {

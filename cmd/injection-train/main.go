@@ -56,5 +56,9 @@ func run(data, out string, folds bool) error {
 	w := fit(train, defaults)
 	report("held back", w, dev, defaults)
 	report("left-out writer", w, eve, defaults)
-	return nil
+	if out == "" {
+		return nil
+	}
+	m := w.quantise(measure(append(dev, eve...), func(e *example) float64 { return w.score(e, defaults) }), defaults)
+	return os.WriteFile(out, m.AppendBinary(nil), 0o644)
 }
