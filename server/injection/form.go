@@ -61,7 +61,7 @@ var markup = [][]byte{
 
 // hasMarkup reports whether a text has markup of chats or tools.
 func hasMarkup(text []byte) bool {
-	if bytes.IndexAny(text, "<[#\"\n") < 0 && !bytes.Contains(text, []byte("prompt:")) {
+	if !bytes.ContainsAny(text, "<[#\"\n") && !bytes.Contains(text, []byte("prompt:")) {
 		return false
 	}
 	lower := bytes.ToLower(text)
