@@ -46,7 +46,8 @@ type target struct {
 	flags   storage.Flags
 
 	treatment policy.Treatment // by DMARC
-	reports   bool             // the domain in From is told how its mail fared here
+	placed    policy.Placement
+	reports   bool // the domain in From is told how its mail fared here
 }
 
 // errUnreadable: the disk failed under the parser. What it saw is not the message.
@@ -113,13 +114,19 @@ func (in *Inbound) judge(ctx context.Context, m *mail) error {
 	m.senders = Senders(&m.structure.Envelope, m.r.From)
 	for i := range m.to {
 		t := &m.to[i]
-		placed := policy.Receive(policy.ReceiveFacts{Verdict: m.judgement.Verdict, Refused: t.treatment.Disposition == policy.Reject})
-		door, err := in.mailboxes.find(ctx, t.record, placed.Mailbox)
+		bands, err := policy.LoadBands(ctx, in.store, t.record.Org, t.record.Domain, t.record.ID)
+		if err != nil {
+			return err
+		}
+		t.placed = policy.Receive(policy.ReceiveFacts{Verdict: m.judgement.Verdict, Refused: t.treatment.Disposition == policy.Reject, Bands: bands})
+		door, err := in.mailboxes.find(ctx, t.record, t.placed.Mailbox)
 		if err != nil {
 			return err
 		}
 		t.inbox, t.mailbox = door.inbox, door.mailbox
-		t.flags |= m.judgement.Flags()
+		if t.placed.Mark {
+			t.flags |= m.judgement.Flags()
+		}
 	}
 	return nil
 }
@@ -213,9 +220,17 @@ func (m *mail) deposit(t target, body storage.BodyRef, tx *storage.Tx) storage.D
 func (m *mail) event(verb audit.Verb, t target) audit.Event {
 	return audit.Event{
 		Verb: verb, Outcome: audit.OK, Org: t.record.Org, Inbox: t.record.ID, Object: m.id,
-		Fields:   slices.Concat(m.fields(), audit.Fields{audit.Word(audit.KeyVerdict, m.judgement.Word())}, m.authenticity(), m.treated(t)),
+		Fields:   slices.Concat(m.fields(), audit.Fields{audit.Word(audit.KeyVerdict, m.judgement.Word())}, m.authenticity(), m.treated(t), placedBy(t.placed)),
 		Personal: append(m.personal(), audit.Text(audit.KeyTo, t.path.String())),
 	}
+}
+
+// placedBy is the word of what put a copy away because of its verdict, or spared it.
+func placedBy(p policy.Placement) audit.Fields {
+	if p.Rule == policy.DMARCFailed || !p.PutAway() && !p.Spared() {
+		return nil // the first stands there already
+	}
+	return audit.Fields{audit.Word(audit.KeyRule, p.Rule.String())}
 }
 
 // fields are the clear facts of every event about the message.

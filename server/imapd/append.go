@@ -58,8 +58,18 @@ func (s *session) Append(name string, r imap.LiteralReader, o *imap.AppendOption
 	if err != nil {
 		return nil, s.fault(err)
 	}
-	placed := policy.Receive(policy.ReceiveFacts{Verdict: d.judgement.Verdict})
-	quarantined := placed.Mailbox == storage.RoleQuarantine
+	bands, err := policy.LoadBands(s.ctx, s.server.store, s.inbox.Org(), s.inbox.Domain(), s.inbox.ID())
+	if err != nil {
+		return nil, s.fault(err)
+	}
+	placed := policy.Receive(policy.ReceiveFacts{Verdict: d.judgement.Verdict, Bands: bands})
+	quarantined := placed.PutAway()
+	if placed.Mark {
+		d.deposit.Flags |= d.judgement.Flags()
+	}
+	if quarantined || placed.Spared() {
+		d.event.Fields = append(d.event.Fields, audit.Word(audit.KeyRule, placed.Rule.String()))
+	}
 	if quarantined {
 		if box, err = s.inbox.MailboxByRole(s.ctx, placed.Mailbox); err != nil {
 			return nil, s.fault(err)
@@ -140,7 +150,7 @@ func (s *session) judge(stage *storage.Stage) (*appended, error) {
 	a := &appended{event: s.event(audit.MessageAppended)}
 	a.judgement = s.server.scorer.Of(s.ctx, delivery.Judged{Body: stage, Size: stage.Size(), Structure: parsed, Origin: storage.OriginAppend})
 	a.deposit = storage.Deposit{
-		ID: storage.NewID(), Size: stage.Size() + overlay.Delta(), Flags: a.judgement.Flags(),
+		ID: storage.NewID(), Size: stage.Size() + overlay.Delta(),
 		Senders: delivery.Senders(&parsed.Envelope, message.Path{}),
 		Content: storage.Content{
 			Structure: parsed.Overlaid(overlay).AppendBinary(nil), Overlay: overlay.AppendBinary(nil),

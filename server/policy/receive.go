@@ -46,26 +46,48 @@ func tooLarge(bytes int64, fields int) bool {
 // ReceiveFacts is what is known of one recipient's copy.
 type ReceiveFacts struct {
 	Verdict storage.Verdict
+	// Hard: a rule of form is broken that no score outweighs, such as text in
+	// characters without a glyph.
+	Hard bool
 	// Refused: this recipient's policy would refuse the message, and another's takes
 	// it. There is one reply to one DATA.
 	Refused bool
+	// Allowed: a person excepted the sender, and the message provably comes from there.
+	Allowed bool
+	Bands   Bands
 }
 
-// Placement is where a copy goes.
+// Placement is where a copy goes, and what decided that.
 type Placement struct {
 	Mailbox storage.Role
 	Rule    Rule
+	Mark    bool // the copy carries the keyword that its verdict demands
 }
 
-// Receive decides where one recipient's copy goes. Until a scorer exists every
-// verdict is Unscored, and an unscored message goes to the inbox: nothing that
-// was never judged can be called hostile.
+// PutAway reports whether the copy goes where no agent sees it.
+func (p Placement) PutAway() bool { return p.Mailbox == storage.RoleQuarantine }
+
+// Spared reports whether an exception let in what would have been put away.
+func (p Placement) Spared() bool { return p.Rule == InjectionAllowed || p.Rule == InjectionReportOnly }
+
+// Receive decides where one recipient's copy goes: never whether it is taken, since
+// a reply that depends on the score would tell an attacker what passes. A rule of
+// form is certain, so that neither a band nor an exception lets it in; and what was
+// not read in whole is never excepted, since nobody knows what it says. // PI-3
 func Receive(f ReceiveFacts) Placement {
-	if f.Refused {
-		return Placement{Mailbox: storage.RoleQuarantine, Rule: DMARCFailed}
+	band, rule := f.Bands.of(f)
+	p := Placement{Mailbox: storage.RoleInbox, Rule: rule, Mark: band != BandDeliver}
+	byScore := rule == InjectionSuspicious || rule == InjectionQuarantine
+	switch {
+	case f.Refused:
+		p.Mailbox, p.Rule = storage.RoleQuarantine, DMARCFailed
+	case band != BandQuarantine:
+	case f.Allowed && byScore:
+		p.Rule = InjectionAllowed
+	case f.Bands.ReportOnly:
+		p.Rule = InjectionReportOnly
+	default:
+		p.Mailbox = storage.RoleQuarantine
 	}
-	if f.Verdict == storage.Quarantine {
-		return Placement{Mailbox: storage.RoleQuarantine}
-	}
-	return Placement{Mailbox: storage.RoleInbox}
+	return p
 }

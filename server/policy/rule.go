@@ -45,6 +45,14 @@ const (
 	DMARCUnknown
 	FromDomains
 
+	// Those that say where a received message goes.
+	InjectionSuspicious
+	InjectionQuarantine
+	InjectionPartial
+	InjectionHard
+	InjectionAllowed
+	InjectionReportOnly
+
 	// Those that let a message wait for a person.
 	HoldAlways
 	HoldTaint
@@ -99,6 +107,14 @@ var rules = [...]struct {
 	DMARCFailed:         {"dmarc", 550, "5.7.1", "the domain in From asks that mail like this be refused (DMARC)"}, // RFC 7489, section 10.3
 	FromDomains:         {"from-domains", 550, "5.7.1", "message has authors of several domains in From"},
 	DMARCUnknown:        {"dmarc-unknown", 451, "4.4.3", "cannot find out now whether the domain in From sent this (DMARC)"},
+
+	// Nothing is ever refused because of these. // PI-3
+	InjectionSuspicious: {"injection-suspicious", 250, "2.0.0", "OK"},
+	InjectionQuarantine: {"injection-quarantine", 250, "2.0.0", "OK"},
+	InjectionPartial:    {"injection-partial", 250, "2.0.0", "OK"},
+	InjectionHard:       {"injection-hard", 250, "2.0.0", "OK"},
+	InjectionAllowed:    {"injection-allowed", 250, "2.0.0", "OK"},
+	InjectionReportOnly: {"injection-report-only", 250, "2.0.0", "OK"},
 
 	HoldAlways:     {"hold-always", 250, "2.0.0", waits},
 	HoldTaint:      {"hold-taint", 250, "2.0.0", waits},

@@ -257,7 +257,7 @@ func (r *Recipients) any() bool { return r.Allow != nil || len(r.Deny) > 0 || r.
 func (s *Setting) rank(text string) int64 {
 	switch s.Kind {
 	case YesNo:
-		if text == "no" {
+		if text == "no" || text != "yes" && s.Join == Least {
 			return 0
 		}
 		return 1

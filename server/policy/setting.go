@@ -46,6 +46,11 @@ const (
 	KeyAlertMail         Key = "alert-mail"
 	KeyAlertFreeze       Key = "alert-freeze"
 
+	KeyInjectionSuspicious Key = "injection-suspicious"
+	KeyInjectionQuarantine Key = "injection-quarantine"
+	KeyInjectionPartial    Key = "injection-partial"
+	KeyInjectionReportOnly Key = "injection-report-only"
+
 	KeyDMARC        Key = "dmarc"
 	KeyMTASTS       Key = "mta-sts"
 	KeyDMARCReject  Key = "dmarc-reject"
@@ -112,6 +117,8 @@ var (
 	published = []storage.PolicyLevel{storage.LevelDomain}
 	// hosting is what has to do with mail of a domain, whoever reads it.
 	hosting = sending[:2]
+	// receiving is what an inbox does with its mail.
+	receiving = []storage.PolicyLevel{storage.LevelOrganization, storage.LevelDomain, storage.LevelInbox}
 )
 
 // provenances are what policy may do about a declaration that is missing.
@@ -172,6 +179,12 @@ var settings = []Setting{
 	{Key: KeyAlertMail, Kind: Mails, Join: Each, Levels: ruling, Help: "who is told of alerts"},
 	{Key: KeyAlertFreeze, Kind: Words, Join: Each, Words: alerts, Levels: ruling, Help: "alerts that freeze the agent at once"},
 
+	band(KeyInjectionSuspicious, "mark", []string{"deliver", "mark", "quarantine"}, "mail that scores as suspicious: deliver, mark or quarantine"),
+	band(KeyInjectionQuarantine, "quarantine", []string{"mark", "quarantine"}, "mail that scores as hostile: mark or quarantine; hidden text always goes into quarantine"),
+	band(KeyInjectionPartial, "mark", []string{"mark", "quarantine"}, "mail that could not be read in whole: mark or quarantine"),
+	{Key: KeyInjectionReportOnly, Kind: YesNo, Join: Least, Levels: receiving, Default: "no", DefaultLevel: storage.LevelInbox,
+		Help: "mark and record what would go into quarantine because of its score, and let it in"},
+
 	{Key: KeyDMARC, Kind: Choice, Join: Most, Words: []string{"none", "quarantine", "reject"}, Levels: published, Default: "none",
 		DefaultLevel: storage.LevelDomain, Help: "what others are asked to do with mail that forges the domain: none, quarantine or reject"},
 	{Key: KeyMTASTS, Kind: Choice, Join: Most, Words: []string{"none", "testing", "enforce"}, Levels: published, Default: "testing",
@@ -198,6 +211,13 @@ func limit(key Key, fallback, help string) Setting {
 		s.DefaultLevel = storage.LevelAgent
 	}
 	return s
+}
+
+// band is a setting of what an inbox does with mail by its verdict. Each inbox has
+// its own; what stands above can ask for more. // PI-3
+func band(key Key, fallback string, words []string, help string) Setting {
+	return Setting{Key: key, Kind: Choice, Join: Most, Words: words, Levels: receiving, Default: fallback,
+		DefaultLevel: storage.LevelInbox, Help: help}
 }
 
 // Settings is the vocabulary, in the order in which it is shown.

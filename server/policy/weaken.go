@@ -22,13 +22,21 @@ func (s Setting) Weakens(level storage.PolicyLevel, before, after string) bool {
 	case before == "": // nothing was asked
 		return false
 	case after == "":
-		return s.Kind != YesNo || before == "yes"
+		return s.Kind != YesNo || before == s.strict()
 	case s.Key == KeyRecipientsAllow:
 		return !covers(split(before), split(after))
 	case s.Kind == Places, s.Kind == Mails, s.Kind == Words, s.Kind == Routes:
 		return !covers(split(after), split(before))
 	}
 	return s.tighter(before, after)
+}
+
+// strict is the answer that asks for more than its opposite.
+func (s Setting) strict() string {
+	if s.Join == Least {
+		return "no"
+	}
+	return "yes"
 }
 
 func orDefault(text, fallback string) string {
