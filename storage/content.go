@@ -22,6 +22,16 @@ const (
 	Partial // scored in part, because of its size or its defects
 )
 
+var verdictNames = [...]string{"unscored", "clean", "suspicious", "quarantine", "partial"}
+
+// String is the word of header fields, events and commands.
+func (v Verdict) String() string {
+	if int(v) < len(verdictNames) {
+		return verdictNames[v]
+	}
+	return fmt.Sprintf("verdict(%d)", uint8(v))
+}
+
 // Taints reports whether an agent that reads such a message is tainted: it may
 // have been written to steer the agent. Unscored is what every message is until
 // there is a scorer, and says nothing against it. // PI-5
@@ -40,7 +50,8 @@ const (
 )
 
 // Content is what a message's row holds sealed, under a key of the inbox and
-// bound to mailbox and UID. It never changes (invariant 13).
+// bound to mailbox and UID. Nothing of it changes that IMAP shows (invariant 13);
+// the verdict is that of the newest scoring.
 type Content struct {
 	Body      BodyRef // Key is set for Deposit alone, and zero in what Scan hands out: OpenBody unwraps it
 	Structure []byte  // server/message's binary form; opaque here
@@ -54,6 +65,9 @@ type Content struct {
 	Origin    Origin
 	Senders   [][]byte // of a message that taints: keyed hashes of who wrote it; for Deposit: see Deposit.Senders
 
+	scorings uint64 // how often it was scored
+	runs     []byte // the scorings that are kept, the oldest first, each behind its length: see Message.Scorings
+
 	wrapped []byte // the body's key under the inbox's
 	sealed  []byte // the body, if it was read along
 }
@@ -66,16 +80,23 @@ type Content struct {
 //	message id, model, auth, overlay, structure: each behind its length
 //	senders, if there are any: their number, 16 bytes each
 //
+// In a version 2, which was scored, the number of senders is always there, and behind
+// them how often it was scored, and the scorings, each behind its length.
+//
 // Numbers without a size are varints.
 type sealedContent struct {
 	id       uuid.UUID
 	received int64
 	size     int64
-	server   Flags // the server's flags at the time of deposit
+	server   Flags // the server's flags: at the time of deposit, or of the last scoring
 	Content
 }
 
-const contentVersion = 1
+// Versions of the stored form.
+const (
+	contentPlain  = 1
+	contentScored = 2
+)
 
 // contentIdentity binds a content to its place. id is mailbox and UID, 20 bytes
 // that are overwritten for each row of a scan.
@@ -92,7 +113,11 @@ func (in *Inbox) sealContent(plain []byte, mailbox uuid.UUID, uid uint32) []byte
 }
 
 func (c *sealedContent) append(b []byte) []byte {
-	b = append(b, contentVersion, byte(c.Origin), byte(c.Verdict))
+	version := byte(contentPlain)
+	if c.scorings > 0 {
+		version = contentScored
+	}
+	b = append(b, version, byte(c.Origin), byte(c.Verdict))
 	b = binary.BigEndian.AppendUint32(b, math.Float32bits(c.Score))
 	b = binary.AppendUvarint(b, uint64(c.server))
 	b = append(b, c.id[:]...)
@@ -111,11 +136,15 @@ func (c *sealedContent) append(b []byte) []byte {
 		b = binary.AppendUvarint(b, uint64(len(part)))
 		b = append(b, part...)
 	}
-	if len(c.Senders) > 0 {
+	if len(c.Senders) > 0 || version == contentScored {
 		b = binary.AppendUvarint(b, uint64(len(c.Senders)))
 		for _, hash := range c.Senders {
 			b = append(b, hash...)
 		}
+	}
+	if version == contentScored {
+		b = binary.AppendUvarint(b, c.scorings)
+		b = append(b, c.runs...)
 	}
 	return b
 }
@@ -126,7 +155,8 @@ var errContent = errors.New("storage: not a content")
 // one of the content decoded before costs no memory.
 func (c *sealedContent) decode(b []byte) error {
 	d := decoder{b: b}
-	if v := d.take(1); v == nil || v[0] != contentVersion {
+	version := d.take(1)
+	if version == nil || version[0] != contentPlain && version[0] != contentScored {
 		return fmt.Errorf("%w: version", errContent)
 	}
 	if head := d.take(6); head != nil {
@@ -151,6 +181,14 @@ func (c *sealedContent) decode(b []byte) error {
 	if len(d.b) > 0 {
 		for n := min(d.uvarint(), maxSenders+1); n > 0; n-- {
 			c.Senders = append(c.Senders, d.take(correspondentSize))
+		}
+	}
+	c.scorings, c.runs = 0, nil
+	if version[0] == contentScored {
+		c.scorings = d.uvarint()
+		c.runs = d.b
+		for len(d.b) > 0 {
+			d.prefixed()
 		}
 	}
 	if d.failed || len(d.b) != 0 {

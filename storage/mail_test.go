@@ -95,6 +95,7 @@ func scanAll(t testing.TB, in *Inbox, mailbox uuid.UUID) (all []Message) {
 func keep(m *Message) Message {
 	k, c := *m, *m.Content
 	c.Structure, c.Overlay, c.Auth, c.wrapped = slices.Clone(c.Structure), slices.Clone(c.Overlay), slices.Clone(c.Auth), slices.Clone(c.wrapped)
+	c.runs = slices.Clone(c.runs)
 	k.Content = &c
 	return k
 }

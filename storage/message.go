@@ -34,6 +34,9 @@ type Deposit struct {
 	// From, Reply-To, return path. Only their keyed hashes are kept, of the first
 	// 16; mail to them is no reply to an old correspondent. // PI-5
 	Senders []string
+	// Scoring says how the message was judged, and then Verdict, Score and Model come
+	// from it. Nil: nobody judged it.
+	Scoring *Scoring
 	Content
 }
 
@@ -52,11 +55,16 @@ func (tx *Tx) Deposit(e *audit.Event, in *Inbox, mailbox uuid.UUID, d Deposit) (
 	if d.Received.IsZero() {
 		d.Received = tx.now
 	}
+	content := sealedContent{id: d.ID, Content: d.Content}
+	if err := content.judged(d.Scoring, tx.now); err != nil {
+		return 0, err
+	}
+	d.Verdict = content.Verdict
 	d.Flags &^= Tainting
-	d.Content.Senders = nil
+	content.Senders = nil
 	if d.Verdict.Taints() {
 		d.Flags |= Tainting
-		d.Content.Senders = in.sendersOf(d.Senders)
+		content.Senders = in.sendersOf(d.Senders)
 	}
 	r := messageRow{flags: d.Flags&fixedFlags | bits, body: d.Body.No, size: d.Size, id: d.ID, received: micros(d.Received)}
 	var delta tally
@@ -66,7 +74,7 @@ func (tx *Tx) Deposit(e *audit.Event, in *Inbox, mailbox uuid.UUID, d Deposit) (
 		return 0, err
 	}
 	r.uid = c.first
-	content := sealedContent{id: d.ID, received: r.received, size: d.Size, server: r.flags & ServerFlags, Content: d.Content}
+	content.received, content.size, content.server = r.received, d.Size, r.flags&ServerFlags
 	content.wrapped = in.keys.key.Wrap(d.Body.Key, in.dataKeyIdentity(d.Body.ID))
 	if err := tx.HoldBody(d.Body.No); err != nil {
 		return 0, err

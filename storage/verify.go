@@ -553,6 +553,9 @@ func (v *verification) mailbox(in *Inbox, id uuid.UUID) error {
 	err = in.Scan(v.ctx, id, []UIDRange{{First: 1, Last: 1<<32 - 1}}, true, func(m *Message) error {
 		v.report.Messages++
 		have.Add(m.UID, m.UID)
+		if m.Content.scorings > 0 {
+			v.replay.Content(id, m.UID, m.Content.scorings)
+		}
 		count.Messages++
 		count.Bytes += m.Size
 		if m.Flags&Seen == 0 {

@@ -125,6 +125,12 @@ const (
 	KeyChallenge   Key = 113 // word: how the authority was convinced: http-01, tls-alpn-01, dns-01
 )
 
+// Clear keys of the injection scorer.
+const (
+	KeyModel  Key = 120 // word: version of model and rules
+	KeyReason Key = 121 // word: why a message scored as it did, of a closed list; repeated
+)
+
 // Personal keys.
 const (
 	KeyFrom      Key = 128 // envelope sender
@@ -226,6 +232,7 @@ var keys = [...]keyInfo{
 
 	KeyAuthority: {"authority", kindWord}, KeyFingerprint: {"fingerprint", kindDigest},
 	KeyNotAfter: {"not_after", kindTime}, KeyChallenge: {"challenge", kindWord},
+	KeyModel: {"model", kindWord}, KeyReason: {"reason", kindWord},
 	KeyReporter: {"reporter", kindText}, KeyReportID: {"report_id", kindText},
 }
 

@@ -3,8 +3,10 @@ package audit
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -26,6 +28,9 @@ const MaxDifferences = 1000
 // What an event did to messages is read from its fields, in Event.Mailbox: KeyUID was stored, KeyUIDs were removed, and
 // with KeyToMailbox they became KeyToUIDs there (message.copied left them in place). Events that only concern messages
 // which stay as they are (reads, flags, duplicates, refusals) say UIDs without such an effect.
+//
+// The content of a message is written once, by the event that stored it. An event that wrote it again says so in Writes,
+// under ContentTable; what left the mailbox afterwards takes that along.
 //
 // A row takes about 100 bytes, a mailbox 16 for each run of UIDs.
 type Replay struct {
@@ -51,9 +56,16 @@ type rowState struct {
 
 type liveUIDs struct {
 	UIDs
-	last uint32 // highest ever given
-	seq  uint64 // of the last event that changed the set
+	last      uint32 // highest ever given
+	seq       uint64 // of the last event that changed the set
+	rewritten map[uint32]rewrite
 }
+
+// rewrite is the last time the content of a message was written again.
+type rewrite struct{ version, seq uint64 }
+
+// ContentTable is the table of what messages hold sealed. An id in it is a mailbox and, in four bytes, a UID.
+const ContentTable = "content"
 
 // Difference is a row, or a mailbox's messages, that is not what the log says.
 type Difference struct {
@@ -98,6 +110,10 @@ func (r *Replay) Add(e *Event) {
 }
 
 func (r *Replay) addWrite(seq uint64, w *Write) {
+	if w.Table == ContentTable && len(w.ID) == 20 {
+		r.rewritten(seq, w)
+		return
+	}
 	key := r.key(w.Table, w.ID)
 	if old, ok := r.rows[key]; ok && w.Version < old.version {
 		r.differ(seq, rowName(w.Table, w.ID), fmt.Sprintf("version %d was written after version %d", w.Version, old.version))
@@ -112,6 +128,23 @@ func (r *Replay) addWrite(seq uint64, w *Write) {
 	if len(w.ID) == 16 {
 		delete(r.mailboxes, uuid.UUID(w.ID))
 	}
+}
+
+// rewritten notes that the content of a message was written again.
+func (r *Replay) rewritten(seq uint64, w *Write) {
+	mailbox, uid := uuid.UUID(w.ID[:16]), binary.BigEndian.Uint32(w.ID[16:])
+	m := r.mailboxes[mailbox]
+	if m == nil || !m.Contains(uid) {
+		r.differ(seq, messagesOf(mailbox), fmt.Sprintf("UID %d was written again without being there", uid))
+		return
+	}
+	if m.rewritten == nil {
+		m.rewritten = map[uint32]rewrite{}
+	}
+	if old := m.rewritten[uid]; w.Version <= old.version {
+		r.differ(seq, messagesOf(mailbox), fmt.Sprintf("UID %d was written in version %d after version %d", uid, w.Version, old.version))
+	}
+	m.rewritten[uid] = rewrite{w.Version, seq}
 }
 
 func (r *Replay) key(table string, id []byte) rowKey {
@@ -131,7 +164,7 @@ func (r *Replay) key(table string, id []byte) rowKey {
 
 func (r *Replay) addMessages(e *Event) {
 	switch e.Verb {
-	case MessageRead, MessageSearched, MessageFlagged, MessageTraced, MessageDuplicate, MessageRefused:
+	case MessageRead, MessageSearched, MessageFlagged, MessageTraced, MessageDuplicate, MessageRefused, MessageRescored:
 		return
 	}
 	if e.Mailbox == uuid.Nil {
@@ -172,6 +205,7 @@ func (r *Replay) removed(seq uint64, mailbox uuid.UUID, uids UIDs) {
 		r.mailboxes[mailbox] = m
 	}
 	m.seq = seq
+	maps.DeleteFunc(m.rewritten, func(uid uint32, _ rewrite) bool { return uids.Contains(uid) })
 	for _, u := range uids {
 		if n := m.Remove(u.First, u.Last); n != uint64(u.Last-u.First)+1 {
 			r.differ(seq, messagesOf(mailbox), "UIDs were removed that were not there: "+brief(UIDs{u}))
@@ -195,11 +229,30 @@ func (r *Replay) Row(table string, id []byte, version uint64, digest [32]byte) {
 	delete(r.odd, key)
 }
 
+// Content shows that a message is there in a version of its content. Show those that were scored, before the Messages
+// of the mailbox.
+func (r *Replay) Content(mailbox uuid.UUID, uid uint32, version uint64) {
+	m := r.mailboxes[mailbox]
+	if m == nil {
+		return // Messages says that
+	}
+	want, known := m.rewritten[uid]
+	if known && version != want.version {
+		r.differ(want.seq, messagesOf(mailbox), fmt.Sprintf("UID %d has version %d, and version %d was written", uid, version, want.version))
+	}
+	delete(m.rewritten, uid)
+}
+
 // Messages shows the UIDs that a mailbox has in the store. Show each mailbox that has any once.
 func (r *Replay) Messages(mailbox uuid.UUID, have UIDs) {
 	want := r.mailboxes[mailbox]
 	if want == nil {
 		want = &liveUIDs{seq: NoEvent}
+	}
+	for uid, w := range want.rewritten {
+		if have.Contains(uid) {
+			r.differ(w.seq, messagesOf(mailbox), fmt.Sprintf("UID %d is as it was before it was written again", uid))
+		}
 	}
 	if extra := have.Minus(want.UIDs); len(extra) > 0 {
 		r.differ(want.seq, messagesOf(mailbox), "no event stored UIDs "+brief(extra))

@@ -121,6 +121,12 @@ const (
 	CertificateRemove Verb = 108 // the certificate of a name that this server has no more was removed
 )
 
+// Verbs of the injection scorer.
+const (
+	InjectionReplay Verb = 120 // stored messages were scored again; what would change was told, or was changed
+	MessageRescored Verb = 121 // a stored message was judged again, and that is its verdict now
+)
+
 // Verbs of the rotation of signing keys.
 const (
 	DKIMPublish Verb = 97  // the record of a signing key was seen in the DNS; failed: it is still, or again, not there
@@ -166,6 +172,7 @@ var verbNames = [...]string{
 
 	CertificateObtain: "certificate.obtain", CertificateRenew: "certificate.renew",
 	CertificateFail: "certificate.fail", CertificateRemove: "certificate.remove",
+	InjectionReplay: "injection.replay", MessageRescored: "message.rescored",
 	ReportReceived: "report.received", ReportSent: "report.sent", ReportSwept: "report.swept",
 }
 
