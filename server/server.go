@@ -238,7 +238,7 @@ func (s *Server) wire(ctx context.Context, o Options) error {
 	})
 	s.web = s.newWeb()
 	s.control = control.New(control.Config{
-		Store: s.store, Directory: s.directory, Queue: s.queue, Webhooks: s.webhooks, Certificates: s.certs, Host: s.cfg.Host, Version: Version(), Ladder: s.ladder, Now: s.now, Log: s.log,
+		Store: s.store, Directory: s.directory, Queue: s.queue, Quarantine: delivery.NewQuarantine(s.store), Webhooks: s.webhooks, Certificates: s.certs, Host: s.cfg.Host, Version: Version(), Ladder: s.ladder, Now: s.now, Log: s.log,
 	})
 	return nil
 }

@@ -34,6 +34,7 @@ const (
 	AlertWebhookDisabled    AlertKind = "webhook-disabled"     // a webhook failed for so long that it is asked no more
 	AlertDKIMRecordDue      AlertKind = "dkim-record-due"      // a record of a signing key is to be published by hand
 	AlertDomainBroken       AlertKind = "domain-broken"        // a record that a domain needs is not in the DNS as it was
+	AlertQuarantined        AlertKind = "mail-quarantined"     // mail to an inbox was put into quarantine
 
 	AlertCertificateExpiring AlertKind = "certificate-expiring" // a name of this server has no certificate for much longer, and none can be had
 )
@@ -41,7 +42,7 @@ const (
 var alertKinds = []AlertKind{
 	AlertTokenLeaked, AlertFalseDeclaration, AlertCredentialExpiring, AlertTokenAfterRotation, AlertTwoNetworks,
 	AlertNewNetwork, AlertOddHours, AlertSpikeSends, AlertSpikeForwards, AlertSpikeFirstTime, AlertHoldWaiting,
-	AlertLimitReached, AlertWebhookDisabled, AlertDKIMRecordDue, AlertDomainBroken,
+	AlertLimitReached, AlertWebhookDisabled, AlertDKIMRecordDue, AlertDomainBroken, AlertQuarantined,
 	AlertCertificateExpiring,
 }
 

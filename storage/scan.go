@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/google/uuid"
@@ -34,6 +35,23 @@ func (e *CorruptError) Error() string {
 }
 
 func (e *CorruptError) Unwrap() error { return ErrCorrupt }
+
+// Message reads one message with its content, which is the caller's to keep.
+// ErrNotFound when it is not there.
+func (in *Inbox) Message(ctx context.Context, mailbox uuid.UUID, uid uint32) (m Message, err error) {
+	none := ErrNotFound
+	err = in.Scan(ctx, mailbox, []UIDRange{{First: uid, Last: uid}}, true, func(found *Message) error {
+		c := *found.Content
+		for _, part := range []*[]byte{&c.Structure, &c.Overlay, &c.Auth, &c.runs, &c.wrapped, &c.sealed} {
+			*part = slices.Clone(*part)
+		}
+		c.Senders = nil
+		m, none = *found, nil
+		m.Content = &c
+		return nil
+	})
+	return m, errors.Join(err, none)
+}
 
 // UIDs lists the UIDs of a mailbox in order, and the modseq at which the list
 // is true.

@@ -402,6 +402,7 @@ var decisive = []struct {
 		return bytes.Equal(column, hash), err
 	}},
 	{"report", "hash", reportHint},
+	{"quarantine", "state", quarantineHint},
 	{"mailbox", "inbox", nil}, // opened with its inbox, by messages
 }
 

@@ -24,6 +24,8 @@ var acts = map[string]directory.Act{
 	"queue.hold": directory.ActOperate, "queue.release": directory.ActRelease, "queue.bounce": directory.ActOperate,
 	"approval.list": directory.ActEvidence, "approval.show": directory.ActContent, // which who may release has, too
 	"approval.release": directory.ActRelease, "approval.reject": directory.ActRelease,
+	"quarantine.list": directory.ActEvidence, "quarantine.show": directory.ActEvidence, // with content: its own question
+	"quarantine.release": directory.ActRelease, "quarantine.reject": directory.ActRelease,
 	"audit.list": directory.ActEvidence, "audit.export": directory.ActEvidence, "audit.key": directory.ActEvidence,
 	"policy.keys": directory.ActEvidence, "policy.show": directory.ActEvidence, "policy.set": directory.ActPolicy, "policy.unset": directory.ActPolicy,
 	"captured.list": directory.ActEvidence, "captured.show": directory.ActContent,

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"postern/server/delivery"
 	"postern/server/directory"
 	"postern/server/queue"
 	"postern/server/webhook"
@@ -52,6 +53,7 @@ var classes = []struct {
 	{directory.ErrInvalid, Invalid}, {storage.ErrNotFound, NotFound}, {directory.ErrTaken, Taken},
 	{directory.ErrRefused, Refused},
 	{directory.ErrInUse, InUse}, {directory.ErrState, State}, {queue.ErrState, State}, {queue.ErrReserved, Refused}, {queue.ErrBusy, Busy},
+	{delivery.ErrDecided, State}, {delivery.ErrReserved, Refused},
 	{webhook.ErrInvalid, Invalid}, {webhook.ErrState, State},
 	{storage.ErrFull, Unavailable}, {storage.ErrUnavailable, Unavailable}, {storage.ErrNoEvent, Unavailable},
 }

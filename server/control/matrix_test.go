@@ -57,6 +57,10 @@ var matrix = map[string]struct{ who, request string }{
 	"queue.hold":            {operators, `{"id":"x"}`},
 	"queue.release":         {reviewers, `{"id":"x"}`},
 	"queue.bounce":          {operators, `{"id":"x"}`},
+	"quarantine.list":       {everybody, `{}`},
+	"quarantine.show":       {everybody, `{"id":"x"}`}, // with content: reviewers
+	"quarantine.release":    {reviewers, `{"id":"x","reason":"x"}`},
+	"quarantine.reject":     {reviewers, `{"id":"x","reason":"x"}`},
 	"approval.list":         {everybody, `{}`},
 	"approval.show":         {reviewers, `{"id":"x"}`},
 	"approval.release":      {reviewers, `{"id":"x"}`},

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"postern/server/acme"
+	"postern/server/delivery"
 	"postern/server/directory"
 	"postern/server/queue"
 	"postern/server/report"
@@ -32,12 +33,13 @@ const (
 	trailerOfFail = "Postern-Error"
 )
 
-// Config is what the door needs. Store, Directory, Queue, Webhooks, Certificates and Host are
-// required.
+// Config is what the door needs. Store, Directory, Queue, Quarantine, Webhooks, Certificates and
+// Host are required.
 type Config struct {
 	Store        *storage.Store
 	Directory    *directory.Directory
 	Queue        *queue.Queue
+	Quarantine   *delivery.Quarantine
 	Webhooks     *webhook.Sender
 	Certificates *acme.Keeper
 	Host         string // this server's name, for the records of domains
@@ -66,7 +68,7 @@ func New(c Config) *Server {
 	}
 	s := &Server{Config: c, mux: http.NewServeMux()}
 	s.mux.HandleFunc("/", unknown)
-	for _, noun := range []func(){s.domainCommands, s.dkimCommands, s.inboxCommands, s.agentCommands, s.credentialCommands, s.freezeCommands, s.personCommands, s.queueCommands, s.approvalCommands, s.auditCommands, s.messageCommands, s.capturedCommands, s.healthCommands, s.alertCommands, s.policyCommands, s.webhookCommands, s.reportCommands, s.certificateCommands} {
+	for _, noun := range []func(){s.domainCommands, s.dkimCommands, s.inboxCommands, s.agentCommands, s.credentialCommands, s.freezeCommands, s.personCommands, s.queueCommands, s.approvalCommands, s.auditCommands, s.messageCommands, s.capturedCommands, s.healthCommands, s.alertCommands, s.policyCommands, s.webhookCommands, s.reportCommands, s.certificateCommands, s.quarantineCommands} {
 		noun()
 	}
 	s.http = &http.Server{

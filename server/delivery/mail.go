@@ -177,7 +177,7 @@ func (m *mail) store(tx *storage.Tx) error {
 			}
 		}
 		m.stored++
-		if _, err := tx.Deposit(m.record(tx, m.verb, t), t.inbox, t.mailbox, m.deposit(t, body, tx)); err != nil {
+		if err := m.put(tx, t, body); err != nil {
 			return err
 		}
 		if err := m.correspond(tx, t); err != nil {
@@ -188,6 +188,17 @@ func (m *mail) store(tx *storage.Tx) error {
 		return nil
 	}
 	return m.count(tx.Upkeep())
+}
+
+// put stores a copy where policy said.
+func (m *mail) put(tx *storage.Tx, t target, body storage.BodyRef) (err error) {
+	e, d := m.record(tx, m.verb, t), m.deposit(t, body, tx)
+	if t.placed.PutAway() {
+		_, err = tx.Quarantine(e, t.inbox, t.mailbox, d, t.placed.Rule.String())
+	} else {
+		_, err = tx.Deposit(e, t.inbox, t.mailbox, d)
+	}
+	return err
 }
 
 // record notes what became of one recipient's copy.

@@ -79,7 +79,7 @@ func (s *session) Append(name string, r imap.LiteralReader, o *imap.AppendOption
 	d.deposit.Keywords, d.deposit.Received = flags.keywords, internalDate(o.Time)
 	var uid uint32
 	err = s.write(func(tx *storage.Tx) error {
-		uid, err = d.store(tx, s, stage, &box)
+		uid, err = d.store(tx, s, stage, &box, placed)
 		return err
 	})
 	if err != nil {
@@ -179,12 +179,15 @@ func (a *appended) describe(env *message.Envelope) {
 }
 
 // store runs in the write transaction, perhaps more than once.
-func (a *appended) store(tx *storage.Tx, s *session, stage *storage.Stage, box *storage.Mailbox) (uint32, error) {
+func (a *appended) store(tx *storage.Tx, s *session, stage *storage.Stage, box *storage.Mailbox, placed policy.Placement) (uint32, error) {
 	body, err := tx.AddBody(stage)
 	if err != nil {
 		return 0, err
 	}
 	d := a.deposit
 	d.Body = body
+	if placed.PutAway() {
+		return tx.Quarantine(tx.Record(a.event), s.inbox, box.ID, d, placed.Rule.String())
+	}
 	return tx.Deposit(tx.Record(a.event), s.inbox, box.ID, d)
 }

@@ -127,6 +127,14 @@ const (
 	MessageRescored Verb = 121 // a stored message was judged again, and that is its verdict now
 )
 
+// Verbs of the quarantine.
+const (
+	QuarantineRelease Verb = 125 // a person let a message out of quarantine: it is in INBOX, as new mail
+	QuarantineReject  Verb = 126 // a person deleted a message that was in quarantine
+	QuarantineViewed  Verb = 127 // a person was shown what a message in quarantine says
+	QuarantineSwept   Verb = 128 // what is noted of the quarantine of an inbox that is erased was removed
+)
+
 // Verbs of the rotation of signing keys.
 const (
 	DKIMPublish Verb = 97  // the record of a signing key was seen in the DNS; failed: it is still, or again, not there
@@ -173,7 +181,9 @@ var verbNames = [...]string{
 	CertificateObtain: "certificate.obtain", CertificateRenew: "certificate.renew",
 	CertificateFail: "certificate.fail", CertificateRemove: "certificate.remove",
 	InjectionReplay: "injection.replay", MessageRescored: "message.rescored",
-	ReportReceived: "report.received", ReportSent: "report.sent", ReportSwept: "report.swept",
+	QuarantineRelease: "quarantine.release", QuarantineReject: "quarantine.reject", QuarantineViewed: "quarantine.viewed",
+	QuarantineSwept: "quarantine.swept",
+	ReportReceived:  "report.received", ReportSent: "report.sent", ReportSwept: "report.swept",
 }
 
 var verbsByName = func() map[string]Verb {

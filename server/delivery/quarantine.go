@@ -1,0 +1,125 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"postern/storage"
+	"postern/storage/audit"
+)
+
+var (
+	// ErrReserved: only people decide about what was put away.
+	ErrReserved = errors.New("delivery: only people decide about mail in quarantine")
+	// ErrDecided: somebody decided otherwise.
+	ErrDecided = errors.New("delivery: somebody has decided otherwise")
+)
+
+// Quarantine is what people do about mail that was put away. Nothing that an agent
+// can do, over any protocol, comes here. // PI-3
+type Quarantine struct{ store *storage.Store }
+
+// NewQuarantine makes a Quarantine.
+func NewQuarantine(store *storage.Store) *Quarantine { return &Quarantine{store} }
+
+// Ruling is what a person decides about a message that was put away.
+type Ruling struct {
+	Release bool   // else it is deleted
+	Trusted bool   // of a release: it loses its mark, and reading it taints nobody
+	Reason  string // for the log; the agent does not see it
+}
+
+// Decide carries out what a person decided. A released message is in INBOX as new
+// mail, under a UID of its own and with the view that was frozen when it came; the
+// connections that wait there wake. To decide the same again changes nothing, and
+// changed is false; ErrDecided when it was decided otherwise, also in this very
+// moment. ErrNotFound when the organization has no such message, or its inbox was
+// removed.
+func (k *Quarantine) Decide(ctx context.Context, actor audit.Actor, org, id uuid.UUID, r Ruling) (q storage.Quarantined, changed bool, err error) {
+	if actor.Kind != audit.Person {
+		return q, false, ErrReserved
+	}
+	if q, err = k.store.Quarantined(ctx, org, id); err != nil {
+		return q, false, err
+	}
+	if q.State == storage.QuarantineWaiting {
+		err = k.decide(ctx, actor, &q, r)
+		if err == nil || !errors.Is(err, storage.ErrConflict) {
+			return q, err == nil, err
+		}
+		if q, err = k.store.Quarantined(ctx, org, id); err != nil { // somebody was faster
+			return q, false, err
+		}
+	}
+	if q.State != r.state() {
+		return q, false, fmt.Errorf("%w: the message was %s already, by %s", ErrDecided, q.State, q.By)
+	}
+	return q, false, nil
+}
+
+func (r Ruling) state() storage.QuarantineState {
+	if r.Release {
+		return storage.QuarantineReleased
+	}
+	return storage.QuarantineRejected
+}
+
+// decide is the one transaction of a decision.
+func (k *Quarantine) decide(ctx context.Context, actor audit.Actor, q *storage.Quarantined, r Ruling) error {
+	in, m, err := k.Open(ctx, q)
+	if err != nil {
+		return err
+	}
+	to, err := in.MailboxByRole(ctx, storage.RoleInbox)
+	if err != nil {
+		return err
+	}
+	var decided storage.Quarantined
+	err = k.store.Write(ctx, actor, func(tx *storage.Tx) error {
+		decided = *q // the function may run twice
+		e := tx.Record(r.event(&m))
+		if r.Release {
+			return tx.ReleaseQuarantined(e, in, &decided, to.ID, r.Trusted, actor.Name)
+		}
+		return tx.RejectQuarantined(e, in, &decided, actor.Name)
+	})
+	if err == nil {
+		*q = decided
+	}
+	return err
+}
+
+// event says what was decided, and about what.
+func (r Ruling) event(m *storage.Message) audit.Event {
+	e := audit.Event{Verb: audit.QuarantineReject, Outcome: audit.OK, Fields: audit.Fields{
+		audit.Digest(audit.KeySHA256, m.Content.SHA256[:]), audit.Word(audit.KeyVerdict, Judgement{Verdict: m.Content.Verdict}.Word())}}
+	if r.Release {
+		e.Verb = audit.QuarantineRelease
+	}
+	if r.Release && r.Trusted {
+		e.Fields = append(e.Fields, audit.Word(audit.KeyState, "trusted"))
+	}
+	if m.Content.MessageID != "" {
+		e.Personal = append(e.Personal, audit.Text(audit.KeyMessageID, m.Content.MessageID))
+	}
+	if r.Reason != "" {
+		e.Personal = append(e.Personal, audit.Text(audit.KeyNote, r.Reason))
+	}
+	return e
+}
+
+// Open finds the copy that waits. ErrNotFound when it was decided about, or its
+// inbox is gone.
+func (k *Quarantine) Open(ctx context.Context, q *storage.Quarantined) (in *storage.Inbox, m storage.Message, err error) {
+	if in, err = k.store.OpenInbox(ctx, q.Org, q.Inbox); err != nil {
+		return nil, m, err
+	}
+	m, err = in.Message(ctx, q.Mailbox, q.UID)
+	if err == nil && m.ID != q.Message {
+		err = fmt.Errorf("%w: quarantined message %s", storage.ErrCorrupt, q.ID)
+	}
+	return in, m, err
+}
