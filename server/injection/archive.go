@@ -1,8 +1,10 @@
 package injection
 
 import (
+	"archive/tar"
 	"archive/zip"
 	"bytes"
+	"compress/gzip"
 	"io"
 	"path"
 	"strings"
@@ -10,67 +12,124 @@ import (
 
 // Bounds of looking into archives.
 const (
-	maxMembers = 64      // members that are looked at
-	maxMember  = 1 << 20 // bytes of one, unpacked
+	maxMembers = 512     // members that are looked at
+	maxMember  = 4 << 20 // bytes of one, unpacked
 )
 
 // archived reports whether bytes are a zip archive, as office documents are.
-func archived(b []byte) bool { return bytes.HasPrefix(b, []byte("PK\x03\x04")) }
+func archived(b []byte) bool {
+	return bytes.HasPrefix(b, []byte("PK\x03\x04")) || bytes.HasPrefix(b, []byte("PK\x05\x06")) || bytes.HasPrefix(b, []byte("PK00PK"))
+}
 
-// archive reads the texts in a zip archive: the parts of an office document that
-// hold its words, and members that are text by their name. An archive in an archive
-// is not opened.
-func (w *walk) archive(b []byte, at string, whole bool) {
-	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
-	if err != nil || !whole {
+// into is a walk inside of a file; nil when files are nested too deep.
+func (w *walk) into(step Step, at string) *walk {
+	chain, ok := w.chain.then(step)
+	if !ok || w.depth == maxDepth {
+		w.skip(at, "limit")
+		return nil
+	}
+	inner := *w
+	inner.chain, inner.depth, inner.fixed = chain, w.depth+1, at
+	return &inner
+}
+
+func (w *walk) outOf(inner *walk) {
+	w.left, w.unpacked, w.parts = inner.left, inner.unpacked, inner.parts
+}
+
+// archive reads the files in a zip archive, office documents among them.
+func (w *walk) archive(f *file, at string) {
+	z, err := zip.NewReader(bytes.NewReader(f.text), int64(len(f.text)))
+	if err != nil || !f.whole {
 		w.skip(at, "archive")
 		return
 	}
-	for i, f := range z.File {
+	inner := w.into(stepArchive, at)
+	if inner == nil {
+		return
+	}
+	defer w.outOf(inner)
+	if z.Comment != "" {
+		inner.put(segment{view: Comment, part: at, text: []byte(z.Comment)})
+	}
+	for i, m := range z.File {
 		if i == maxMembers {
-			w.skip(at, "archive")
+			inner.skip(at, "limit")
 			return
 		}
-		w.put(FileName, at, []byte(path.Base(f.Name)))
-		w.member(f, at)
+		if !strings.HasSuffix(m.Name, ".rels") && !strings.HasSuffix(m.Name, ".xml") {
+			inner.put(segment{view: FileName, part: at, text: []byte(m.Name + "\n" + m.Comment)})
+		}
+		inner.member(m, at)
 	}
 }
 
 // member reads one member of an archive.
-func (w *walk) member(f *zip.File, at string) {
-	ext := strings.ToLower(path.Ext(f.Name))
+func (w *walk) member(m *zip.File, at string) {
 	switch {
-	case f.FileInfo().IsDir(), pictures[ext]:
+	case m.FileInfo().IsDir(), strings.HasPrefix(path.Base(m.Name), "printerSettings"):
 		return
-	case f.Flags&1 != 0:
+	case m.Flags&1 != 0:
 		w.skip(at, "encrypted")
 		return
-	case !readable[ext]:
-		w.skip(at, "archive")
-		return
 	}
-	r, err := f.Open()
+	r, err := m.Open()
 	if err != nil {
 		w.skip(at, "archive")
 		return
 	}
 	defer r.Close()
-	text, err := io.ReadAll(io.LimitReader(r, maxMember+1))
-	if err != nil || len(text) > maxMember {
-		w.skip(at, "archive")
-		text = text[:min(len(text), maxMember)]
-	}
-	if ext == ".xml" || ext == ".html" || ext == ".htm" || ext == ".rels" {
-		w.html(text, at, true)
-		return
-	}
-	w.put(Attachment, at, text)
+	w.unpack(r, m.Name, at)
 }
 
-// readable are members whose bytes are words.
-var readable = map[string]bool{".xml": true, ".rels": true, ".txt": true, ".md": true, ".csv": true, ".json": true, ".html": true, ".htm": true,
-	".yaml": true, ".yml": true, ".log": true, ".ics": true, ".eml": true, ".tsv": true}
+// unpack reads a file out of an archive, as far as the bounds let it.
+func (w *walk) unpack(r io.Reader, name, at string) {
+	limit := min(maxMember, w.unpacked)
+	text, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
+	w.unpacked -= min(len(text), limit)
+	f := file{name: name, text: text, attached: true, whole: err == nil && len(text) <= limit}
+	if !f.whole {
+		w.skip(at, "archive")
+		f.text = text[:min(len(text), limit)]
+	}
+	if len(f.text) > 0 {
+		w.content(&f, at)
+	}
+}
 
-// pictures are members without words.
-var pictures = map[string]bool{".png": true, ".jpg": true, ".jpeg": true, ".gif": true, ".emf": true, ".wmf": true, ".ttf": true, ".odttf": true,
-	".mp3": true, ".mp4": true, ".webp": true}
+// gzip reads a compressed file, and the files in a compressed tar archive.
+func (w *walk) gzip(f *file, at string) {
+	z, err := gzip.NewReader(bytes.NewReader(f.text))
+	inner := w.into(stepGzip, at)
+	if err != nil || inner == nil {
+		w.skip(at, "archive")
+		return
+	}
+	defer w.outOf(inner)
+	limit := min(maxMember, w.unpacked)
+	head := make([]byte, 512)
+	n, _ := io.ReadFull(z, head)
+	rest := io.MultiReader(bytes.NewReader(head[:n]), z)
+	if n == 512 && string(head[257:262]) == "ustar" {
+		inner.tar(io.LimitReader(rest, int64(limit)), at)
+		return
+	}
+	inner.unpack(rest, strings.TrimSuffix(f.name, ".gz"), at)
+}
+
+// tar reads the files in a tar archive.
+func (w *walk) tar(r io.Reader, at string) {
+	t := tar.NewReader(r)
+	for range maxMembers {
+		h, err := t.Next()
+		if err == io.EOF {
+			return
+		}
+		if err != nil {
+			break
+		}
+		w.put(segment{view: FileName, part: at, text: []byte(h.Name)})
+		w.unpack(t, h.Name, at)
+	}
+	w.skip(at, "archive")
+}

@@ -1,6 +1,9 @@
 package injection
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // markForms gives slots to what is known by its form: mail addresses and links.
 func markForms(w *words, text []byte) {
@@ -30,6 +33,39 @@ var telltales = func() telltaleSet {
 	}
 	return t
 }()
+
+// wordSet is words by their length and hash.
+type wordSet struct {
+	words map[uint32]bool
+	most  int // bytes of the longest
+}
+
+// usualWords are those into which a run of letters without spaces is taken apart.
+var usualWords = func() wordSet {
+	s := wordSet{words: map[uint32]bool{}}
+	for _, w := range strings.Fields("a about access account accounts act action add address admin after agent ai all always an and any are as ask assistant at attach attachment be " +
+		"before below bot but by can change click code codes command commands contact contacts content contents copy data delete details directions disregard do document does each " +
+		"email emails every everything file files find first follow following for forget forward from full give guidelines has have hello here hidden his how human if ignore in inbox " +
+		"include including inform information instruction instructions into invoice is it just key keys last link list login mail mailbox make mark me mention message messages must my " +
+		"new next no not note notify now of on one only open or order other our output override owner password passwords payment please previous print prior private prompt put read reply " +
+		"report reset reveal rule rules run search secret secrets security send sender should show silently so summary system tell text that the their them then there these they this " +
+		"to token tokens tool tools transfer unless up url use user users via visit was we when which will with without you your attacker example com net org") {
+		s.words[hashBytes([]byte(w))] = true
+		s.most = max(s.most, len(w))
+	}
+	return s
+}()
+
+// longest is the length of the longest usual word that a text begins with.
+func (s *wordSet) longest(text []byte) (n int) {
+	h := hashStart
+	for i, c := range text[:min(len(text), s.most)] {
+		if h = hashByte(h, c); s.words[h] {
+			n = i + 1
+		}
+	}
+	return n
+}
 
 // count is how many words of a text are telltales.
 func (t telltaleSet) count(w *words) (turned, backwards int) {

@@ -2,372 +2,350 @@ package injection
 
 import (
 	"bytes"
+	"html"
+	"slices"
 	"strings"
-
-	"golang.org/x/net/html"
-	"golang.org/x/net/html/atom"
 )
 
-// Bounds of reading HTML.
-const (
-	maxOpen    = 256     // elements open at a time; deeper ones count as the deepest
-	maxClasses = 256     // hiding classes that style sheets define
-	maxAttr    = 4 << 10 // bytes of one attribute that are looked at
-)
-
-// page separates what a browser shows of an HTML text from what it does not.
-type page struct {
-	open    []element
-	hides   map[string]bool // classes and ids that a style sheet hides
-	texts   [numViews]bytes.Buffer
-	hidden  int // how many open elements hide what is in them
-	skipped atom.Atom
+// viewText is the text of one view, and where its pieces stood.
+type viewText struct {
+	text  []byte
+	marks []mark
 }
 
-type element struct {
-	tag   atom.Atom
-	hides bool
-	ink   string // colour of text, when set here
-	paper string // colour behind it
+// mark says that the text from at on was written in [start, end) of the source.
+type mark struct{ at, start, end int32 }
+
+func (v *viewText) add(text []byte, start, end int) {
+	if len(text) > 0 {
+		v.marks = append(v.marks, mark{int32(len(v.text)), int32(start), int32(end)})
+		v.text = append(v.text, text...)
+	}
+}
+
+// end ends a word.
+func (v *viewText) end() {
+	if n := len(v.text); n > 0 && v.text[n-1] != '\n' {
+		v.text = append(v.text, '\n')
+	}
+}
+
+// span is where the text [from, to) was written.
+func span(source []byte, marks []mark, from, to int) (start, end int) {
+	return place(source, marks, from), max(place(source, marks, to-1)+1, place(source, marks, from))
+}
+
+// place is where the byte at i was written. Inside a piece that has entities it is
+// found by counting.
+func place(source []byte, marks []mark, i int) int {
+	k, exact := slices.BinarySearchFunc(marks, int32(i), func(m mark, i int32) int { return int(m.at) - int(i) })
+	if !exact {
+		k--
+	}
+	if k < 0 {
+		return 0
+	}
+	m := marks[k]
+	raw := source[m.start:m.end]
+	at, n := 0, i-int(m.at)
+	for at < len(raw) && n > 0 {
+		in, out := 1, 1
+		switch {
+		case raw[at] == '&':
+			in, out = entity(raw[at:])
+		case raw[at] == '\r' && at+1 < len(raw) && raw[at+1] == '\n':
+			in = 2
+		}
+		at, n = at+in, n-out
+	}
+	return int(m.start) + min(at, max(len(raw)-1, 0))
+}
+
+// entity is the length of the entity that b begins with, and of what it stands for.
+func entity(b []byte) (in, out int) {
+	end := 1
+	for end < len(b) && end < 32 && (b[end] == '#' || isLetter(b[end]) || '0' <= b[end] && b[end] <= '9') {
+		end++
+	}
+	if end < len(b) && b[end] == ';' {
+		end++
+	}
+	if s := html.UnescapeString(string(b[:end])); len(s) != end {
+		return end, max(len(s), 1)
+	}
+	return 1, 1
+}
+
+// pageTexts are the views of an HTML text.
+type pageTexts struct {
+	views [numViews]viewText
+	// mixed has the blocks that a person sees a part of. A program that strips tags
+	// reads the whole.
+	mixed viewText
+	block viewText // being read
+	part  [2]bool  // the block has text that is shown, and that is not
+	cut   bool
+	inner bool // the page is in an attribute of another
 }
 
 // readHTML takes an HTML text apart into visible text, hidden text, comments and
-// attributes. It decides by what is written in the page alone, as a mail client
-// without network does, and in one pass: nothing is laid out.
-func readHTML(text []byte) *page {
-	p := &page{hides: map[string]bool{}}
-	z := html.NewTokenizer(bytes.NewReader(text))
-	z.SetMaxBuf(1 << 20)
+// attributes.
+func readHTML(text []byte) *pageTexts {
+	t := &pageTexts{}
+	t.read(text)
+	return t
+}
+
+func (t *pageTexts) read(text []byte) {
+	p := newPage(text)
+	for p.next() {
+		t.piece(&p.piece)
+	}
+	t.breaks()
+	t.cut = p.cut
+}
+
+func (t *pageTexts) piece(p *Piece) {
+	switch p.Kind {
+	case PieceText:
+		t.text(p)
+	case PieceComment:
+		t.views[Comment].add(withoutTags(p.Text), p.Start, p.End)
+		t.views[Comment].end()
+	case PieceRaw:
+		t.views[Comment].add(proseOf(p.Text), p.Start, p.End)
+		t.views[Comment].end()
+	case PieceRest:
+		t.views[Hidden].add(withoutTags(p.Text), p.Start, p.End)
+		t.views[Hidden].end()
+	case PieceStart:
+		if breaks[p.tag] {
+			t.breaks()
+		}
+		t.attributes(p)
+	case PieceEnd:
+		if breaks[p.tag] {
+			t.breaks()
+		}
+	}
+}
+
+func (t *pageTexts) text(p *Piece) {
+	v := Hidden
+	if p.Shown {
+		v = HTML
+	}
+	t.views[v].add(p.Text, p.Start, p.End)
+	t.block.add(p.Text, p.Start, p.End)
+	if !t.part[v&1] && len(bytes.TrimSpace(p.Text)) > 0 {
+		t.part[v&1] = true // HTML and Hidden are neighbours
+	}
+}
+
+// breaks ends a block of text.
+func (t *pageTexts) breaks() {
+	t.views[HTML].end()
+	t.views[Hidden].end()
+	if t.part[0] && t.part[1] {
+		for i, m := range t.block.marks {
+			to := len(t.block.text)
+			if i+1 < len(t.block.marks) {
+				to = int(t.block.marks[i+1].at)
+			}
+			t.mixed.add(t.block.text[m.at:to], int(m.start), int(m.end))
+		}
+		t.mixed.end()
+	}
+	t.block.text, t.block.marks, t.part = t.block.text[:0], t.block.marks[:0], [2]bool{}
+}
+
+// attributes files what the attributes of a tag say.
+func (t *pageTexts) attributes(p *Piece) {
+	bare := 0
+	for _, a := range p.Attrs {
+		if len(a.Value) == 0 {
+			bare++
+			continue
+		}
+		t.attribute(p, a)
+	}
+	if bare < 3 {
+		return
+	}
+	// <ignore all previous instructions> is a tag with attributes.
+	words := []byte(p.Name)
+	for _, a := range p.Attrs {
+		if len(a.Value) == 0 {
+			words = append(append(words, ' '), a.Key...)
+		}
+	}
+	t.say(p, words)
+}
+
+func (t *pageTexts) say(p *Piece, text []byte) {
+	t.views[Attribute].add(text, p.Start, p.End)
+	t.views[Attribute].end()
+}
+
+func (t *pageTexts) attribute(p *Piece, a Attr) {
+	switch a.Key {
+	case "style", "class", "id", "width", "height", "align", "valign", "border", "cellpadding", "cellspacing", "bgcolor", "color", "face", "rel", "lang", "dir", "role":
+		if len(a.Value) > 24 && prose(a.Value, 5) {
+			t.say(p, a.Value)
+		}
+	case "href", "src", "action", "cite", "background", "srcset", "poster", "longdesc", "formaction", "data", "xlink:href":
+		t.link(p, a.Value)
+	case "srcdoc":
+		if t.inner {
+			t.say(p, a.Value)
+			return
+		}
+		inner := &pageTexts{inner: true}
+		inner.read(a.Value)
+		t.say(p, inner.views[HTML].text)
+		t.say(p, inner.views[Hidden].text)
+	case "alt", "title", "placeholder", "summary", "label", "value":
+		t.say(p, a.Value)
+	default:
+		if len(a.Value) >= 2*minRun || prose(a.Value, 3) {
+			t.say(p, a.Value)
+		}
+	}
+}
+
+// link files what an address says: its query and fragment, a path that is words, and
+// the whole of an address that carries its content.
+func (t *pageTexts) link(p *Piece, value []byte) {
+	scheme, _, _ := bytes.Cut(value[:min(len(value), 12)], []byte(":"))
+	switch strings.ToLower(string(bytes.TrimSpace(scheme))) {
+	case "data":
+		t.say(p, dataURL(value))
+		return
+	case "mailto", "javascript", "tel", "sms", "cid":
+		t.say(p, unpercent(value))
+		return
+	}
+	plain := unpercent(value)
+	if prose(linkWords(plain), 5) {
+		t.say(p, plain)
+	} else if i := bytes.IndexAny(value, "?#"); i >= 0 {
+		t.say(p, unpercent(value[i+1:]))
+	}
+}
+
+// linkWords are the words of an address: what stands between its marks.
+func linkWords(link []byte) []byte {
+	return bytes.Map(func(r rune) rune {
+		if strings.ContainsRune("-_/+.?#&=,~", r) {
+			return ' '
+		}
+		return r
+	}, link)
+}
+
+// dataURL is the content of an address that has it inside (RFC 2397), without tags
+// when it is HTML.
+func dataURL(value []byte) []byte {
+	head, data, ok := bytes.Cut(value, []byte(","))
+	if !ok {
+		return value
+	}
+	data = unpercent(data)
+	if bytes.Contains(bytes.ToLower(head), []byte(";base64")) {
+		data = unbase64(nil, bytes.Map(func(r rune) rune {
+			if r == ' ' { // a plus sign that unpercent took for a space
+				return '+'
+			}
+			return r
+		}, data))
+	}
+	if !textual(data) {
+		return nil
+	}
+	if looksHTML(data) || bytes.Contains(data, []byte("</")) {
+		return withoutTags(data)
+	}
+	return data
+}
+
+// withoutTags blanks out tags, except those that say something themselves.
+func withoutTags(text []byte) []byte {
+	if bytes.IndexByte(text, '<') < 0 {
+		return text
+	}
+	out := make([]byte, 0, len(text))
 	for {
-		switch z.Next() {
-		case html.ErrorToken:
-			return p
-		case html.TextToken:
-			p.text(z.Text())
-		case html.CommentToken:
-			p.add(Comment, z.Text())
-		case html.StartTagToken:
-			p.start(z, false)
-		case html.SelfClosingTagToken:
-			p.start(z, true)
-		case html.EndTagToken:
-			name, _ := z.TagName()
-			p.end(atom.Lookup(name))
+		i := bytes.IndexByte(text, '<')
+		if i < 0 {
+			return append(out, text...)
 		}
-	}
-}
-
-func (p *page) add(v View, text []byte) {
-	b := &p.texts[v]
-	b.Write(text)
-	b.WriteByte('\n')
-}
-
-// text files a text by the elements around it.
-func (p *page) text(text []byte) {
-	switch {
-	case p.skipped == atom.Style:
-		p.styles(text)
-		p.add(Comment, text)
-	case p.skipped == atom.Script:
-		p.add(Comment, text)
-	case p.hidden > 0 || p.sameColour():
-		p.texts[Hidden].Write(text)
-	default:
-		p.texts[HTML].Write(text)
-	}
-}
-
-// breaks are elements that end a word.
-var breaks = map[atom.Atom]bool{atom.P: true, atom.Div: true, atom.Br: true, atom.Td: true, atom.Th: true, atom.Tr: true, atom.Li: true, atom.H1: true,
-	atom.H2: true, atom.H3: true, atom.H4: true, atom.Table: true, atom.Ul: true, atom.Ol: true, atom.Blockquote: true, atom.Hr: true, atom.Section: true,
-	atom.Article: true, atom.Header: true, atom.Footer: true, atom.Pre: true, atom.Img: true, atom.Option: true, atom.Title: true}
-
-// unshown are elements whose text no mail client shows.
-var unshown = map[atom.Atom]bool{atom.Title: true, atom.Template: true, atom.Noscript: true, atom.Noframes: true, atom.Object: true, atom.Datalist: true}
-
-// empty are elements without content (HTML, section 13.1.2).
-var empty = map[atom.Atom]bool{atom.Br: true, atom.Img: true, atom.Hr: true, atom.Meta: true, atom.Link: true, atom.Input: true, atom.Area: true,
-	atom.Base: true, atom.Col: true, atom.Embed: true, atom.Source: true, atom.Track: true, atom.Wbr: true}
-
-func (p *page) start(z *html.Tokenizer, closed bool) {
-	name, more := z.TagName()
-	e := element{tag: atom.Lookup(name)}
-	if breaks[e.tag] {
-		p.space()
-	}
-	e.hides = unshown[e.tag]
-	for more {
-		var key, value []byte
-		key, value, more = z.TagAttr()
-		p.attribute(&e, string(key), value[:min(len(value), maxAttr)])
-	}
-	if closed || empty[e.tag] {
-		return
-	}
-	if e.tag == atom.Style || e.tag == atom.Script {
-		p.skipped = e.tag
-	}
-	if len(p.open) < maxOpen {
-		p.open = append(p.open, e)
-		if e.hides {
-			p.hidden++
-		}
-	}
-}
-
-func (p *page) space() {
-	p.texts[HTML].WriteByte('\n')
-	if p.hidden > 0 {
-		p.texts[Hidden].WriteByte('\n')
-	}
-}
-
-func (p *page) end(tag atom.Atom) {
-	if breaks[tag] {
-		p.space()
-	}
-	if tag == p.skipped {
-		p.skipped = 0
-	}
-	for i := len(p.open) - 1; i >= 0 && tag != 0; i-- {
-		if p.open[i].tag != tag {
-			continue
-		}
-		for _, e := range p.open[i:] {
-			if e.hides {
-				p.hidden--
-			}
-		}
-		p.open = p.open[:i]
-		return
-	}
-}
-
-// attribute looks at one attribute: whether it hides the element, and whether it
-// says something by itself.
-func (p *page) attribute(e *element, key string, value []byte) {
-	switch key {
-	case "style":
-		p.style(e, strings.ToLower(string(value)))
-	case "hidden":
-		e.hides = true
-	case "class", "id":
-		for _, c := range strings.Fields(string(value)) {
-			e.hides = e.hides || p.hides[c]
-		}
-	case "color", "text":
-		e.ink = colour(strings.ToLower(string(value)))
-	case "bgcolor":
-		e.paper = colour(strings.ToLower(string(value)))
-	case "size":
-		e.hides = e.hides || e.tag == atom.Font && string(value) == "0"
-	case "href", "src", "action", "cite":
-		if i := bytes.IndexAny(value, "?#"); i >= 0 {
-			p.add(Attribute, unpercent(value[i+1:]))
-		}
-	case "alt", "title", "content", "value", "placeholder", "summary", "label", "name":
-		p.add(Attribute, value)
-	default:
-		if strings.HasPrefix(key, "data-") || strings.HasPrefix(key, "aria-") {
-			p.add(Attribute, value)
-		}
-	}
-}
-
-// style reads a style attribute for what hides text.
-func (p *page) style(e *element, style string) {
-	e.hides = e.hides || hidesText(style)
-	for _, d := range strings.Split(style, ";") {
-		key, value, _ := strings.Cut(d, ":")
-		switch strings.TrimSpace(key) {
-		case "color":
-			e.ink = colour(value)
-		case "background", "background-color":
-			e.paper = colour(value)
-		}
-	}
-}
-
-// hidesText reports whether declarations of a style sheet take text out of sight.
-func hidesText(style string) bool {
-	for _, d := range strings.Split(style, ";") {
-		key, value, ok := strings.Cut(d, ":")
-		if !ok {
-			continue
-		}
-		key = strings.TrimSpace(key)
-		value = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "!important"))
-		switch key {
-		case "display":
-			if value == "none" {
-				return true
-			}
-		case "visibility":
-			if value == "hidden" || value == "collapse" {
-				return true
-			}
-		case "mso-hide":
-			if value == "all" {
-				return true
-			}
-		case "opacity":
-			if small(value, 0.1) {
-				return true
-			}
-		case "font-size", "max-height", "max-width", "font":
-			if small(value, 2) && value != "" {
-				return true
-			}
-		case "height", "width", "line-height":
-			if small(value, 0.01) && (key == "line-height" || strings.Contains(style, "overflow")) {
-				return true
-			}
-		case "text-indent", "left", "top", "margin-left", "margin-top", "right":
-			if strings.HasPrefix(value, "-") && len(strings.TrimLeft(value, "-0123456789")) < len(value)-3 {
-				return true
-			}
-		case "clip", "clip-path":
-			if strings.Contains(strings.ReplaceAll(value, "px", ""), "rect(0") || strings.Contains(value, "inset(100%") {
-				return true
-			}
-		case "transform":
-			if strings.Contains(value, "scale(0") {
-				return true
-			}
-		case "color":
-			if colour(value) == "transparent" {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// small reports whether a CSS number is below a bound; units of a relative size
-// count as ten pixels.
-func small(value string, bound float64) bool {
-	n, seen, scale := 0.0, false, 1.0
-	i := 0
-	for ; i < len(value) && i < 12; i++ {
-		c := value[i]
-		if c == '.' && scale == 1 {
-			scale = 0.1
-			continue
-		}
-		if c < '0' || c > '9' {
-			break
-		}
-		seen = true
-		if scale < 1 {
-			n += float64(c-'0') * scale
-			scale /= 10
-		} else {
-			n = n*10 + float64(c-'0')
-		}
-	}
-	unit := value[i:]
-	if strings.HasPrefix(unit, "em") || strings.HasPrefix(unit, "rem") {
-		n *= 10
-	}
-	if strings.HasPrefix(unit, "%") {
-		n /= 10
-	}
-	return seen && n < bound
-}
-
-// styles remembers the classes and ids that a style sheet hides.
-func (p *page) styles(sheet []byte) {
-	for len(sheet) > 0 && len(p.hides) < maxClasses {
-		open := bytes.IndexByte(sheet, '{')
-		if open < 0 {
-			return
-		}
-		end := bytes.IndexByte(sheet[open:], '}')
+		out, text = append(out, text[:i]...), text[i:]
+		end := bytes.IndexByte(text, '>')
 		if end < 0 {
-			return
+			return append(out, text...)
 		}
-		if hidesText(strings.ToLower(string(sheet[open+1 : open+end]))) {
-			for _, s := range strings.FieldsFunc(string(sheet[:open]), func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\r' || r == '\t' }) {
-				if _, name, ok := strings.Cut(s, "."); ok {
-					p.hides[name] = true
-				} else if _, name, ok := strings.Cut(s, "#"); ok {
-					p.hides[name] = true
-				}
+		if prose(text[1:end], 4) {
+			out = append(out, text[:end+1]...)
+		} else {
+			out = append(out, ' ')
+		}
+		text = text[end+1:]
+	}
+}
+
+// prose reports whether a text has that many words of a language beside one another.
+// In scripts without spaces, and in any but Latin, a few letters do.
+func prose(text []byte, least int) bool {
+	words, letters, foreign := 0, 0, 0
+	gap := 1
+	for _, c := range text {
+		switch {
+		case isLetter(c):
+			letters++
+			gap = 0
+			continue
+		case c >= 0x80:
+			if foreign++; foreign >= 6*least {
+				return true
 			}
+			letters++
+			gap = 0
+			continue
+		case c == '\'' && letters > 0:
+			continue
 		}
-		sheet = sheet[open+end+1:]
-	}
-}
-
-// sameColour reports whether the text has the colour of what is behind it. Paper is
-// white where nothing says otherwise.
-func (p *page) sameColour() bool {
-	ink, paper := "", ""
-	for i := len(p.open) - 1; i >= 0 && (ink == "" || paper == ""); i-- {
-		if ink == "" {
-			ink = p.open[i].ink
-		}
-		if paper == "" {
-			paper = p.open[i].paper
-		}
-	}
-	if paper == "" {
-		paper = "fff"
-	}
-	return ink != "" && ink == paper
-}
-
-// colour brings the usual ways to write a colour to three hexadecimal digits, so
-// that near shades are equal; "" when it is none that we read.
-func colour(value string) string {
-	value = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "!important"))
-	if first, _, ok := strings.Cut(value, " "); ok && !strings.HasPrefix(value, "rgb") {
-		value = first
-	}
-	switch value {
-	case "white", "snow", "ivory", "ghostwhite", "whitesmoke", "floralwhite":
-		return "fff"
-	case "black":
-		return "000"
-	case "transparent":
-		return "transparent"
-	}
-	if hex, ok := strings.CutPrefix(value, "#"); ok {
-		switch len(hex) {
-		case 3, 4:
-			return hex[:3]
-		case 6, 8:
-			return string([]byte{hex[0], hex[2], hex[4]})
-		}
-		return ""
-	}
-	if args, ok := strings.CutPrefix(value, "rgba("); ok {
-		if parts := strings.Split(strings.TrimSuffix(args, ")"), ","); len(parts) == 4 && small(strings.TrimSpace(parts[3]), 0.1) {
-			return "transparent"
-		}
-		return rgb(args)
-	}
-	if args, ok := strings.CutPrefix(value, "rgb("); ok {
-		return rgb(args)
-	}
-	return ""
-}
-
-func rgb(args string) string {
-	const digits = "0123456789abcdef"
-	out := ""
-	for _, a := range strings.FieldsFunc(strings.TrimSuffix(args, ")"), func(r rune) bool { return r == ',' || r == ' ' }) {
-		n := 0
-		for _, c := range a {
-			if c < '0' || c > '9' || n > 255 {
-				return ""
+		if letters > 0 {
+			if words++; words >= least {
+				return true
 			}
-			n = n*10 + int(c-'0')
+			letters = 0
 		}
-		if out += string(digits[min(n, 255)/16]); len(out) == 3 {
-			return out
+		gap++
+		switch c {
+		case ' ', '\t', '\r', '\n', '.', ',', ':', '!', '?', '"', ')':
+			if gap > 3 {
+				words = 0
+			}
+		default:
+			words, foreign = 0, 0
 		}
 	}
-	return ""
+	return letters > 0 && words+1 >= least
+}
+
+// proseOf keeps the lines and statements of a program or style sheet that are words:
+// comments, strings, and what is neither program nor style.
+func proseOf(text []byte) []byte {
+	var out []byte
+	for len(text) > 0 {
+		end := bytes.IndexAny(text, "\n;{}") + 1
+		if end == 0 {
+			end = len(text)
+		}
+		if line := text[:end]; len(line) >= 2*minRun && (prose(line, 4) || bytes.IndexByte(line, ' ') < 0) {
+			out = append(out, line...)
+		}
+		text = text[end:]
+	}
+	return out
 }

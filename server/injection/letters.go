@@ -63,8 +63,19 @@ func styledLetter(r rune) byte {
 	case 0x1F1E6 <= r && r <= 0x1F1FF: // regional indicators
 		return byte('a' + r - 0x1F1E6)
 	}
+	if 0x2800 < r && r <= 0x28FF {
+		return brailleLetters[r-0x2800]
+	}
 	return smallCapitals[r]
 }
+
+// brailleLetters are letters by their dots.
+var brailleLetters = func() (t [256]byte) {
+	for i, dots := range []byte{0x01, 0x03, 0x09, 0x19, 0x11, 0x0B, 0x1B, 0x13, 0x0A, 0x1A, 0x05, 0x07, 0x0D, 0x1D, 0x15, 0x0F, 0x1F, 0x17, 0x0E, 0x1E, 0x25, 0x27, 0x3A, 0x2D, 0x3D, 0x35} {
+		t[dots] = byte('a' + i)
+	}
+	return t
+}()
 
 var smallCapitals = map[rune]byte{'ᴀ': 'a', 'ʙ': 'b', 'ᴄ': 'c', 'ᴅ': 'd', 'ᴇ': 'e', 'ꜰ': 'f', 'ɢ': 'g', 'ʜ': 'h', 'ɪ': 'i', 'ᴊ': 'j', 'ᴋ': 'k',
 	'ʟ': 'l', 'ᴍ': 'm', 'ɴ': 'n', 'ᴏ': 'o', 'ᴘ': 'p', 'ꞯ': 'q', 'ʀ': 'r', 'ꜱ': 's', 'ᴛ': 't', 'ᴜ': 'u', 'ᴠ': 'v', 'ᴡ': 'w', 'ʏ': 'y', 'ᴢ': 'z',

@@ -1,6 +1,7 @@
 package injection
 
 import (
+	"bytes"
 	"io"
 
 	"postern/server/message"
@@ -24,7 +25,7 @@ type Passage struct {
 	Blocks []Block
 
 	segment segment
-	places  []place // of each block, in the segment's text
+	places  []where // of each block, in the segment's text
 	signals signals
 }
 
@@ -35,7 +36,7 @@ type Block struct {
 	Core     []uint32
 }
 
-type place struct{ start, end int }
+type where struct{ start, end int }
 
 // Input is a message to judge: its bytes as they came, and what Parse found.
 type Input struct {
@@ -46,6 +47,17 @@ type Input struct {
 // maxTexts bounds the texts of one message, decoded ones included.
 const maxTexts = 4000
 
+// Bounds of judging one text. A longer one is judged in pieces that overlap by a
+// window, so that memory does not grow with it.
+const (
+	maxPiece = 32 << 10 // bytes of a piece
+	overlap  = 512      // bytes in which two pieces agree
+)
+
+// maxSource is how many bytes of decoded text are looked at for what is encoded in
+// it, over all texts of a message.
+const maxSource = 2 * maxText
+
 // reader takes a message apart into texts. It may be used again.
 type reader struct {
 	words    words
@@ -55,6 +67,7 @@ type reader struct {
 	skipped  []Skipped
 	use      func(*Passage)
 	passage  Passage // handed to use, which must not keep it
+	looked   int     // bytes of text that were looked at, each time
 }
 
 // Passages calls use for every view of every part of a message, in order. The Passage and
@@ -66,10 +79,11 @@ func Passages(in Input, use func(*Passage)) []Skipped {
 	return r.skipped
 }
 
+func (r *reader) begin() { r.texts, r.decoded, r.skipped, r.looked = 0, maxSource, nil, 0 }
+
 func (r *reader) message(in Input) {
-	r.texts, r.decoded, r.skipped = 0, maxText, nil
-	w := walk{body: in.Body, emit: r.segment, left: maxText, skip: r.skip}
-	w.message(in.Structure)
+	r.begin()
+	newWalk(in.Body, r.segment, r.skip).message(in.Structure)
 }
 
 // skip notes that something was not looked at; a few notes are enough.
@@ -91,68 +105,104 @@ func (r *reader) segment(s segment) {
 		r.skip(s.part, "limit")
 		return
 	}
-	r.words.read(s.text)
-	words4slots.mark(&r.words)
-	markForms(&r.words, s.text)
-	r.features.extract(&r.words)
-	r.build(s)
-	tags, selectors := append([]byte(nil), r.words.tags...), append([]byte(nil), r.words.selectors...)
-	turned, backwards := telltales.count(&r.words)
-	r.use(&r.passage)
-	r.inner(s, Invisible, stepTags, 0, tags)
-	r.inner(s, Invisible, stepSelectors, 0, selectors)
-	if turned >= minTelltales {
-		r.inner(s, Decoded, stepROT13, 0, rot13(s.text))
+	r.looked += len(s.text)
+	var tags, selectors []byte
+	for from := 0; ; {
+		to := pieceEnd(s.text, from)
+		t, v := r.piece(&s, from, to)
+		tags, selectors = append(tags, t...), append(selectors, v...)
+		if to == len(s.text) {
+			break
+		}
+		from = to - overlap
 	}
-	if backwards >= minTelltales {
-		r.inner(s, Decoded, stepReversed, 0, reversed(s.text))
-	}
+	r.inner(&s, Invisible, stepTags, 0, len(s.text), tags)
+	r.inner(&s, Invisible, stepSelectors, 0, len(s.text), selectors)
 	if s.chain.len() == maxChain {
 		return
 	}
-	for _, f := range decodings(s.text) {
-		r.inner(s, Decoded, f.step, f.start, f.text)
+	all, more := decodings(s.text)
+	if more {
+		r.skip(s.part, "limit")
+	}
+	for i := range all {
+		r.inner(&s, Decoded, all[i].step, all[i].start, all[i].end, all[i].text)
 	}
 }
 
-// inner judges what a segment says when it is decoded. Places in it are places of
-// the run that it was.
-func (r *reader) inner(s segment, v View, step Step, at int, text []byte) {
-	chain, ok := s.chain.then(step)
-	if !ok || len(text) == 0 {
+// pieceEnd is where the piece of a text that begins at from ends: at a space, if
+// there is one near.
+func pieceEnd(text []byte, from int) int {
+	to := from + maxPiece
+	if to >= len(text)-overlap {
+		return len(text)
+	}
+	for i := to; i > to-overlap/2; i-- {
+		if text[i] <= ' ' {
+			return i
+		}
+	}
+	for to > from && text[to]&0xC0 == 0x80 {
+		to--
+	}
+	return to
+}
+
+// piece judges a piece of a text, and what it says when it is turned round. It
+// returns what is written in it without a glyph.
+func (r *reader) piece(s *segment, from, to int) (tags, selectors []byte) {
+	text := s.text[from:to]
+	r.words.read(text)
+	words4slots.mark(&r.words)
+	markForms(&r.words, text)
+	r.features.extract(&r.words)
+	r.build(s, from)
+	tags, selectors = bytes.Clone(r.words.tags), bytes.Clone(r.words.selectors)
+	turned, backwards := telltales.count(&r.words)
+	r.use(&r.passage)
+	if turned >= minTelltales && s.chain.last() != stepROT13 {
+		r.inner(s, Decoded, stepROT13, from, to, rot13(text))
+	}
+	if backwards >= minTelltales && s.chain.last() != stepReversed {
+		r.inner(s, Decoded, stepReversed, from, to, reversed(text))
+	}
+	return tags, selectors
+}
+
+// inner judges what the run [from, to) of a segment says when it is decoded.
+func (r *reader) inner(s *segment, v View, step Step, from, to int, text []byte) {
+	if len(text) == 0 {
 		return
 	}
-	if len(text) > r.decoded {
+	chain, ok := s.chain.then(step)
+	if !ok || len(text) > r.decoded {
 		r.skip(s.part, "limit")
 		return
 	}
 	r.decoded -= len(text)
-	r.segment(segment{view: v, part: s.part, text: text, at: s.at + at, chain: chain})
+	in := segment{view: v, part: s.part, text: text, chain: chain}
+	in.at, in.until = s.span(from, to)
+	r.segment(in)
 }
 
 // build cuts the features into blocks.
-func (r *reader) build(s segment) {
+func (r *reader) build(s *segment, from int) {
 	t := &r.passage
-	t.View, t.Part, t.Chain, t.segment, t.signals = s.view, s.part, s.chain, s, r.words.signals
+	t.View, t.Part, t.Chain, t.segment, t.signals = s.view, s.part, s.chain, *s, r.words.signals
 	t.Whole = append(t.Whole[:0], wholeFeatures(s.view, &r.words)...)
 	t.Blocks, t.places = t.Blocks[:0], t.places[:0]
 	for i := 0; i < len(r.words.list); i += BlockWords {
 		j := min(i+BlockWords, len(r.words.list))
-		from := int32(0)
+		first, core := int32(0), int32(0)
 		if i > 0 {
-			from = r.features.ends[i-1]
+			first, core = r.features.ends[i-1], r.features.coreEnds[i-1]
 		}
-		b := Block{Features: r.features.list[from:r.features.ends[j-1]]}
-		from = 0
-		if i > 0 {
-			from = r.features.coreEnds[i-1]
-		}
-		b.Core = r.features.core[from:r.features.coreEnds[j-1]]
+		b := Block{Features: r.features.list[first:r.features.ends[j-1]], Core: r.features.core[core:r.features.coreEnds[j-1]]}
 		for _, w := range r.words.list[i:j] {
 			b.Slots |= uint16(w.slots)
 		}
 		t.Blocks = append(t.Blocks, b)
-		t.places = append(t.places, place{int(r.words.list[i].start), int(r.words.list[j-1].end)})
+		t.places = append(t.places, where{from + int(r.words.list[i].start), from + int(r.words.list[j-1].end)})
 	}
 }
 
@@ -193,7 +243,8 @@ func (p *Passage) Windows() int {
 
 // PassagesOfText is Passages for a text that is in no message.
 func PassagesOfText(text []byte, use func(*Passage)) []Skipped {
-	r := reader{use: use, decoded: maxText}
+	r := reader{use: use}
+	r.begin()
 	r.segment(segment{view: Text, part: "1", text: text})
 	return r.skipped
 }

@@ -39,7 +39,7 @@ func (s *Scorer) ScoreText(text []byte) Result {
 	j := s.pool.Get().(*judge)
 	defer s.pool.Put(j)
 	j.begin()
-	j.reader.texts, j.reader.decoded, j.reader.skipped = 0, maxText, nil
+	j.reader.begin()
 	j.reader.segment(segment{view: Text, part: "1", text: text})
 	return j.result()
 }
@@ -98,10 +98,8 @@ func (j *judge) passage(p *Passage) {
 func (p *Passage) evidence(at int) Evidence {
 	from := p.places[at].start
 	to := p.places[min(at+WindowBlocks, len(p.Blocks))-1].end
-	e := Evidence{View: p.View, Part: p.Part, Start: p.segment.at + from, End: p.segment.at + to, Chain: p.Chain}
-	if p.Chain.len() > 0 { // the place of the run; what is inside has no place in the part
-		e.Start, e.End = p.segment.at, p.segment.at
-	}
+	e := Evidence{View: p.View, Part: p.Part, Chain: p.Chain}
+	e.Start, e.End = p.segment.span(from, to)
 	e.SHA256 = sha256.Sum256(p.segment.text[from:to])
 	return e
 }

@@ -45,28 +45,44 @@ type Step uint8
 const (
 	stepNone Step = iota
 	stepBase64
+	stepBase32
 	stepHex
 	stepBinary
+	stepCodes
 	stepPercent
 	stepEntity
 	stepEscape
+	stepQuoted
+	stepUU
+	stepMorse
 	stepROT13
 	stepReversed
 	stepTags
 	stepSelectors
+	stepCharset
+	stepTransfer
+	stepMessage
 	stepArchive
+	stepGzip
+	stepRTF
+	stepPDF
+	stepStrings
+	stepASCII85
 )
 
-var stepNames = [...]string{"", "base64", "hex", "binary", "percent", "entity", "escape", "rot13", "reversed", "tag_characters",
-	"variation_selectors", "archive"}
+var stepNames = [...]string{"", "base64", "base32", "hex", "binary", "character_codes", "percent", "entity", "escape", "quoted_printable", "uuencode",
+	"morse", "rot13", "reversed", "tag_characters", "variation_selectors", "charset", "transfer_encoding", "message", "archive", "gzip", "rtf", "pdf", "strings", "ascii85"}
 
 // String is the stable name of the decoding.
 func (s Step) String() string { return stepNames[s] }
 
-// maxChain is how often one text is decoded again: base64 in base64 in base64.
-const maxChain = 3
+// maxChain is how often one text is decoded again: base64 in base64 in base64, in an
+// archive in a message in an archive.
+const maxChain = 6
 
-// A Chain is the decodings that were applied, outermost first.
+// A Chain is the decodings that were applied, outermost first. Charset and transfer
+// encoding stand in it where a part was read otherwise than it claims; message,
+// archive, gzip, RTF, PDF and strings where the text was inside of a file.
 type Chain [maxChain]Step
 
 func (c Chain) len() int {
@@ -75,6 +91,14 @@ func (c Chain) len() int {
 		n++
 	}
 	return n
+}
+
+// last is the newest decoding.
+func (c Chain) last() Step {
+	if n := c.len(); n > 0 {
+		return c[n-1]
+	}
+	return stepNone
 }
 
 // then appends a decoding; false when the chain is full.
@@ -101,6 +125,23 @@ type segment struct {
 	view  View
 	part  string // IMAP section number of the part it is in; empty: the top header
 	text  []byte // UTF-8, not yet normalised
-	at    int    // where text begins in the decoded part
 	chain Chain
+
+	// Where it stood in the decoded part: from at on; or, when it was decoded from
+	// a run, in [at, until); or as marks into source say.
+	at, until int
+	source    []byte
+	marks     []mark
+}
+
+// span is where [from, to) of the text stood in the decoded part.
+func (s *segment) span(from, to int) (start, end int) {
+	switch {
+	case s.until > 0:
+		return s.at, s.until
+	case s.marks != nil:
+		start, end = span(s.source, s.marks, from, to)
+		return s.at + start, s.at + end
+	}
+	return s.at + from, s.at + to
 }

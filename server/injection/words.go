@@ -18,8 +18,9 @@ type word struct {
 // words is a text as the model reads it: lower case, without accents on Latin
 // letters, in one alphabet, without what has no glyph.
 type words struct {
-	norm []byte
-	list []word
+	norm  []byte
+	list  []word
+	split []word // room for the list in another form
 
 	signals   signals
 	tags      []byte // what tag characters spell
@@ -55,7 +56,7 @@ const (
 )
 
 func (w *words) reset() {
-	*w = words{norm: w.norm[:0], list: w.list[:0], tags: w.tags[:0], selectors: w.selectors[:0], runVS: w.runVS[:0]}
+	*w = words{norm: w.norm[:0], list: w.list[:0], split: w.split[:0], tags: w.tags[:0], selectors: w.selectors[:0], runVS: w.runVS[:0]}
 }
 
 // at is the normalised form of word i.
@@ -77,7 +78,11 @@ func (w *words) read(text []byte) {
 	}
 	w.close(len(text))
 	w.endSelectors()
-	w.joinSpaced(text)
+	w.leetEverywhere()
+	if w.joinSpaced(minSpaced); w.signals.spaced >= 2 {
+		w.joinSpaced(2) // so its short words are written like that too
+	}
+	w.splitRuns()
 }
 
 // ascii reads one character of ASCII.
@@ -183,7 +188,7 @@ func isInvisible(r rune) bool {
 	switch {
 	case 0x200B <= r && r <= 0x200D, 0x2060 <= r && r <= 0x2064, r == 0xFEFF, r == 0xAD, r == 0x180E, r == 0x34F,
 		r == 0x115F, r == 0x1160, r == 0x3164, r == 0xFFA0, r == 0x17B4, r == 0x17B5, 0x206A <= r && r <= 0x206F,
-		0xFFF9 <= r && r <= 0xFFFB, 0x1D173 <= r && r <= 0x1D17A, r == 0x2800:
+		0xFFF9 <= r && r <= 0xFFFB, 0x1D173 <= r && r <= 0x1D17A, r == 0x2065, 0xE0000 <= r && r <= 0xE001F, 0xE0080 <= r && r <= 0xE00FF, 0xE01F0 <= r && r <= 0xE0FFF:
 		return true
 	}
 	return false
@@ -282,7 +287,7 @@ func (w *words) close(i int) {
 	if w.digits && w.letters >= 2 {
 		w.leet(last)
 	}
-	const longest = 64 // bytes: a longer word is no word, and its head tells enough
+	const longest = 256 // bytes: a longer word is no word, and its head tells enough
 	if len(w.norm)-int(last.from) > longest {
 		w.norm = w.norm[:int(last.from)+longest]
 	}
@@ -335,6 +340,33 @@ func (w *words) leet(at *word) {
 	w.signals.leet++
 }
 
+// leetEverywhere reads digits at the ends of words as letters too, in a text that
+// has them inside of several.
+func (w *words) leetEverywhere() {
+	if w.signals.leet < 3 {
+		return
+	}
+	for i := range w.list {
+		form := w.at(i)
+		letters, digits := 0, 0
+		for _, c := range form {
+			if isLetter(c) {
+				letters++
+			} else if leetLetters[c] != 0 {
+				digits++
+			}
+		}
+		if letters == 0 || digits == 0 || len(form) > 20 {
+			continue
+		}
+		for k, c := range form {
+			if l := leetLetters[c]; l != 0 {
+				form[k] = l
+			}
+		}
+	}
+}
+
 var leetLetters = [256]byte{'0': 'o', '1': 'i', '3': 'e', '4': 'a', '5': 's', '7': 't', '8': 'b', '@': 'a', '$': 's', '!': 'i', '|': 'l'}
 
 // minSpaced is how many letters that stand alone make a word written letter by
@@ -342,14 +374,26 @@ var leetLetters = [256]byte{'0': 'o', '1': 'i', '3': 'e', '4': 'a', '5': 's', '7
 const minSpaced = 4
 
 // joinSpaced puts words together that were written letter by letter: "i g n o r e"
-// or "i.g.n.o.r.e". A wider gap ends such a word.
-func (w *words) joinSpaced(text []byte) {
-	for i := 0; i+minSpaced <= len(w.list); i++ {
+// or "i.g.n.o.r.e". A gap of another width ends such a word.
+func (w *words) joinSpaced(least int) {
+	to := 0
+	for i := 0; i < len(w.list); {
 		j := i + 1
-		for j < len(w.list) && w.single(j-1) && w.single(j) && w.list[j].start-w.list[j-1].end <= 1 {
-			j++
+		if w.single(i) {
+			gap := int32(-1)
+			for j < len(w.list) && w.single(j) {
+				g := w.list[j].start - w.list[j-1].end
+				if g > 5 || gap >= 0 && g != gap {
+					break
+				}
+				gap = g
+				j++
+			}
 		}
-		if j-i < minSpaced || !w.single(i) {
+		if j-i < least {
+			w.list[to] = w.list[i]
+			to++
+			i++
 			continue
 		}
 		w.signals.spaced++
@@ -358,13 +402,66 @@ func (w *words) joinSpaced(text []byte) {
 			w.norm = append(w.norm, w.at(k)...)
 		}
 		joined.to = int32(len(w.norm))
-		w.list[i] = joined
-		w.list = append(w.list[:i+1], w.list[j:]...)
+		w.list[to] = joined
+		to++
+		i = j
 	}
+	w.list = w.list[:to]
 }
 
 // single reports whether word i is one letter of an alphabet.
 func (w *words) single(i int) bool {
 	l := w.list[i]
-	return l.to-l.from == 1 && isLetter(w.norm[l.from])
+	switch l.to - l.from {
+	case 1:
+		return isLetter(w.norm[l.from])
+	case 2:
+		return w.norm[l.from] >= 0xC0 // Cyrillic, Greek, Hebrew, Arabic
+	}
+	return false
+}
+
+// splitRuns takes words apart that were written without spaces, or with characters
+// between that have no width: "ignoreallprevious".
+func (w *words) splitRuns() {
+	const longest = 16 // letters of a usual word
+	runs := false
+	for i := range w.list {
+		runs = runs || w.list[i].to-w.list[i].from > longest
+	}
+	if !runs {
+		return
+	}
+	w.split = w.split[:0]
+	for _, x := range w.list {
+		if x.to-x.from <= longest || !w.cut(x) {
+			w.split = append(w.split, x)
+		}
+	}
+	w.list, w.split = w.split, w.list
+}
+
+// cut appends the words that a run is made of; false when it is not made of words
+// that we know.
+func (w *words) cut(x word) bool {
+	form := w.norm[x.from:x.to]
+	from, known := len(w.split), 0
+	for i := 0; i < len(form); {
+		n := usualWords.longest(form[i:])
+		if n == 0 { // a piece that is no usual word, up to the next one
+			for n = 1; i+n < len(form) && usualWords.longest(form[i+n:]) < 3; n++ {
+			}
+		} else {
+			known += n
+		}
+		part := word{from: x.from + int32(i), to: x.from + int32(i+n), start: x.start, end: x.end}
+		w.split = append(w.split, part)
+		i += n
+	}
+	if parts := len(w.split) - from; parts < 3 || known*10 < len(form)*7 {
+		w.split = w.split[:from]
+		return false
+	}
+	w.signals.spaced++
+	return true
 }

@@ -39,8 +39,10 @@ func charsetReader(charset string, r io.Reader) io.Reader {
 	return &lenientReader{r: r}
 }
 
-// decodeCharset turns b into UTF-8.
-func decodeCharset(charset string, b []byte) string {
+// DecodeCharset turns b, which is in that character set by its MIME or WHATWG name,
+// into UTF-8. It never fails: bytes of an unknown set, and those that are none of
+// theirs, are read as UTF-8 where they are valid and as ISO 8859-1 elsewhere.
+func DecodeCharset(charset string, b []byte) string {
 	if e := charsetEncoding(charset); e != nil {
 		if decoded, err := e.NewDecoder().Bytes(b); err == nil {
 			return string(decoded)

@@ -208,7 +208,7 @@ func joinedParam(params []Param, name string) string {
 		}
 	}
 	if extended {
-		return decodeCharset(charset, joined)
+		return DecodeCharset(charset, joined)
 	}
 	return string(joined)
 }
