@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -23,6 +24,7 @@ import (
 	"postern/server/delivery"
 	"postern/server/directory"
 	"postern/server/imapd"
+	"postern/server/message"
 	"postern/server/monitor"
 	"postern/server/msgauth"
 	"postern/server/policy"
@@ -49,7 +51,7 @@ type Options struct {
 	Names    *zone.Checker    // asks what domains publish; nil: by those of Config.DNS
 	Roots    *x509.CertPool   // to verify next hops with; nil: the system's
 	Timeouts relay.Timeouts   // of the relay's attempts
-	Judge    delivery.Judge   // scores what comes into a mailbox; nil: nobody does
+	Judge    delivery.Judge   // scores what comes into a mailbox; nil: a delivery.Scorer with the model that ships
 }
 
 // Server is a whole Postern: storage, names, queue, verbs and doors, wired.
@@ -200,6 +202,9 @@ func (s *Server) wire(ctx context.Context, o Options) error {
 		Terms: s.terms, PolicyEpoch: s.store.PolicyEpoch, Keys: s.turning(o.Names), Names: s.asking(o.Names), Now: s.now, Log: s.log,
 	})
 	auth := &msgauth.Checker{Resolver: resolver, Now: s.now}
+	if o.Judge == nil {
+		o.Judge = delivery.NewScorer(nil, s.log).Judge
+	}
 	s.inbound = delivery.NewInbound(s.store, s.directory, delivery.Options{
 		Hostname: s.cfg.Host, Auth: auth, Judge: o.Judge, Now: s.now, Log: s.log,
 	})
@@ -215,7 +220,7 @@ func (s *Server) wire(ctx context.Context, o Options) error {
 		Now:      s.now, Log: s.log,
 	})
 	s.outbound = submission.NewOutbound(s.store, s.directory, submission.Options{
-		Hostname: s.cfg.Host, Kick: s.queue.Kick, Now: s.now, Log: s.log,
+		Hostname: s.cfg.Host, Judge: judgeOwn(o.Judge), Kick: s.queue.Kick, Now: s.now, Log: s.log,
 	})
 	s.webhooks = webhook.NewSender(s.store, webhook.Options{
 		Resolver: resolver, Roots: o.Roots, AllowPrivate: s.cfg.Webhook.AllowPrivate, Now: s.now, Log: s.log,
@@ -241,6 +246,14 @@ func (s *Server) wire(ctx context.Context, o Options) error {
 		Store: s.store, Directory: s.directory, Queue: s.queue, Quarantine: delivery.NewQuarantine(s.store), Webhooks: s.webhooks, Certificates: s.certs, Host: s.cfg.Host, Version: Version(), Ladder: s.ladder, Now: s.now, Log: s.log,
 	})
 	return nil
+}
+
+// judgeOwn judges what agents write, before a copy of it lies where others read.
+func judgeOwn(judge delivery.Judge) submission.Judge {
+	return func(ctx context.Context, body io.ReaderAt, size int64, s *message.Structure) (*storage.Scoring, error) {
+		found, err := judge.Of(ctx, delivery.Judged{Body: body, Size: size, Structure: s, Origin: storage.OriginSubmission})
+		return found.Scoring, err
+	}
 }
 
 // resolver is how the server asks for names. Where none is given it is made of the

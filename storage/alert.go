@@ -35,6 +35,7 @@ const (
 	AlertDKIMRecordDue      AlertKind = "dkim-record-due"      // a record of a signing key is to be published by hand
 	AlertDomainBroken       AlertKind = "domain-broken"        // a record that a domain needs is not in the DNS as it was
 	AlertQuarantined        AlertKind = "mail-quarantined"     // mail to an inbox was put into quarantine
+	AlertScorerFailed       AlertKind = "scorer-failed"        // a message could not be judged, and was delivered as unscored
 
 	AlertCertificateExpiring AlertKind = "certificate-expiring" // a name of this server has no certificate for much longer, and none can be had
 )
@@ -43,7 +44,7 @@ var alertKinds = []AlertKind{
 	AlertTokenLeaked, AlertFalseDeclaration, AlertCredentialExpiring, AlertTokenAfterRotation, AlertTwoNetworks,
 	AlertNewNetwork, AlertOddHours, AlertSpikeSends, AlertSpikeForwards, AlertSpikeFirstTime, AlertHoldWaiting,
 	AlertLimitReached, AlertWebhookDisabled, AlertDKIMRecordDue, AlertDomainBroken, AlertQuarantined,
-	AlertCertificateExpiring,
+	AlertCertificateExpiring, AlertScorerFailed,
 }
 
 // AlertKinds returns the closed list.

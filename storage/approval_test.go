@@ -16,7 +16,7 @@ func (ts *testStore) held(t testing.TB, in *Inbox) Approval {
 	t.Helper()
 	outbox := ts.role(t, in, RoleOutbox).ID
 	d := letter(1)
-	d.Flags, d.Verdict = Held|Seen, Unscored
+	d.Flags, d.Verdict = Held|Seen, Clean
 	g := ts.stage(t, []byte("Subject: wait\r\n\r\nfor me\r\n"))
 	defer g.Discard()
 	a := Approval{Head: Head{ID: d.ID, Org: in.Org()}, Inbox: in.ID(), Outbox: outbox, Persons: 1, Rules: []string{"hold-always"},

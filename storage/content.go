@@ -33,9 +33,9 @@ func (v Verdict) String() string {
 }
 
 // Taints reports whether an agent that reads such a message is tainted: it may
-// have been written to steer the agent. Unscored is what every message is until
-// there is a scorer, and says nothing against it. // PI-5
-func (v Verdict) Taints() bool { return v == Suspicious || v == Quarantine || v == Partial }
+// have been written to steer the agent. So may one that nobody could judge, or
+// whoever makes the scorer fail gains by it. // PI-5
+func (v Verdict) Taints() bool { return v != Clean }
 
 // Origin is the door through which a message came.
 type Origin uint8

@@ -84,6 +84,17 @@ func (s *Scoring) Fields() audit.Fields {
 	return f
 }
 
+// AlertUnscored says, in the transaction that stores a message in an inbox, that the
+// scorer failed on it: somebody should look, for that is a mistake of ours, which
+// somebody may have found on purpose. A nil scoring is that of nobody.
+func (tx *Tx) AlertUnscored(s *Scoring, org, inbox uuid.UUID) error {
+	if s == nil || s.Verdict != Unscored {
+		return nil
+	}
+	return tx.RaiseAlert(Alert{Head: Head{Org: org}, Kind: AlertScorerFailed, Inbox: inbox,
+		Detail: "A message could not be judged: it is marked, and taints whoever reads it. The log of the server says where the scorer failed."})
+}
+
 // append appends the stored form. What is beyond the bounds is left out.
 func (s *Scoring) append(b []byte) ([]byte, error) {
 	kept := *s

@@ -181,16 +181,17 @@ func TestPI9_RescoreLeavesTrustAlone(t *testing.T) {
 func TestInvariant11_RescoringCannotBeTakenBack(t *testing.T) {
 	ts, in, inbox := newMailStore(t)
 	old := letter(1) // from before there was a scorer
-	old.Verdict = Unscored
+	old.Verdict = Clean
 	for _, d := range []Deposit{scored(1, Clean), scored(2, Clean), scored(3, Clean), old} {
 		uid := ts.deposit(t, in, inbox, []byte("x"), d)
 		r := Rescoring{Scoring: judged(Quarantine), Mark: true}
 		r.Message = d.ID
 		before := ts.content(t, uid)
+		flags := ts.number(t, "SELECT flags FROM message WHERE place % 4294967296 = $1", uid)
 		ts.rescore(t, in, inbox, uid, r)
 		if uid == 2 || uid == 4 {
 			ts.tamper(t, "UPDATE content SET sealed = $1 WHERE place % 4294967296 = $2", before, uid)
-			ts.tamper(t, "UPDATE message SET flags = 0 WHERE place % 4294967296 = $1", uid)
+			ts.tamper(t, "UPDATE message SET flags = $1 WHERE place % 4294967296 = $2", flags, uid)
 		}
 	}
 	ts.write(t, audit.MessageExpunged, func(tx *Tx, e *audit.Event) error {

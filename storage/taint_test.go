@@ -54,9 +54,9 @@ func TestPI5_ReadingTaints(t *testing.T) {
 	body := []byte("Subject: x\r\n\r\nx\r\n")
 	ts.deposit(t, in, inbox, body, harmless(1))
 	ts.deposit(t, in, inbox, body, hostile(2, "eve@evil.example"))
-	unscored := letter(3)
-	unscored.Verdict, unscored.Flags = Unscored, Tainting // nobody sets it by hand
-	ts.deposit(t, in, inbox, body, unscored)
+	byHand := harmless(3)
+	byHand.Flags = Tainting // nobody sets it by hand
+	ts.deposit(t, in, inbox, body, byHand)
 
 	tainted := func(agent uuid.UUID) bool {
 		_, is := ts.taintOf(t, in, agent).copyOf().During(time.Hour, ts.clock.now())
@@ -84,6 +84,16 @@ func TestPI5_ReadingTaints(t *testing.T) {
 	}
 	if all := scanAll(t, in, inbox); all[1].Flags&Tainting == 0 || all[2].Flags&Tainting != 0 || slices.Contains(all[1].Flags.Names(nil), "") {
 		t.Errorf("flags %b, %b", all[1].Flags, all[2].Flags)
+	}
+}
+
+// TestPI5_WhatTaints: everything but what was looked at in whole and found clean. What nobody could judge gains nothing
+// by that.
+func TestPI5_WhatTaints(t *testing.T) {
+	for v, want := range map[Verdict]bool{Unscored: true, Clean: false, Suspicious: true, Quarantine: true, Partial: true} {
+		if v.Taints() != want {
+			t.Errorf("%s taints: %v", v, v.Taints())
+		}
 	}
 }
 

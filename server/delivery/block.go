@@ -1,7 +1,10 @@
 package delivery
 
 import (
+	"fmt"
 	"strings"
+
+	"github.com/google/uuid"
 
 	"postern/server/message"
 	"postern/server/msgauth"
@@ -27,7 +30,22 @@ func (in *Inbound) block(m *mail) []byte {
 	if m.r.notice != "" {
 		b = message.AppendField(b, "Postern-Notice", m.r.notice)
 	}
-	return message.AppendField(b, "Postern-Verdict", "v=1; verdict="+m.judgement.Word()+"; id="+m.id.String())
+	return m.judgement.appendFields(b, m.id)
+}
+
+// appendFields appends what the message was judged as, in words of closed lists: never
+// text of the message, which would speak to its reader from a place that is ours
+// (AGENT-SIDE.md, section 4).
+func (j Judgement) appendFields(b []byte, id uuid.UUID) []byte {
+	verdict := "v=1; verdict=" + j.Word()
+	if j.Model != "" {
+		verdict += fmt.Sprintf("; score=%.2f; model=%s", j.Score, j.Model)
+	}
+	b = message.AppendField(b, "Postern-Verdict", verdict+"; id="+id.String())
+	if reasons := j.Record().Reasons; len(reasons) > 0 {
+		b = message.AppendField(b, "Postern-Reasons", strings.Join(reasons, ", "))
+	}
+	return b
 }
 
 func (in *Inbound) hides(f message.Field) bool { return Hides(f, in.o.Hostname) }

@@ -14,7 +14,7 @@ func (m *mail) vouched(t target) string {
 	if m.r.From.IsNull() || len(m.structure.Envelope.From) != 1 || t.flags&storage.SenderVerified == 0 {
 		return ""
 	}
-	if m.judgement.Verdict != storage.Clean && (m.judgement.Verdict != storage.Unscored || m.judges) {
+	if m.judgement.Verdict != storage.Clean {
 		return ""
 	}
 	from := m.structure.Envelope.From[0]
@@ -31,5 +31,5 @@ func (m *mail) correspond(tx *storage.Tx, t target) error {
 	if address == "" {
 		return nil
 	}
-	return tx.NoteReceived(t.inbox, address, m.judgement.Verdict == storage.Clean)
+	return tx.NoteReceived(t.inbox, address, true)
 }

@@ -20,16 +20,17 @@
 //
 // Every way into a mailbox passes here with a verdict and authentication
 // results (invariant 5). A Judge gives the verdict, one for mail from outside, for
-// local mail, for what a client appends and for notices; where there is none the
-// verdict says so: unscored.
+// local mail, for what a client appends and for notices of our own: those repeat the
+// header of the agent's message, and with it perhaps a subject that a stranger wrote.
+// The Scorer is that of every server. What it found, with reasons and places, is
+// stored with the copy, in the transaction that makes it visible.
 //
 // # Correspondents
 //
 // Who wrote to an inbox what provably came from them, and had nothing said against
 // it, is noted beside the message, as a keyed hash: an agent that was tainted by
 // another message may still answer those whom the inbox had exchanged clean mail
-// with before, and an agent that may only reply, those who wrote. Where nothing
-// judges, unscored is enough for the second and not for the first.
+// with before, and an agent that may only reply, those who wrote.
 //
 // # Duplicates
 //

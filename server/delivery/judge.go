@@ -3,7 +3,9 @@ package delivery
 import (
 	"context"
 	"io"
+	"slices"
 
+	"postern/server/injection"
 	"postern/server/message"
 	"postern/server/msgauth"
 	"postern/storage"
@@ -11,9 +13,11 @@ import (
 
 // Judge says whether a message was written to steer who reads it: the one place
 // where a verdict comes from, for every way into a mailbox (invariant 5). It
-// bounds its own time, and answers storage.Partial for what it could not look at
-// in whole. Nil: nobody judges, and every verdict is storage.Unscored.
-type Judge func(ctx context.Context, m Judged) Judgement
+// bounds its own time, answers storage.Partial for what it could not look at in
+// whole, and storage.Unscored where it failed. An error is temporary: the message
+// could not be judged now, and is not taken. Nil: nobody judges, and every verdict
+// is storage.Unscored.
+type Judge func(ctx context.Context, m Judged) (Judgement, error)
 
 // Judged is a message under judgement.
 type Judged struct {
@@ -27,16 +31,29 @@ type Judged struct {
 // Judgement is what was found.
 type Judgement struct {
 	Verdict storage.Verdict
-	Score   float32 // 0 to 1
-	Model   string  // by which, empty for none
+	Score   float32          // 0 to 1
+	Model   string           // by which, empty for none
+	Scoring *storage.Scoring // with its reasons and places; nil where nobody judges
 }
 
-// Of judges a message.
-func (j Judge) Of(ctx context.Context, m Judged) Judgement {
+// Judging is the judgement that a scoring is.
+func Judging(s *storage.Scoring) Judgement {
+	return Judgement{Verdict: s.Verdict, Score: s.Score, Model: s.Model, Scoring: s}
+}
+
+// Of judges a message. Whatever a Judge answers, there is a record of it.
+func (j Judge) Of(ctx context.Context, m Judged) (Judgement, error) {
 	if j == nil {
-		return Judgement{}
+		return Judgement{}, nil
 	}
-	return j(ctx, m)
+	found, err := j(ctx, m)
+	if err == nil && found.Scoring == nil {
+		found.Scoring = &storage.Scoring{Verdict: found.Verdict, Score: found.Score, Model: found.Model}
+	}
+	if found.Scoring != nil {
+		found.Scoring.Cause = storage.ScoredAtDelivery
+	}
+	return found, err
 }
 
 // Flags are the keywords by which a client sees the judgement (AGENT-SIDE.md,
@@ -49,22 +66,26 @@ func (j Judgement) Flags() storage.Flags {
 }
 
 // Put writes the judgement into what is stored.
-func (j Judgement) Put(c *storage.Content) { c.Verdict, c.Score, c.Model = j.Verdict, j.Score, j.Model }
+func (j Judgement) Put(d *storage.Deposit) {
+	d.Scoring = j.Scoring
+	d.Verdict, d.Score, d.Model = j.Verdict, j.Score, j.Model
+}
+
+// Record is the scoring as events tell it.
+func (j Judgement) Record() *storage.Scoring {
+	if j.Scoring == nil {
+		return &storage.Scoring{Verdict: j.Verdict}
+	}
+	return j.Scoring
+}
+
+// Hard reports whether the message breaks a rule of form that no score outweighs.
+func (j Judgement) Hard() bool {
+	return slices.ContainsFunc(j.Record().Evidence, func(e storage.ScoringEvidence) bool { return injection.Certain(e.Rule) })
+}
 
 // Word is the verdict as header fields and events write it.
-func (j Judgement) Word() string {
-	switch j.Verdict {
-	case storage.Clean:
-		return "clean"
-	case storage.Suspicious:
-		return "suspicious"
-	case storage.Quarantine:
-		return "quarantine"
-	case storage.Partial:
-		return "partial"
-	}
-	return "unscored"
-}
+func (j Judgement) Word() string { return j.Verdict.String() }
 
 // Senders are the canonical addresses of who a message comes from and where an
 // answer to it goes: From, Reply-To, and the return path unless that is null. They

@@ -27,7 +27,6 @@ type mail struct {
 	structure *message.Structure
 	auth      msgauth.Results
 	judgement Judgement
-	judges    bool   // somebody judges: what is unscored was not looked at
 	view      []byte // the structure as the mailbox shows it, in binary
 	overlay   []byte // in binary
 	size      int64  // of the view
@@ -56,7 +55,7 @@ var errUnreadable = errors.New("delivery: the message could not be read back")
 // prepare does all that needs no transaction. A message that policy does not
 // admit is a *RefusedError, and in the log.
 func (in *Inbound) prepare(ctx context.Context, r *Received, src source, origin storage.Origin) (*mail, error) {
-	m := &mail{id: storage.NewID(), r: r, source: src, origin: origin, verb: audit.MessageReceived, judges: in.o.Judge != nil}
+	m := &mail{id: storage.NewID(), r: r, source: src, origin: origin, verb: audit.MessageReceived}
 	header, err := m.parse()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
@@ -110,7 +109,11 @@ func (in *Inbound) authenticate(ctx context.Context, m *mail) {
 
 // judge scores the message, and with that finds the mailbox of each recipient.
 func (in *Inbound) judge(ctx context.Context, m *mail) error {
-	m.judgement = in.o.Judge.Of(ctx, Judged{Body: m.source, Size: m.source.size, Structure: m.structure, Auth: m.auth, Origin: m.origin})
+	var err error
+	m.judgement, err = in.o.Judge.Of(ctx, Judged{Body: m.source, Size: m.source.size, Structure: m.structure, Auth: m.auth, Origin: m.origin})
+	if err != nil {
+		return err
+	}
 	m.senders = Senders(&m.structure.Envelope, m.r.From)
 	for i := range m.to {
 		t := &m.to[i]
@@ -118,7 +121,8 @@ func (in *Inbound) judge(ctx context.Context, m *mail) error {
 		if err != nil {
 			return err
 		}
-		t.placed = policy.Receive(policy.ReceiveFacts{Verdict: m.judgement.Verdict, Refused: t.treatment.Disposition == policy.Reject, Bands: bands})
+		t.placed = policy.Receive(policy.ReceiveFacts{Verdict: m.judgement.Verdict, Hard: m.judgement.Hard(),
+			Refused: t.treatment.Disposition == policy.Reject, Bands: bands})
 		door, err := in.mailboxes.find(ctx, t.record, t.placed.Mailbox)
 		if err != nil {
 			return err
@@ -183,6 +187,9 @@ func (m *mail) store(tx *storage.Tx) error {
 		if err := m.correspond(tx, t); err != nil {
 			return err
 		}
+		if err := tx.AlertUnscored(m.judgement.Scoring, t.record.Org, t.record.ID); err != nil {
+			return err
+		}
 	}
 	if m.stored == 0 {
 		return nil
@@ -223,7 +230,7 @@ func (m *mail) deposit(t target, body storage.BodyRef, tx *storage.Tx) storage.D
 			SHA256: m.source.sha256, MessageID: m.structure.Envelope.MessageID, Origin: m.origin,
 		},
 	}
-	m.judgement.Put(&d.Content)
+	m.judgement.Put(&d)
 	return d
 }
 
@@ -231,7 +238,7 @@ func (m *mail) deposit(t target, body storage.BodyRef, tx *storage.Tx) storage.D
 func (m *mail) event(verb audit.Verb, t target) audit.Event {
 	return audit.Event{
 		Verb: verb, Outcome: audit.OK, Org: t.record.Org, Inbox: t.record.ID, Object: m.id,
-		Fields:   slices.Concat(m.fields(), audit.Fields{audit.Word(audit.KeyVerdict, m.judgement.Word())}, m.authenticity(), m.treated(t), placedBy(t.placed)),
+		Fields:   slices.Concat(m.fields(), m.judgement.Record().Fields(), m.authenticity(), m.treated(t), placedBy(t.placed)),
 		Personal: append(m.personal(), audit.Text(audit.KeyTo, t.path.String())),
 	}
 }

@@ -62,7 +62,7 @@ func (s *session) Append(name string, r imap.LiteralReader, o *imap.AppendOption
 	if err != nil {
 		return nil, s.fault(err)
 	}
-	placed := policy.Receive(policy.ReceiveFacts{Verdict: d.judgement.Verdict, Bands: bands})
+	placed := policy.Receive(policy.ReceiveFacts{Verdict: d.judgement.Verdict, Hard: d.judgement.Hard(), Bands: bands})
 	quarantined := placed.PutAway()
 	if placed.Mark {
 		d.deposit.Flags |= d.judgement.Flags()
@@ -148,7 +148,10 @@ func (s *session) judge(stage *storage.Stage) (*appended, error) {
 	overlay := message.NewOverlay(header, nil, func(f message.Field) bool { return delivery.Hides(f, s.server.hostname) })
 	sum := stage.SHA256()
 	a := &appended{event: s.event(audit.MessageAppended)}
-	a.judgement = s.server.scorer.Of(s.ctx, delivery.Judged{Body: stage, Size: stage.Size(), Structure: parsed, Origin: storage.OriginAppend})
+	a.judgement, err = s.server.scorer.Of(s.ctx, delivery.Judged{Body: stage, Size: stage.Size(), Structure: parsed, Origin: storage.OriginAppend})
+	if err != nil {
+		return nil, err
+	}
 	a.deposit = storage.Deposit{
 		ID: storage.NewID(), Size: stage.Size() + overlay.Delta(),
 		Senders: delivery.Senders(&parsed.Envelope, message.Path{}),
@@ -158,10 +161,10 @@ func (s *session) judge(stage *storage.Stage) (*appended, error) {
 			MessageID: parsed.Envelope.MessageID, Origin: storage.OriginAppend,
 		},
 	}
-	a.judgement.Put(&a.deposit.Content)
+	a.judgement.Put(&a.deposit)
 	a.event.Object = a.deposit.ID
-	a.event.Fields = append(a.event.Fields, audit.Digest(audit.KeySHA256, sum[:]), audit.Int(audit.KeySize, stage.Size()),
-		audit.Word(audit.KeyVerdict, a.judgement.Word()))
+	a.event.Fields = append(a.event.Fields, audit.Digest(audit.KeySHA256, sum[:]), audit.Int(audit.KeySize, stage.Size()))
+	a.event.Fields = append(a.event.Fields, a.judgement.Record().Fields()...)
 	a.describe(&parsed.Envelope)
 	return a, nil
 }
@@ -186,6 +189,9 @@ func (a *appended) store(tx *storage.Tx, s *session, stage *storage.Stage, box *
 	}
 	d := a.deposit
 	d.Body = body
+	if err := tx.AlertUnscored(a.judgement.Scoring, s.inbox.Org(), s.inbox.ID()); err != nil {
+		return 0, err
+	}
 	if placed.PutAway() {
 		return tx.Quarantine(tx.Record(a.event), s.inbox, box.ID, d, placed.Rule.String())
 	}

@@ -81,8 +81,8 @@ func newHome(t testing.TB, edit func(*Limits)) *home {
 	}
 	server, client := testTLS(t)
 	h.client = client
-	h.Server = New(Config{Hostname: "mx.example.com", TLS: server, Limits: limits, Now: h.clock.now, Store: store, Directory: d})
-	h.inbound = delivery.NewInbound(store, d, delivery.Options{Hostname: "mx.example.com", Now: h.clock.now})
+	h.Server = New(Config{Hostname: "mx.example.com", TLS: server, Limits: limits, Now: h.clock.now, Store: store, Directory: d, Judge: clean})
+	h.inbound = delivery.NewInbound(store, d, delivery.Options{Hostname: "mx.example.com", Judge: clean, Now: h.clock.now})
 	h.furnish(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
@@ -184,7 +184,7 @@ func (h *home) deposit(t testing.TB, role storage.Role, flags storage.Flags, tex
 				ID: storage.NewID(), Flags: flags, Size: g.Size(),
 				Content: storage.Content{
 					Body: body, Structure: message.Parse(bytesAt(texts[i]), g.Size()).AppendBinary(nil),
-					Overlay: message.Overlay{}.AppendBinary(nil), SHA256: g.SHA256(), Origin: storage.OriginMX,
+					Overlay: message.Overlay{}.AppendBinary(nil), SHA256: g.SHA256(), Origin: storage.OriginMX, Verdict: storage.Clean,
 				},
 			})
 			if err != nil {
@@ -193,6 +193,11 @@ func (h *home) deposit(t testing.TB, role storage.Role, flags storage.Flags, tex
 		}
 		return nil
 	}))
+}
+
+// clean judges for tests that are about something else.
+func clean(context.Context, delivery.Judged) (delivery.Judgement, error) {
+	return delivery.Judging(&storage.Scoring{Verdict: storage.Clean, Model: "test"}), nil
 }
 
 type bytesAt []byte

@@ -11,6 +11,9 @@ const (
 	ruleEncoded   = "encoded_words"  // an encoded run that says something in words
 )
 
+// Certain reports whether a rule puts a message away whatever the rest of it scores.
+func Certain(rule string) bool { return rule == ruleInvisible || rule == ruleUnseen }
+
 // minWords is how many words a decoded run must have to say something.
 const minWords = 5
 

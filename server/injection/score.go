@@ -27,11 +27,12 @@ func NewScorer(m *Model) *Scorer {
 // Score judges a message. The same bytes give the same result with the same model,
 // on every machine.
 func (s *Scorer) Score(in Input) Result {
-	j := s.pool.Get().(*judge)
-	defer s.pool.Put(j)
+	j := s.pool.Get().(*judge) // one that panics does not come back
 	j.begin()
 	j.reader.message(in)
-	return j.result()
+	r := j.result()
+	s.pool.Put(j)
+	return r
 }
 
 // ScoreText judges a text that is in no message.

@@ -36,7 +36,7 @@ type Options struct {
 	Dir    string   // empty: a temporary one
 
 	Checker *zone.Checker  // asks what domains publish; nil: the world\'s
-	Judge   delivery.Judge // of what comes into a mailbox; nil: nobody
+	Judge   delivery.Judge // of what comes into a mailbox; nil: Marked
 	Log     *slog.Logger   // nil: nothing
 	// Pebble has the server get its certificates from an authority, and opens the
 	// doors "http" and "https"; nil: it has one in files, and no such doors.
@@ -113,6 +113,9 @@ func New(t testing.TB, o Options) *Postern {
 func Start(o Options) (*Postern, error) {
 	if o.Domain == "" {
 		o.Domain = "alpha.test"
+	}
+	if o.Judge == nil {
+		o.Judge = Marked
 	}
 	p := &Postern{World: o.World, Domain: o.Domain, Host: "mail." + o.Domain, Agents: map[string]*Agent{}, Pebble: o.Pebble, log: o.Log, judge: o.Judge, checker: o.Checker}
 	if err := p.configure(o); err != nil {

@@ -100,13 +100,26 @@ func (o *Outbound) complete(ctx context.Context, m *submission) error {
 	view := s.Overlaid(overlay)
 	view.Envelope.Bcc = m.whole.Envelope.Bcc
 	m.sent = storage.Deposit{
-		ID: m.id, Flags: storage.Seen, Size: m.stage.Size() + overlay.Delta(),
+		ID: m.id, Flags: storage.Seen, Size: m.stage.Size() + overlay.Delta(), Senders: []string{m.s.From.Canonical().String()},
 		Content: storage.Content{
-			Structure: view.AppendBinary(nil), Overlay: overlay.AppendBinary(nil), Verdict: storage.Unscored,
+			Structure: view.AppendBinary(nil), Overlay: overlay.AppendBinary(nil),
 			SHA256: m.stage.SHA256(), MessageID: m.message, Origin: storage.OriginSubmission,
 		},
 	}
-	return nil
+	return o.judge(ctx, m, s)
+}
+
+// judge scores the copy. It stays where the sender looks for it, whatever is found;
+// who reads it learns by the keyword, and is tainted.
+func (o *Outbound) judge(ctx context.Context, m *submission, s *message.Structure) (err error) {
+	if o.o.Judge == nil {
+		return nil
+	}
+	m.sent.Scoring, err = o.o.Judge(ctx, m.stage, m.stage.Size(), s)
+	if err == nil && m.sent.Scoring.Verdict.Taints() {
+		m.sent.Flags |= storage.InjectionSuspected
+	}
+	return err
 }
 
 // restage copies the message with its new header, sealed as it goes.

@@ -41,7 +41,7 @@ func (w *world) arrive(in storage.InboxRecord, messageID, text string) (uid uint
 	defer g.Discard()
 	io.WriteString(g, "From: ann@beta.test\r\nTo: "+in.Address+"\r\nMessage-ID: "+messageID+"\r\n\r\n"+text)
 	w.must(g.Finish())
-	door := delivery.NewInbound(w.store, w.dir, delivery.Options{Hostname: "mail.example.com", Now: w.clock})
+	door := delivery.NewInbound(w.store, w.dir, delivery.Options{Hostname: "mail.example.com", Judge: cleanMail, Now: w.clock})
 	_, err := door.Deliver(context.Background(), delivery.Received{Actor: audit.Actor{Kind: audit.Stranger}, Door: "mx", With: "ESMTP",
 		From: w.path("ann@beta.test"), To: []delivery.Recipient{{Path: w.path(in.Address), Inbox: in}}, Stage: g})
 	w.must(err)

@@ -3,6 +3,7 @@ package submission
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -21,10 +22,17 @@ import (
 type Options struct {
 	Hostname string           // ours, in Received
 	Expiry   time.Duration    // how long a recipient is tried; zero: queue.Expiry
+	Judge    Judge            // scores what is sent, for the sender's own copy; nil: nobody does
 	Kick     func()           // tells the queue that there is work; nil: nobody
 	Now      func() time.Time // nil: time.Now
 	Log      *slog.Logger     // nil: nothing is logged
 }
+
+// Judge scores a message as delivery judges mail (delivery.Judge): the copy in Sent or
+// Outbox lies in a mailbox, where another agent of the inbox may read what this one
+// was made to write. It changes nothing about whether the message goes. An error is
+// temporary. // PI-1, invariant 5
+type Judge func(ctx context.Context, body io.ReaderAt, size int64, s *message.Structure) (*storage.Scoring, error)
 
 // Outbound takes submissions. It is safe for concurrent use.
 type Outbound struct {

@@ -93,7 +93,7 @@ func newWorld(t testing.TB, owned bool) *world {
 	w.agent, err = w.dir.CreateAgent(t.Context(), storage.System, w.org, "scout", "ada@example.com", "")
 	w.must(err)
 	w.p = w.login(w.a, storage.Live, storage.Read|storage.Send)
-	w.out = submission.NewOutbound(w.store, w.dir, submission.Options{Hostname: "mail.example.com", Now: w.clock, Kick: func() { w.kicked.Add(1) }})
+	w.out = submission.NewOutbound(w.store, w.dir, submission.Options{Hostname: "mail.example.com", Judge: clean, Now: w.clock, Kick: func() { w.kicked.Add(1) }})
 	return w
 }
 
@@ -191,6 +191,15 @@ func read(t testing.TB, r io.ReaderAt, size int64) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// clean and cleanMail judge for tests that are about something else.
+func clean(context.Context, io.ReaderAt, int64, *message.Structure) (*storage.Scoring, error) {
+	return &storage.Scoring{Verdict: storage.Clean, Model: "test"}, nil
+}
+
+func cleanMail(context.Context, delivery.Judged) (delivery.Judgement, error) {
+	return delivery.Judging(&storage.Scoring{Verdict: storage.Clean, Model: "test"}), nil
 }
 
 const letter = "From: Scout <A@example.com>\r\nTo: x@remote.test\r\nSubject: greetings\r\n\r\nhello\r\n"
@@ -590,7 +599,7 @@ func TestEightBit(t *testing.T) {
 // through the queue, with the real local transport, to the report.
 func TestWalk(t *testing.T) {
 	w := newWorld(t, true)
-	in := delivery.NewInbound(w.store, w.dir, delivery.Options{Hostname: "mail.example.com", Now: w.clock})
+	in := delivery.NewInbound(w.store, w.dir, delivery.Options{Hostname: "mail.example.com", Judge: cleanMail, Now: w.clock})
 	local := delivery.NewLocal(in)
 	q := queue.New(w.store, queue.Options{Hostname: "mail.example.com", Local: local, Remote: local, Report: in.Report, Now: w.clock})
 	ctx, stop := context.WithCancel(t.Context())

@@ -128,6 +128,12 @@ func (o *Outbound) commit(tx *storage.Tx, m *submission) error {
 		return err
 	}
 	e := tx.Record(m.event(audit.MessageSubmitted))
+	if m.sent.Scoring != nil {
+		e.Fields = append(e.Fields, m.sent.Scoring.Fields()...)
+	}
+	if err := tx.AlertUnscored(m.sent.Scoring, p.Credential.Org, p.Inbox.ID()); err != nil {
+		return err
+	}
 	if h.firstTime > 0 {
 		e.Fields = append(e.Fields, audit.Int(audit.KeyFirstTime, h.firstTime)) // PI-7: what the monitor counts
 	}
