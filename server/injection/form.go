@@ -34,15 +34,15 @@ var telltales = func() telltaleSet {
 	return t
 }()
 
-// wordSet is words by their length and hash.
-type wordSet struct {
-	words map[uint32]bool
-	most  int // bytes of the longest
+// wordTree is words by their letters: from each node, the next one for each letter.
+type wordTree struct {
+	next [][26]uint16
+	word []bool // that ends at the node
 }
 
 // usualWords are those into which a run of letters without spaces is taken apart.
-var usualWords = func() wordSet {
-	s := wordSet{words: map[uint32]bool{}}
+var usualWords = func() wordTree {
+	t := wordTree{next: make([][26]uint16, 1), word: make([]bool, 1)}
 	for _, w := range strings.Fields("a about access account accounts act action add address admin after agent ai all always an and any are as ask assistant at attach attachment be " +
 		"before below bot but by can change click code codes command commands contact contacts content contents copy data delete details directions disregard do document does each " +
 		"email emails every everything file files find first follow following for forget forward from full give guidelines has have hello here hidden his how human if ignore in inbox " +
@@ -50,17 +50,36 @@ var usualWords = func() wordSet {
 		"new next no not note notify now of on one only open or order other our output override owner password passwords payment please previous print prior private prompt put read reply " +
 		"report reset reveal rule rules run search secret secrets security send sender should show silently so summary system tell text that the their them then there these they this " +
 		"to token tokens tool tools transfer unless up url use user users via visit was we when which will with without you your attacker example com net org") {
-		s.words[hashBytes([]byte(w))] = true
-		s.most = max(s.most, len(w))
+		t.add(w)
 	}
-	return s
+	return t
 }()
 
+func (t *wordTree) add(w string) {
+	n := uint16(0)
+	for i := range len(w) {
+		to := &t.next[n][w[i]-'a']
+		if *to == 0 {
+			*to = uint16(len(t.next))
+			t.next, t.word = append(t.next, [26]uint16{}), append(t.word, false)
+			to = &t.next[n][w[i]-'a']
+		}
+		n = *to
+	}
+	t.word[n] = true
+}
+
 // longest is the length of the longest usual word that a text begins with.
-func (s *wordSet) longest(text []byte) (n int) {
-	h := hashStart
-	for i, c := range text[:min(len(text), s.most)] {
-		if h = hashByte(h, c); s.words[h] {
+func (t *wordTree) longest(text []byte) (n int) {
+	at := uint16(0)
+	for i, c := range text {
+		if c < 'a' || c > 'z' {
+			return n
+		}
+		if at = t.next[at][c-'a']; at == 0 {
+			return n
+		}
+		if t.word[at] {
 			n = i + 1
 		}
 	}

@@ -66,8 +66,26 @@ func styledLetter(r rune) byte {
 	if 0x2800 < r && r <= 0x28FF {
 		return brailleLetters[r-0x2800]
 	}
+	switch {
+	case 0xFF21 <= r && r <= 0xFF3A: // full width
+		return byte('a' + r - 0xFF21)
+	case 0xFF41 <= r && r <= 0xFF5A:
+		return byte('a' + r - 0xFF41)
+	case 0x1D400 <= r && r < 0x1D800:
+		return mathLetters[r-0x1D400]
+	}
 	return smallCapitals[r]
 }
+
+// mathLetters are the letters of mathematical alphabets.
+var mathLetters = func() (t [0x400]byte) {
+	for i := range t {
+		if s := norm.NFKC.String(string(rune(0x1D400 + i))); len(s) == 1 && isLetter(s[0]) {
+			t[i] = s[0] | 0x20
+		}
+	}
+	return t
+}()
 
 // brailleLetters are letters by their dots.
 var brailleLetters = func() (t [256]byte) {

@@ -92,7 +92,7 @@ type element struct {
 }
 
 func newPage(text []byte) *page {
-	p := &page{text: text, z: html.NewTokenizer(bytes.NewReader(text)), count: map[tag]int{}, work: 64*len(text) + 1<<16}
+	p := &page{text: text, z: html.NewTokenizer(bytes.NewReader(text)), count: map[tag]int{}, work: 4*len(text) + 1<<16}
 	p.sheet.sheets(text)
 	if len(p.sheet.rules) > 0 {
 		p.seen = map[string]bool{}

@@ -227,6 +227,12 @@ func (w *words) fold(i int, r rune) {
 	case 0x370 <= r && r <= 0x3FF && unicode.IsLetter(r), 0x1F00 <= r && r <= 0x1FFF && unicode.IsLetter(r):
 		w.letter(i, greek)
 		w.norm = utf8.AppendRune(w.norm, greekBase(r))
+	case 0xAC00 <= r && r <= 0xD7A3: // Hangul
+		w.letter(i, foreign)
+		w.norm = utf8.AppendRune(w.norm, r)
+	case r == 0x2019 && w.open: // don’t is one word
+	case 0x2010 <= r && r <= 0x205E:
+		w.close(i)
 	case styledLetter(r) != 0:
 		w.signals.styled++
 		w.letter(i, latin)
@@ -445,6 +451,11 @@ func (w *words) splitRuns() {
 // that we know.
 func (w *words) cut(x word) bool {
 	form := w.norm[x.from:x.to]
+	for _, c := range form {
+		if !isLetter(c) {
+			return false // an identifier, or something encoded
+		}
+	}
 	from, known := len(w.split), 0
 	for i := 0; i < len(form); {
 		n := usualWords.longest(form[i:])
