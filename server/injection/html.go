@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"html"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
-// viewText is the text of one view, and where its pieces stood.
+// viewText is the text of one view, and where its pieces stood in a source.
 type viewText struct {
 	text  []byte
 	marks []mark
@@ -20,6 +22,29 @@ func (v *viewText) add(text []byte, start, end int) {
 	if len(text) > 0 {
 		v.marks = append(v.marks, mark{int32(len(v.text)), int32(start), int32(end)})
 		v.text = append(v.text, text...)
+	}
+}
+
+// addLong adds a text with entities in steps, so that no place in it is far from a
+// mark.
+func (v *viewText) addLong(source, text []byte, start, end int) {
+	const step = 4 << 10
+	if end-start <= 2*step || end-start == len(text) {
+		v.add(text, start, end)
+		return
+	}
+	from, at := start, 0
+	for i := start; i < end; {
+		in, out := character(source[i:end])
+		i, at = i+in, at+out
+		if i-from >= step || i >= end {
+			if i >= end {
+				at = len(text)
+			}
+			at = min(at, len(text))
+			v.add(text[:at], from, i)
+			text, from, at = text[at:], i, 0
+		}
 	}
 }
 
@@ -49,16 +74,22 @@ func place(source []byte, marks []mark, i int) int {
 	raw := source[m.start:m.end]
 	at, n := 0, i-int(m.at)
 	for at < len(raw) && n > 0 {
-		in, out := 1, 1
-		switch {
-		case raw[at] == '&':
-			in, out = entity(raw[at:])
-		case raw[at] == '\r' && at+1 < len(raw) && raw[at+1] == '\n':
-			in = 2
-		}
+		in, out := character(raw[at:])
 		at, n = at+in, n-out
 	}
 	return int(m.start) + min(at, max(len(raw)-1, 0))
+}
+
+// character is the length of the byte, line end or entity that b begins with, and of
+// what it stands for.
+func character(b []byte) (in, out int) {
+	switch {
+	case b[0] == '&':
+		return entity(b)
+	case b[0] == '\r' && len(b) > 1 && b[1] == '\n':
+		return 2, 1
+	}
+	return 1, 1
 }
 
 // entity is the length of the entity that b begins with, and of what it stands for.
@@ -69,6 +100,11 @@ func entity(b []byte) (in, out int) {
 	}
 	if end < len(b) && b[end] == ';' {
 		end++
+	}
+	if len(b) > 3 && b[1] == '#' && '0' <= b[2] && b[2] <= '9' {
+		if n, err := strconv.Atoi(strings.TrimRight(string(b[2:end]), ";")); err == nil {
+			return end, max(utf8.RuneLen(rune(min(n, utf8.MaxRune))), 1)
+		}
 	}
 	if s := html.UnescapeString(string(b[:end])); len(s) != end {
 		return end, max(len(s), 1)
@@ -86,6 +122,8 @@ type pageTexts struct {
 	part  [2]bool  // the block has text that is shown, and that is not
 	cut   bool
 	inner bool // the page is in an attribute of another
+
+	source []byte
 }
 
 // readHTML takes an HTML text apart into visible text, hidden text, comments and
@@ -97,6 +135,7 @@ func readHTML(text []byte) *pageTexts {
 }
 
 func (t *pageTexts) read(text []byte) {
+	t.source = text
 	p := newPage(text)
 	for p.next() {
 		t.piece(&p.piece)
@@ -135,8 +174,8 @@ func (t *pageTexts) text(p *Piece) {
 	if p.Shown {
 		v = HTML
 	}
-	t.views[v].add(p.Text, p.Start, p.End)
-	t.block.add(p.Text, p.Start, p.End)
+	t.views[v].addLong(t.source, p.Text, p.Start, p.End)
+	t.block.addLong(t.source, p.Text, p.Start, p.End)
 	if !t.part[v&1] && len(bytes.TrimSpace(p.Text)) > 0 {
 		t.part[v&1] = true // HTML and Hidden are neighbours
 	}

@@ -41,7 +41,11 @@ type lexicon struct {
 	// lengths of prefixes, in bytes, that occur
 	lengths [maxPrefix + 1]bool
 	longest int
+	// begins filters hashes of what words of scripts without spaces begin with
+	begins [1 << 12]uint64
 }
+
+func (l *lexicon) beginsWith(h uint32) bool { return l.begins[h>>6&(1<<12-1)]&(1<<(h&63)) != 0 }
 
 // maxPrefix is the longest beginning of a word that the lexicon may have, in bytes.
 const maxPrefix = 24
@@ -66,6 +70,10 @@ func readLexicon(text string) *lexicon {
 			case len(w.list) > 1: // characters of a script without spaces
 				l.whole[hashBytes(form)] |= bit
 				l.longest = max(l.longest, len(w.list))
+				for i := range w.list {
+					h := hashBytes(form[:w.list[i].to])
+					l.begins[h>>6&(1<<12-1)] |= 1 << (h & 63)
+				}
 			case starred && len(form) <= maxPrefix:
 				l.prefix[hashBytes(form)] |= bit
 				l.lengths[len(form)] = true
@@ -117,6 +125,9 @@ func (l *lexicon) markRun(w *words, i int) {
 	for j := i; j < len(w.list) && j < i+l.longest && w.list[j].alone(w); j++ {
 		for _, c := range w.at(j) {
 			h = hashByte(h, c)
+		}
+		if !l.beginsWith(h) {
+			return
 		}
 		w.list[i].slots |= l.whole[h]
 	}

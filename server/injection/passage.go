@@ -25,6 +25,7 @@ type Passage struct {
 	Blocks []Block
 
 	segment segment
+	text    []byte  // the piece of the segment's text that this is about
 	places  []where // of each block, in the segment's text
 	signals signals
 }
@@ -156,7 +157,7 @@ func (r *reader) piece(s *segment, from, to int) (tags, selectors []byte) {
 	words4slots.mark(&r.words)
 	markForms(&r.words, text)
 	r.features.extract(&r.words)
-	r.build(s, from)
+	r.build(s, from, to)
 	tags, selectors = bytes.Clone(r.words.tags), bytes.Clone(r.words.selectors)
 	turned, backwards := telltales.count(&r.words)
 	r.use(&r.passage)
@@ -186,9 +187,9 @@ func (r *reader) inner(s *segment, v View, step Step, from, to int, text []byte)
 }
 
 // build cuts the features into blocks.
-func (r *reader) build(s *segment, from int) {
+func (r *reader) build(s *segment, from, to int) {
 	t := &r.passage
-	t.View, t.Part, t.Chain, t.segment, t.signals = s.view, s.part, s.chain, *s, r.words.signals
+	t.View, t.Part, t.Chain, t.segment, t.text, t.signals = s.view, s.part, s.chain, *s, s.text[from:to], r.words.signals
 	t.Whole = append(t.Whole[:0], wholeFeatures(s.view, &r.words)...)
 	t.Blocks, t.places = t.Blocks[:0], t.places[:0]
 	for i := 0; i < len(r.words.list); i += BlockWords {

@@ -37,7 +37,7 @@ func broken(p *Passage, score float64, m *Model) (rule string, floor float64) {
 // letters, with spaces between. Identifiers and addresses in links are not.
 func saysSomething(p *Passage) bool {
 	spaces, letters := 0, 0
-	for _, c := range p.segment.text {
+	for _, c := range p.text {
 		switch {
 		case c == ' ':
 			spaces++
@@ -60,7 +60,7 @@ func reasonsOf(p *Passage, at int) Reason {
 		reason Reason
 	}{
 		{s&slotOverride != 0 && s&(slotNegation|slotRight|slotMachine) != 0, OverrideInstruction},
-		{hasMarkup(p.segment.text), RoleOrChatMarkup},
+		{hasMarkup(p.text), RoleOrChatMarkup},
 		{s&slotMachine != 0, AddressedToAgent},
 		{s&slotAct != 0 && s&slotObject != 0, ToolOrExfilRequest},
 		{s&slotConceal != 0 && s&slotNegation != 0, SecrecyRequest},

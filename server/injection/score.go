@@ -79,16 +79,14 @@ func (j *judge) passage(p *Passage) {
 	j.windows += p.Windows()
 	logit := j.model.Bias + float64(float64(top)*j.model.Scale)
 	j.best = max(j.best, logit)
-	e := p.evidence(at)
-	e.Score = float32(sigmoid(logit))
-	if rule, floor := broken(p, float64(e.Score), j.model); floor > 0 {
-		e.Rule = rule
-		j.floor = max(j.floor, floor)
-	}
-	if e.Rule == "" && float64(e.Score) < j.model.Suspicious {
+	score := float32(sigmoid(logit))
+	rule, floor := broken(p, float64(score), j.model)
+	j.floor = max(j.floor, floor)
+	if rule == "" && float64(score) < j.model.Suspicious {
 		return
 	}
-	e.Reasons = reasonsOf(p, at)
+	e := p.evidence(at)
+	e.Score, e.Rule, e.Reasons = score, rule, reasonsOf(p, at)
 	j.found = append(j.found, e)
 	if len(j.found) > 4*maxEvidence {
 		j.found = strongest(j.found)
