@@ -150,7 +150,7 @@ func input(text string) Input {
 func TestPI4_Work(t *testing.T) {
 	for _, shape := range hostile {
 		t.Run(shape.name, func(t *testing.T) {
-			const size = 256 << 10
+			const size = 96 << 10
 			r := reader{use: func(*Passage) {}}
 			r.message(input(shape.make(size)))
 			small := r.looked

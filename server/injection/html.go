@@ -122,6 +122,7 @@ type pageTexts struct {
 	part  [2]bool  // the block has text that is shown, and that is not
 	cut   bool
 	inner bool // the page is in an attribute of another
+	pages int  // in attributes of this one
 
 	source []byte
 }
@@ -235,8 +236,9 @@ func (t *pageTexts) attribute(p *Piece, a Attr) {
 	case "href", "src", "action", "cite", "background", "srcset", "poster", "longdesc", "formaction", "data", "xlink:href":
 		t.link(p, a.Value)
 	case "srcdoc":
-		if t.inner {
-			t.say(p, a.Value)
+		const most = 32 // pages in a page
+		if t.pages++; t.inner || t.pages > most {
+			t.say(p, withoutTags(a.Value))
 			return
 		}
 		inner := &pageTexts{inner: true}

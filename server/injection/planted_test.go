@@ -5,6 +5,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"compress/zlib"
 	"encoding/ascii85"
 	"encoding/base32"
 	"encoding/base64"
@@ -360,6 +361,11 @@ var planted = []struct {
 	{"Word", attached("Content-Type: application/octet-stream; name=a.docx", zipped("word/document.xml", "<?xml version=\"1.0\"?><w:document><w:p>"+letters(order, func(r rune) string { return "<w:r><w:t>" + string(r) + "</w:t></w:r>" })+"</w:p></w:document>")), Attachment, "archive", AttachmentInstruction},
 	{"Excel", attached("Content-Type: application/octet-stream; name=a.xlsx", zipped("xl/sharedStrings.xml", "<?xml version=\"1.0\"?><sst><si><t>"+order+"</t></si></sst>")), Attachment, "archive", AttachmentInstruction},
 	{"OpenDocument", attached("Content-Type: application/octet-stream; name=a.odt", zipped("mimetype", "application/vnd.oasis.opendocument.text", "content.xml", "<?xml version=\"1.0\"?><text:p>"+order+"</text:p>")), Attachment, "archive", AttachmentInstruction},
+	{"PDF", attached("Content-Type: application/pdf", document("BT /F1 12 Tf 72 700 Td ("+order+") Tj ET", "")), Attachment, "pdf", AttachmentInstruction},
+	{"PDF, compressed and set apart", attached("Content-Type: application/octet-stream", document("BT /F9 12 Tf [("+strings.ReplaceAll(order, "e", "e) -20 (")+")] TJ ET", "/Filter /FlateDecode")), Attachment, "pdf", AttachmentInstruction},
+	{"PDF, font with a table", attached("Content-Type: application/pdf", document("BT /F1 12 Tf <"+each(order, func(r rune) string { return fmt.Sprintf("%04x", r+7) })+"> Tj ET", "/Filter /FlateDecode")), Attachment, "pdf", AttachmentInstruction},
+	{"note in a PDF", attached("Content-Type: application/pdf", document("", "/Contents ("+order+")")), Attachment, "pdf", AttachmentInstruction},
+	{"title of a PDF, UTF-16", attached("Content-Type: application/pdf", document("", "/Title <feff"+hex.EncodeToString(utf16be(order))+">")), Attachment, "pdf", AttachmentInstruction},
 	{"zip", attached("Content-Type: application/zip", zipped("a/b.txt", order)), Attachment, "archive", AttachmentInstruction},
 	{"zip in zip", attached("Content-Type: application/zip", zipped("b.zip", string(zipped("b.txt", order)))), Attachment, "archive archive", AttachmentInstruction},
 	{"name in a zip", attached("Content-Type: application/zip", zipped(order+".bin", "x")), FileName, "archive", AttachmentInstruction},
@@ -367,6 +373,30 @@ var planted = []struct {
 	{"tar", attached("Content-Type: application/gzip", gzipped(tarred("a.txt", order))), Attachment, "gzip", AttachmentInstruction},
 	{"message in a zip", attached("Content-Type: application/zip", zipped("a.eml", "From: a@example.com\nSubject: x\n\n"+order)), Text, "archive message", ToolOrExfilRequest},
 	{"old office file", attached("Content-Type: application/msword", append([]byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"+strings.Repeat("\x00\x01\xff", 300)), utf16le(order)...)), Attachment, "strings", AttachmentInstruction},
+}
+
+// document makes a PDF document with one page, whose content stream has that text
+// and these entries in its dictionary. Its font's codes are characters, moved by 7.
+func document(content, entries string) []byte {
+	stream := []byte(content)
+	if strings.Contains(entries, "FlateDecode") {
+		var z bytes.Buffer
+		w := zlib.NewWriter(&z)
+		w.Write(stream)
+		w.Close()
+		stream = z.Bytes()
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%%PDF-1.7\n1 0 obj\n<< /Type /Page /Resources << /Font << /F1 3 0 R >> >> /Contents 2 0 R >>\nendobj\n")
+	fmt.Fprintf(&b, "2 0 obj\n<< /Length %d %s >>\nstream\n%s\nendstream\nendobj\n", len(stream), entries, stream)
+	if strings.Contains(content, "<") {
+		fmt.Fprintf(&b, "3 0 obj\n<< /Type /Font /Subtype /Type0 /ToUnicode 4 0 R >>\nendobj\n")
+	} else {
+		fmt.Fprintf(&b, "3 0 obj\n<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>\nendobj\n")
+	}
+	table := "begincmap\n1 beginbfrange\n<0020> <00ff> <0019>\nendbfrange\nendcmap"
+	fmt.Fprintf(&b, "4 0 obj\n<< /Length %d >>\nstream\n%s\nendstream\nendobj\ntrailer << /Root 1 0 R >>\n%%%%EOF\n", len(table), table)
+	return b.Bytes()
 }
 
 func utf16be(s string) []byte {
