@@ -272,11 +272,11 @@ func (s *Server) resolver(o *Options) (dns.Resolver, error) {
 	return dns.NewCache(client, s.now), nil
 }
 
-// terms are what policy says of a credential on the inboxes of a domain.
-func (s *Server) terms(ctx context.Context, org, domain, agent, credential uuid.UUID) (directory.Terms, error) {
-	rules, err := policy.Load(ctx, s.store, policy.Subjects{Organization: org, Domain: domain, Agent: agent, Credential: credential})
+// terms are what policy says of a credential on an inbox of a domain.
+func (s *Server) terms(ctx context.Context, org, domain, inbox, agent, credential uuid.UUID) (directory.Terms, error) {
+	rules, err := policy.Load(ctx, s.store, policy.Subjects{Organization: org, Domain: domain, Agent: agent, Credential: credential, Inbox: inbox})
 	c := rules.Credentials
-	return directory.Terms{MaxAge: c.MaxAge, Warning: c.Warn, Sessions: c.Sessions, SessionLength: c.SessionLength}, err
+	return directory.Terms{MaxAge: c.MaxAge, Warning: c.Warn, Sessions: c.Sessions, SessionLength: c.SessionLength, SafeView: c.SafeView}, err
 }
 
 // listen binds every door that is not off.

@@ -36,6 +36,14 @@ const (
 	Test Environment = "test"
 )
 
+// View is what a credential is shown of messages; it is fixed at creation. // CO-6
+type View string
+
+const (
+	ViewOriginal View = "original" // the stored bytes under our header block
+	ViewSafe     View = "safe"     // what a person would see, as text, and nothing else
+)
+
 // Credential lets one agent in. The token itself is never stored: TokenHash is
 // its keyed hash, and stands in the sealed part too, so that a row cannot be
 // given another token.
@@ -47,6 +55,7 @@ type Credential struct {
 	Scopes    []Scope        `json:"scopes"`
 	Networks  []netip.Prefix `json:"networks,omitempty"` // empty: any
 	Env       Environment    `json:"env"`
+	View      View           `json:"view,omitempty"` // fixed at issue; of those from before there were views, empty
 	Created   time.Time      `json:"created"`
 	Expires   time.Time      `json:"expires"`
 	Revoked   time.Time      `json:"revoked,omitzero"`
@@ -81,6 +90,10 @@ func (c *Credential) May(inbox uuid.UUID, verbs Verbs) bool {
 	return false
 }
 
+// Safe reports whether the credential has the safe view. What is not known to be the
+// original is. // CO-6
+func (c *Credential) Safe() bool { return c.View != "" && c.View != ViewOriginal }
+
 // HashToken is the keyed hash under which a token is stored and found. // AC-6
 func (s *Store) HashToken(token string) []byte { return s.hashName("token", token) }
 
@@ -92,6 +105,9 @@ func (tx *Tx) CreateCredential(e *audit.Event, c *Credential) error {
 		return err
 	}
 	e.Org, e.Agent, e.Credential, e.Object = c.Org, c.Agent, c.ID, c.ID
+	if err := tx.expectSafe(c); err != nil {
+		return err
+	}
 	return tx.exec("INSERT INTO credential (id, org, agent, version, event, public_id, token_hash, sealed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
 		c.ID[:], c.Org[:], c.Agent[:], c.Version, c.Event[:], c.PublicID, c.TokenHash, sealed)
 }

@@ -239,6 +239,9 @@ func (tx *Tx) erased(org, inbox uuid.UUID) error {
 		return err
 	}
 	tx.Record(audit.Event{Verb: audit.InboxErased, Org: org, Object: inbox, Fields: audit.Fields{audit.ID(audit.KeyInbox, inbox)}})
+	if err := tx.exec("DELETE FROM safe_inbox WHERE inbox = $1", inbox[:]); err != nil {
+		return err
+	}
 	return tx.exec("DELETE FROM uid_validity WHERE inbox = $1", inbox[:])
 }
 

@@ -121,6 +121,7 @@ type Inbox struct {
 	store  *Store
 	record InboxRecord
 	keys   *inboxKeys
+	safe   bool // renditions are handed out in place of messages
 }
 
 // OpenInbox opens the door to one inbox of an organization; ErrNotFound when

@@ -37,6 +37,8 @@ type Deposit struct {
 	// Scoring says how the message was judged, and then Verdict, Score and Model come
 	// from it. Nil: nobody judged it.
 	Scoring *Scoring
+	// Rendition is what the safe view shows; nil: it is made when somebody asks.
+	Rendition *Rendition
 	Content
 }
 
@@ -83,6 +85,12 @@ func (tx *Tx) Deposit(e *audit.Event, in *Inbox, mailbox uuid.UUID, d Deposit) (
 	if err := tx.insertMessage(c.box, r, c.modseq, in.sealContent(plain, mailbox, r.uid)); err != nil {
 		return 0, err
 	}
+	if d.Rendition != nil {
+		if _, err := tx.addRendition(in, mailbox, c.box, r.uid, d.ID, *d.Rendition); err != nil {
+			return 0, err
+		}
+		e.Fields = append(e.Fields, audit.Int(audit.KeyRendition, d.Rendition.Version))
+	}
 	if e.Object == uuid.Nil {
 		e.Object = d.ID
 	}
@@ -112,9 +120,12 @@ func (tx *Tx) insertMessage(box int64, r messageRow, modseq uint64, content []by
 	return tx.exec("INSERT INTO content (place, sealed) VALUES ($1, $2)", place(box, r.uid), content)
 }
 
-// deleteMessages deletes the rows of a range of messages.
+// deleteMessages deletes the rows of a range of messages, and their renditions.
 func (tx *Tx) deleteMessages(box int64, r UIDRange) error {
 	first, last := place(box, r.First), place(box, r.Last)
+	if err := tx.deleteRenditions(first, last); err != nil {
+		return err
+	}
 	if err := tx.exec("DELETE FROM message WHERE place BETWEEN $1 AND $2", first, last); err != nil {
 		return err
 	}

@@ -96,24 +96,25 @@ func integer(v any) int64 {
 // the others are handed out, and in the end the answer is a *CorruptError that
 // names those which were not.
 func (in *Inbox) Scan(ctx context.Context, mailbox uuid.UUID, uids []UIDRange, withContent bool, fn func(*Message) error) error {
-	s := scan{query: queryClear}
+	depth := clearRows
 	if withContent {
-		s.query = queryContent
+		depth = withContents
 	}
-	return in.scan(ctx, s, mailbox, uids, fn)
+	return in.scan(ctx, scan{depth: depth}, mailbox, uids, fn)
 }
 
 // ScanBodies is Scan with content for those who open most bodies: small ones
 // are read along, so that OpenBody asks the database nothing more. Such a Body
 // is closed before fn returns.
 func (in *Inbox) ScanBodies(ctx context.Context, mailbox uuid.UUID, uids []UIDRange, fn func(*Message) error) error {
-	return in.scan(ctx, scan{query: queryBody}, mailbox, uids, fn)
+	return in.scan(ctx, scan{depth: withBodies}, mailbox, uids, fn)
 }
 
 func (in *Inbox) scan(ctx context.Context, s scan, mailbox uuid.UUID, uids []UIDRange, fn func(*Message) error) error {
 	c := chunks.Get().(*chunk)
 	defer c.free()
-	s.in, s.mailbox, s.rest, s.cols, s.id = in, mailbox, uidSet(uids), newColumns(s.query), contentID(mailbox, 0)
+	s.in, s.mailbox, s.rest, s.cols, s.id = in, mailbox, uidSet(uids), newColumns(s.depth, in.safe), contentID(mailbox, 0)
+	s.query = queryOf(s.depth, in.safe)
 	for begun := false; !begun || len(s.rest) > 0; begun = true {
 		if err := s.next(ctx, c); err != nil {
 			return err
@@ -137,6 +138,7 @@ func (in *Inbox) scan(ctx context.Context, s scan, mailbox uuid.UUID, uids []UID
 // scan is one Scan on its way.
 type scan struct {
 	in      *Inbox
+	depth   scanDepth
 	query   string
 	mailbox uuid.UUID
 	box     int64
@@ -146,7 +148,24 @@ type scan struct {
 
 	id     []byte // identity of the content that is opened
 	opened sealedContent
+	shown  sealedRendition // by the safe view
 	m      Message
+}
+
+// scanDepth is how much of each message a scan reads.
+type scanDepth uint8
+
+const (
+	clearRows scanDepth = iota
+	withContents
+	withBodies
+)
+
+func queryOf(d scanDepth, safe bool) string {
+	if safe {
+		return [...]string{querySafeClear, querySafeContent, querySafeBody}[d]
+	}
+	return [...]string{queryClear, queryContent, queryBody}[d]
 }
 
 // chunk holds rows after their transaction has ended.
@@ -154,20 +173,23 @@ type chunk struct {
 	rows   []scannedRow
 	sealed []byte // contents, one behind the other
 	plain  []byte // the content that is open
+	shown  []byte // and its rendition
 }
 
 type scannedRow struct {
 	messageRow
 	modseq   uint64
 	from, to int // of the content in sealed
-	body     int // end of the body there, behind the content; equal to to when it was not read along
+	shown    int // end of the rendition there, behind the content; equal to to when it was not read
+	body     int // end of the body there, behind both; equal to shown when it was not read along
 }
 
 var chunks = sync.Pool{New: func() any { return new(chunk) }}
 
 func (c *chunk) free() {
-	if cap(c.sealed)+cap(c.plain) <= 4*chunkBytes {
+	if cap(c.sealed)+cap(c.plain)+cap(c.shown) <= 4*chunkBytes {
 		clear(c.plain[:cap(c.plain)])
+		clear(c.shown[:cap(c.shown)])
 		chunks.Put(c)
 	}
 }
@@ -197,6 +219,14 @@ const (
 		WHERE m.place BETWEEN $1 AND $2 ORDER BY m.place LIMIT $3`
 	queryBody = `SELECT m.place, m.modseq, m.flags, c.sealed, b.sealed FROM message m LEFT JOIN content c ON c.place = m.place
 		LEFT JOIN body b ON b.no = m.body WHERE m.place BETWEEN $1 AND $2 ORDER BY m.place LIMIT $3`
+
+	// Of the safe view.
+	querySafeClear = `SELECT m.place, m.modseq, m.flags, COALESCE(r.size, -1), m.received, m.id FROM message m LEFT JOIN rendition r ON r.place = m.place
+		WHERE m.place BETWEEN $1 AND $2 ORDER BY m.place LIMIT $3`
+	querySafeContent = `SELECT m.place, m.modseq, m.flags, c.sealed, r.sealed FROM message m LEFT JOIN content c ON c.place = m.place
+		LEFT JOIN rendition r ON r.place = m.place WHERE m.place BETWEEN $1 AND $2 ORDER BY m.place LIMIT $3`
+	querySafeBody = `SELECT m.place, m.modseq, m.flags, c.sealed, r.sealed, b.sealed FROM message m LEFT JOIN content c ON c.place = m.place
+		LEFT JOIN rendition r ON r.place = m.place LEFT JOIN body b ON b.no = r.body WHERE m.place BETWEEN $1 AND $2 ORDER BY m.place LIMIT $3`
 )
 
 // stretch reads one stretch of the set, as far as the chunk has room.
@@ -231,19 +261,22 @@ func (s *scan) stretch(r *reads, c *chunk) error {
 // lies on the heap.
 type columns struct {
 	at, modseq, flags, size, received any
-	blob, body                        sql.RawBytes
+	blob, shown, body                 sql.RawBytes
 	dest                              []any
 }
 
-func newColumns(query string) *columns {
+func newColumns(d scanDepth, safe bool) *columns {
 	c := &columns{}
-	switch query {
-	case queryClear:
+	if d == clearRows {
 		c.dest = []any{&c.at, &c.modseq, &c.flags, &c.size, &c.received, &c.blob}
-	case queryContent:
-		c.dest = []any{&c.at, &c.modseq, &c.flags, &c.blob}
-	case queryBody:
-		c.dest = []any{&c.at, &c.modseq, &c.flags, &c.blob, &c.body}
+		return c
+	}
+	c.dest = []any{&c.at, &c.modseq, &c.flags, &c.blob}
+	if safe {
+		c.dest = append(c.dest, &c.shown)
+	}
+	if d == withBodies {
+		c.dest = append(c.dest, &c.body)
 	}
 	return c
 }
@@ -254,7 +287,7 @@ func (s *scan) scanRow(rows *sql.Rows, c *chunk) (row scannedRow, err error) {
 		return row, err
 	}
 	row.uid, row.modseq, row.flags = uint32(integer(cols.at)), uint64(integer(cols.modseq)), Flags(integer(cols.flags))
-	if s.query == queryClear {
+	if s.depth == clearRows {
 		copy(row.id[:], cols.blob)
 		row.size, row.received = integer(cols.size), integer(cols.received)
 		return row, nil
@@ -262,6 +295,8 @@ func (s *scan) scanRow(rows *sql.Rows, c *chunk) (row scannedRow, err error) {
 	row.from = len(c.sealed)
 	c.sealed = append(c.sealed, cols.blob...)
 	row.to = len(c.sealed)
+	c.sealed = append(c.sealed, cols.shown...)
+	row.shown = len(c.sealed)
 	c.sealed = append(c.sealed, cols.body...)
 	row.body = len(c.sealed)
 	return row, nil
@@ -272,15 +307,19 @@ var errServerFlags = errors.New("storage: the server's flags differ from those o
 // message makes a row what fn gets.
 func (s *scan) message(c *chunk, row *scannedRow) (*Message, error) {
 	s.m = Message{Mailbox: s.mailbox, UID: row.uid, ID: row.id, Modseq: row.modseq, Size: row.size, Received: fromMicros(row.received), Flags: row.flags}
-	if s.query == queryClear {
+	if s.depth == clearRows {
 		return &s.m, nil
 	}
-	if err := s.open(c, row); err != nil {
+	err := s.open(c, row)
+	if err == nil && s.in.safe {
+		err = s.show(c, row)
+	}
+	if err != nil {
 		s.corrupt = append(s.corrupt, row.uid)
 		return nil, err
 	}
 	o := &s.opened
-	o.sealed = c.sealed[row.to:row.body]
+	o.sealed = c.sealed[row.shown:row.body]
 	s.m.ID, s.m.Size, s.m.Received, s.m.Content = o.id, o.size, fromMicros(o.received), &o.Content
 	return &s.m, nil
 }
@@ -301,5 +340,29 @@ func (s *scan) open(c *chunk, row *scannedRow) error {
 	if row.flags&ServerFlags != s.opened.server {
 		return errServerFlags
 	}
+	return nil
+}
+
+// show puts a message's rendition in the place of all that its content says of the
+// original. // CO-6
+func (s *scan) show(c *chunk, row *scannedRow) error {
+	if row.shown == row.to {
+		return errUnrendered
+	}
+	plain, err := s.in.keys.metadata.AppendOpen(c.shown[:0], c.sealed[row.to:row.shown], s.in.renditionIdentity(s.id))
+	if err != nil {
+		return err
+	}
+	c.shown = plain
+	r, o := &s.shown, &s.opened
+	if err := r.decode(plain); err != nil {
+		return err
+	}
+	if r.id != o.id {
+		return errRendition // of what was in this place before
+	}
+	o.size, o.Body, o.wrapped = r.Body.Size, r.Body, r.wrapped
+	o.Content.Structure, o.Overlay, o.SHA256 = r.Structure, r.Overlay, r.SHA256
+	o.Auth, o.MessageID, o.Senders = nil, "", nil
 	return nil
 }

@@ -143,6 +143,9 @@ func (g *Stage) flush() error {
 // Size is the number of bytes written.
 func (g *Stage) Size() int64 { return g.size }
 
+// Small reports whether a finished message lies in the database and not in a file.
+func (g *Stage) Small() bool { return g.file == nil }
+
 // SHA256 is the digest of the bytes written.
 func (g *Stage) SHA256() (sum [32]byte) {
 	g.sum.Sum(sum[:0])

@@ -71,6 +71,7 @@ type Store struct {
 	index    seal.Key // equality lookups before the organization is known
 	events   seal.Key // personal fields of events that belong to no organization
 	signer   *signer
+	safe     atomic.Bool // somebody has the safe view
 
 	closed  atomic.Bool
 	clockMu sync.Mutex
@@ -124,6 +125,9 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	if err := s.openLog(ctx); err != nil {
+		return err
+	}
+	if err := s.recallSafe(ctx); err != nil {
 		return err
 	}
 	if err := s.resumeErasures(ctx); err != nil {

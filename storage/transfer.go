@@ -89,6 +89,9 @@ func (tx *Tx) transfer(e *audit.Event, in *Inbox, from uuid.UUID, uids []UIDRang
 		if err := hold(r.body); err != nil {
 			return nil, nil, err
 		}
+		if err := tx.copyRendition(in, from, source, rows[i].uid, to, c.box, r.uid); err != nil {
+			return nil, nil, err
+		}
 	}
 	tx.changed(in, to)
 	tx.noteTransfer(e, rowUIDs(rows), to, dst, c.modseq)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -580,8 +581,38 @@ func (v *verification) mailbox(in *Inbox, id uuid.UUID) error {
 		return err
 	}
 	v.replay.Messages(id, have)
+	if err := v.renditions(in, id); err != nil {
+		return err
+	}
 	if corrupt == nil && (count.Messages != box.Messages || count.Bytes != box.Bytes || count.Unseen != box.Unseen || count.Deleted != box.Deleted) {
 		v.differ(audit.NoEvent, "mailbox "+id.String(), "its counters are not the sums of its messages")
+	}
+	return nil
+}
+
+// renditions opens what the safe view shows of a mailbox. A message without is none
+// that differs: nobody has asked for it.
+func (v *verification) renditions(in *Inbox, id uuid.UUID) error {
+	if n, err := in.RenditionBytes(v.ctx, id); err != nil || n == 0 {
+		return err
+	}
+	missing, err := in.Unrendered(v.ctx, id, allUIDs, math.MaxInt)
+	if err != nil {
+		return err
+	}
+	var without audit.UIDs
+	for _, r := range missing {
+		without.Add(r.First, r.Last)
+	}
+	err = in.Safe().Scan(v.ctx, id, allUIDs, true, func(*Message) error { return nil })
+	var corrupt *CorruptError
+	if !errors.As(err, &corrupt) {
+		return err
+	}
+	for _, uid := range corrupt.UIDs {
+		if !without.Contains(uid) {
+			v.differ(audit.NoEvent, fmt.Sprintf("message %d of mailbox %s", uid, id), "what the safe view shows of it does not open")
+		}
 	}
 	return nil
 }
@@ -592,17 +623,24 @@ func (v *verification) mailbox(in *Inbox, id uuid.UUID) error {
 func (v *verification) bodies() error {
 	err := v.each(`SELECT m.body FROM message m LEFT JOIN body b ON b.no = m.body WHERE b.no IS NULL
 		UNION SELECT o.body FROM outgoing o LEFT JOIN body b ON b.no = o.body WHERE b.no IS NULL
-		UNION SELECT c.body FROM captured c LEFT JOIN body b ON b.no = c.body WHERE b.no IS NULL`,
+		UNION SELECT c.body FROM captured c LEFT JOIN body b ON b.no = c.body WHERE b.no IS NULL
+		UNION SELECT r.body FROM rendition r LEFT JOIN body b ON b.no = r.body WHERE b.no IS NULL`,
 		func(no int64) { v.differ(audit.NoEvent, fmt.Sprintf("body %d", no), "is gone, and a row refers to it") })
 	if err != nil {
 		return err
 	}
 	err = v.each(`SELECT b.no FROM body b LEFT JOIN body_ref f ON f.no = b.no LEFT JOIN
-		(SELECT body, COUNT(*) AS n FROM (SELECT body FROM message UNION ALL SELECT body FROM outgoing UNION ALL SELECT body FROM captured) AS uses GROUP BY body) AS used ON used.body = b.no
+		(SELECT body, COUNT(*) AS n FROM (SELECT body FROM message UNION ALL SELECT body FROM outgoing UNION ALL SELECT body FROM captured
+		UNION ALL SELECT body FROM rendition) AS uses GROUP BY body) AS used ON used.body = b.no
 		WHERE COALESCE(f.refs, 1) <> COALESCE(used.n, 0)`,
 		func(no int64) {
 			v.differ(audit.NoEvent, fmt.Sprintf("body %d", no), "its references are counted wrong")
 		})
+	if err != nil {
+		return err
+	}
+	err = v.each("SELECT r.place FROM rendition r LEFT JOIN message m ON m.place = r.place WHERE m.place IS NULL",
+		func(at int64) { v.differ(audit.NoEvent, fmt.Sprintf("rendition %d", at), "is of no message") })
 	if err != nil {
 		return err
 	}

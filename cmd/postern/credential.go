@@ -23,7 +23,7 @@ func credentialCommand(t *talk) *cobra.Command {
 type issue struct {
 	scopes, networks []string
 	expires, env     string
-	waiver           string
+	view, waiver     string
 }
 
 func credentialCreate(t *talk) *cobra.Command {
@@ -36,7 +36,12 @@ an inbox as its name and the token as its password. A scope names the verbs (rea
 append, delete, send) that the token allows on one inbox; absent means nothing.
 
 Policy says how long a token lives at the most, 90 days at first. Only a person may let one
-live longer, and says why; name and reason stand with the token and in the audit log.`,
+live longer, and says why; name and reason stand with the token and in the audit log.
+
+With --view safe the token is shown of each message what a person would see of it, as text:
+without hidden parts, comments, invisible characters and attachments other than text, and
+with links spelled out. The view is fixed; a successor has the same. Policy may demand the
+safe one: postern policy set inbox:ADDRESS credential-view safe.`,
 		Example: "  postern credential create scout --scope read,flag,send:scout@example.com --expires 30d\n" +
 			"  postern credential create till --scope send:till@example.com --expires 400d --waiver 'sealed device, serviced yearly'",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -56,12 +61,13 @@ live longer, and says why; name and reason stand with the token and in the audit
 	c.Flags().StringArrayVar(&f.networks, "network", nil, "network that it may be used from, as 192.0.2.0/24; may be repeated (from anywhere)")
 	c.Flags().StringVar(&f.expires, "expires", "", "how long it lives, as 90d or 12h (as long as policy allows)")
 	c.Flags().StringVar(&f.waiver, "waiver", "", "why it may live longer than policy allows; needs a person: postern login")
+	c.Flags().StringVar(&f.view, "view", "", "what it is shown of messages: original or safe (original, or what policy demands)")
 	environmentFlag(c, &f.env)
 	return c
 }
 
 func (f *issue) request(agent string) (control.CredentialCreate, error) {
-	q := control.CredentialCreate{Agent: agent, Env: storage.Environment(f.env), Networks: []netip.Prefix{}, Waiver: f.waiver}
+	q := control.CredentialCreate{Agent: agent, Env: storage.Environment(f.env), Networks: []netip.Prefix{}, View: storage.View(f.view), Waiver: f.waiver}
 	if len(f.scopes) == 0 {
 		return q, usage("--scope is missing: what the token may do, and where")
 	}
@@ -102,8 +108,8 @@ func credentialList(t *talk) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			agent := strings.Join(args, "")
 			return list(t, t.client().Credentials(cmd.Context(), agent), "There is no credential.",
-				[]string{"PUBLIC ID", "AGENT", "STATE", "ENV", "ENDS", "LAST USED", "OPEN", "WAIVED", "SCOPES"}, func(c control.Credential) []string {
-					return []string{c.PublicID, c.Agent, c.State, string(c.Env), instant(c.End()), instant(c.LastUsed), decimal(int64(c.Open)),
+				[]string{"PUBLIC ID", "AGENT", "STATE", "ENV", "VIEW", "ENDS", "LAST USED", "OPEN", "WAIVED", "SCOPES"}, func(c control.Credential) []string {
+					return []string{c.PublicID, c.Agent, c.State, string(c.Env), string(c.View), instant(c.End()), instant(c.LastUsed), decimal(int64(c.Open)),
 						yesNo(c.Waiver != nil), strings.Join(scopes(c), " ")}
 				})
 		},
@@ -134,8 +140,8 @@ func credentialRotate(t *talk) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rotate ID --overlap 7d | rotate --due [--within 14d] [--overlap 7d]",
 		Short: "Issue a successor of a token, or of all that end soon; it is shown this once", Args: upTo("ID"),
-		Long: `Issue a successor of a token, with the same scopes, networks, environment and length of
-life; it is shown this once. Both work for the overlap. Then the old token ends, and its
+		Long: `Issue a successor of a token, with the same scopes, networks, environment, view and
+length of life; it is shown this once. Both work for the overlap. Then the old token ends, and its
 live sessions with it. Whether the old one is still in use, postern credential show says.
 
 With --due it rotates every token that ends within a time (14 days) and has no successor
@@ -276,7 +282,7 @@ put into the queue before goes on its way; postern freeze agent NAME stops that 
 }
 
 func credentialPairs(c control.Credential) []pair {
-	pairs := []pair{{"id", c.ID.String()}, {"public id", c.PublicID}, {"agent", c.Agent}, {"state", c.State}, {"env", string(c.Env)}}
+	pairs := []pair{{"id", c.ID.String()}, {"public id", c.PublicID}, {"agent", c.Agent}, {"state", c.State}, {"env", string(c.Env)}, {"view", string(c.View)}}
 	for _, s := range scopes(c) {
 		pairs = append(pairs, pair{"scope", s})
 	}

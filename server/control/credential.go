@@ -24,7 +24,8 @@ type Credential struct {
 	Scopes   []Scope             `json:"scopes"`
 	Networks []netip.Prefix      `json:"networks,omitempty"`
 	Env      storage.Environment `json:"env"`
-	State    string              `json:"state"` // active, rotated (its overlap is over), expired, revoked
+	View     storage.View        `json:"view"`  // what it is shown of messages: original, safe
+	State    string              `json:"state"` // active, rotated (its overlap is over), expired, barred (policy demands the safe view), revoked
 	Created  time.Time           `json:"created_at"`
 	Expires  time.Time           `json:"expires_at"`
 	Revoked  time.Time           `json:"revoked_at,omitzero"`
@@ -98,6 +99,7 @@ type CredentialCreate struct {
 	Scopes   []Scope             `json:"scopes"`
 	Networks []netip.Prefix      `json:"networks,omitempty"`
 	Env      storage.Environment `json:"env,omitempty"`     // empty: live
+	View     storage.View        `json:"view,omitempty"`    // empty: original, or safe where policy demands it
 	Seconds  int64               `json:"seconds,omitempty"` // how long it lives; zero: as long as policy allows
 	Waiver   string              `json:"waiver,omitempty"`  // why it may live longer than policy allows: needs a person
 }
@@ -172,7 +174,7 @@ func (s *Server) credentialCreate(ctx context.Context, by caller, q CredentialCr
 	if err != nil {
 		return Issued{}, err
 	}
-	spec := directory.CredentialSpec{Agent: a.ID, Networks: q.Networks, Env: q.Env, Waiver: q.Waiver}
+	spec := directory.CredentialSpec{Agent: a.ID, Networks: q.Networks, Env: q.Env, View: q.View, Waiver: q.Waiver}
 	if err := mayLive(by, q.Seconds, q.Waiver); err != nil {
 		return Issued{}, err
 	}
@@ -404,7 +406,7 @@ func (s *Server) credential(ctx context.Context, by caller, ref string) (storage
 // credentialView is a credential as people read it: scopes by address.
 func (s *Server) credentialView(ctx context.Context, by caller, c *storage.Credential, agent string) (Credential, error) {
 	v := Credential{
-		ID: c.ID, PublicID: c.PublicID, Agent: agent, AgentID: c.Agent, Networks: c.Networks, Env: c.Env,
+		ID: c.ID, PublicID: c.PublicID, Agent: agent, AgentID: c.Agent, Networks: c.Networks, Env: c.Env, View: directory.ViewOf(c),
 		Created: c.Created, Expires: c.Expires, Revoked: c.Revoked, Reason: c.Reason, LastUsed: c.LastUsed,
 		Open: s.Directory.SessionsOf(c.ID), Predecessor: c.Predecessor, Successor: c.Successor,
 	}
@@ -438,6 +440,8 @@ func state(c *storage.Credential, terms directory.Terms, now time.Time) string {
 	switch {
 	case !c.Revoked.IsZero():
 		return "revoked"
+	case now.Before(terms.End(c)) && terms.SafeView && !c.Safe():
+		return "barred"
 	case now.Before(terms.End(c)):
 		return "active"
 	case c.Successor != uuid.Nil:

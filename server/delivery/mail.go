@@ -27,9 +27,11 @@ type mail struct {
 	structure *message.Structure
 	auth      msgauth.Results
 	judgement Judgement
-	view      []byte // the structure as the mailbox shows it, in binary
-	overlay   []byte // in binary
-	size      int64  // of the view
+	view      []byte             // the structure as the mailbox shows it, in binary
+	overlay   []byte             // in binary
+	size      int64              // of the view
+	rendition *Rendition         // nil: nobody with the safe view waits for it
+	shown     *storage.Rendition // by the last run of store
 	to        []target
 	senders   []string
 	actor     *audit.Actor // whose doing the copies are; nil: that of who has the transaction
@@ -44,6 +46,7 @@ type target struct {
 	mailbox uuid.UUID
 	flags   storage.Flags
 
+	safe      bool             // a credential with the safe view reads the inbox
 	treatment policy.Treatment // by DMARC
 	placed    policy.Placement
 	reports   bool // the domain in From is told how its mail fared here
@@ -77,7 +80,7 @@ func (in *Inbound) prepare(ctx context.Context, r *Received, src source, origin 
 	m.overlay = overlay.AppendBinary(nil)
 	m.view = m.structure.Overlaid(overlay).AppendBinary(nil)
 	m.size = src.size + overlay.Delta()
-	return m, nil
+	return m, in.render(ctx, m)
 }
 
 // parse reads the message and returns its header; nil for one that is too long.
@@ -164,7 +167,7 @@ func (m *mail) facts(header []byte) policy.AdmitFacts {
 
 // store runs in the write transaction, perhaps more than once.
 func (m *mail) store(tx *storage.Tx) error {
-	m.stored = 0
+	m.stored, m.shown = 0, nil
 	var body storage.BodyRef
 	for _, t := range m.to {
 		seen, err := m.seen(tx, t)
@@ -200,6 +203,9 @@ func (m *mail) store(tx *storage.Tx) error {
 // put stores a copy where policy said.
 func (m *mail) put(tx *storage.Tx, t target, body storage.BodyRef) (err error) {
 	e, d := m.record(tx, m.verb, t), m.deposit(t, body, tx)
+	if d.Rendition, err = m.show(tx, t); err != nil {
+		return err
+	}
 	if t.placed.PutAway() {
 		_, err = tx.Quarantine(e, t.inbox, t.mailbox, d, t.placed.Rule.String())
 	} else {

@@ -91,7 +91,7 @@ func (d *Directory) admit(ctx context.Context, a Attempt, cred storage.Credentia
 	if a.Identity != "" && a.Identity != a.Login { // RFC 4616, section 2: a session acts as whom it logs in as
 		return nil, &AuthError{Class: ErrIdentity, Rule: "identity"}
 	}
-	terms, err := d.termsOn(ctx, cred.Org, inbox.Domain(), agent.ID, cred.ID)
+	terms, err := d.termsOn(ctx, cred.Org, inbox.Domain(), inbox.ID(), agent.ID, cred.ID)
 	if err != nil {
 		return nil, err
 	}

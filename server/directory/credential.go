@@ -29,6 +29,7 @@ type CredentialSpec struct {
 	Scopes   []storage.Scope
 	Networks []netip.Prefix      // empty: from anywhere
 	Env      storage.Environment // empty: live
+	View     storage.View        // empty: the original, or the safe one where policy demands it
 	Expires  time.Time           // zero: as late as policy allows
 	// Waiver is why it is to live longer than policy allows, in the words of the
 	// person who asks for it. It is recorded only where it is needed.
@@ -70,7 +71,7 @@ func (d *Directory) newCredential(org, agent uuid.UUID, token Token, spec Creden
 	return storage.Credential{
 		Head: storage.Head{Org: org}, Agent: agent,
 		PublicID: token.PublicID(), TokenHash: d.store.HashToken(token.Secret()),
-		Scopes: spec.Scopes, Networks: spec.Networks, Env: spec.Env,
+		Scopes: spec.Scopes, Networks: spec.Networks, Env: spec.Env, View: spec.View,
 		Expires: spec.Expires.UTC().Truncate(time.Microsecond),
 	}
 }
@@ -102,12 +103,29 @@ func (d *Directory) completeSpec(ctx context.Context, actor audit.Actor, org uui
 	if err != nil {
 		return spec, nil, err
 	}
+	if spec.View, err = judgeView(spec.View, terms); err != nil {
+		return spec, nil, err
+	}
 	now := d.now()
 	if spec.Expires.IsZero() {
 		spec.Expires = now.Add(terms.MaxAge)
 	}
 	waived, err := d.judgeAge(actor, spec.Waiver, spec.Expires.Sub(now), terms.MaxAge)
 	return spec, waived, err
+}
+
+// judgeView holds what a credential is to be shown to what policy allows, and fills in
+// what nobody asked for. // CO-6
+func judgeView(asked storage.View, terms Terms) (storage.View, error) {
+	switch {
+	case asked == "" && terms.SafeView, asked == storage.ViewSafe:
+		return storage.ViewSafe, nil
+	case asked != "" && asked != storage.ViewOriginal:
+		return asked, fmt.Errorf("%w: %q is no view: use original or safe", ErrInvalid, asked)
+	case terms.SafeView:
+		return asked, fmt.Errorf("%w: policy demands the safe view (credential-view): issue one with that view", ErrRefused)
+	}
+	return storage.ViewOriginal, nil
 }
 
 // judgeAge holds how long a credential is to live to what policy allows. A person
@@ -244,12 +262,20 @@ func FormatVerbs(verbs storage.Verbs) string {
 func specFields(c storage.Credential) audit.Fields {
 	f := audit.Fields{
 		audit.Word(audit.KeyKeyID, c.PublicID), audit.Word(audit.KeyEnvironment, string(c.Env)),
-		audit.Time(audit.KeyExpires, c.Expires),
+		audit.Time(audit.KeyExpires, c.Expires), audit.Word(audit.KeyView, string(ViewOf(&c))),
 	}
 	for _, s := range c.Scopes {
 		f = append(f, audit.Word(audit.KeyScope, s.Inbox.String()+":"+FormatVerbs(s.Verbs)))
 	}
 	return f
+}
+
+// ViewOf is what a credential is shown of messages. // CO-6
+func ViewOf(c *storage.Credential) storage.View {
+	if c.Safe() {
+		return storage.ViewSafe
+	}
+	return storage.ViewOriginal
 }
 
 // describe is a credential on one line, for the values before and after.
@@ -261,6 +287,9 @@ func describe(c storage.Credential) string {
 	}
 	for _, n := range c.Networks {
 		fmt.Fprintf(&b, " network=%s", n)
+	}
+	if c.Safe() {
+		b.WriteString(" view=safe")
 	}
 	if c.Waiver != nil {
 		b.WriteString(" waived")

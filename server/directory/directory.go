@@ -21,7 +21,7 @@ type Options struct {
 	// and zero fields: the defaults. Domain and credential may be zero, for one that
 	// is yet to be made. It is asked at each login and, for those that are connected,
 	// whenever PolicyEpoch gives another number.
-	Terms func(ctx context.Context, org, domain, agent, credential uuid.UUID) (Terms, error)
+	Terms func(ctx context.Context, org, domain, inbox, agent, credential uuid.UUID) (Terms, error)
 	// PolicyEpoch changes with every change of policy; nil: Terms is asked each time
 	// that Expire looks.
 	PolicyEpoch func() uint64
@@ -40,7 +40,7 @@ type Directory struct {
 	registry  *registry
 	pending   *pending
 	freezes   freezes
-	policy    func(ctx context.Context, org, domain, agent, credential uuid.UUID) (Terms, error)
+	policy    func(ctx context.Context, org, domain, inbox, agent, credential uuid.UUID) (Terms, error)
 	epoch     func() uint64
 	known     atomic.Uint64 // epoch of the terms that live sessions have
 	personUse lastUse       // of people's sessions
@@ -115,7 +115,7 @@ func (d *Directory) Expire() int {
 	over, n := d.registry.expire(d.now())
 	for _, cut := range over.byCredential() {
 		switch cut.victims[0].reason {
-		case ruleRotated, ruleExpired, ruleAge: // what else ended them has its own event
+		case ruleRotated, ruleExpired, ruleAge, ruleView: // what else ended them has its own event
 			go d.pending.overtaken(cut, d.now())
 		}
 	}

@@ -30,8 +30,8 @@ type Rotated struct {
 	Secret                 string
 }
 
-// RotateCredential makes a successor with the same scopes, networks and
-// environment. Both work for the overlap; then, or at its own end if that is
+// RotateCredential makes a successor with the same scopes, networks, environment
+// and view. Both work for the overlap; then, or at its own end if that is
 // sooner, the predecessor ends and with it its live sessions. A credential has one
 // successor; when that was revoked, its secret having gone astray, it may have
 // another. // AC-8
@@ -82,7 +82,7 @@ func (d *Directory) RotateCredential(ctx context.Context, actor audit.Actor, org
 // successor is what the successor of a credential is to be. Inboxes that were
 // removed since are not in it.
 func (d *Directory) successor(ctx context.Context, actor audit.Actor, was storage.Credential, life time.Duration, how Rotation) (CredentialSpec, *storage.Waiver, error) {
-	spec := CredentialSpec{Agent: was.Agent, Networks: was.Networks, Env: was.Env, Waiver: how.Waiver}
+	spec := CredentialSpec{Agent: was.Agent, Networks: was.Networks, Env: was.Env, View: ViewOf(&was), Waiver: how.Waiver}
 	for _, s := range was.Scopes {
 		_, err := d.store.InboxRecord(ctx, was.Org, s.Inbox)
 		switch {
@@ -115,6 +115,8 @@ func (d *Directory) mayRotate(ctx context.Context, c storage.Credential, overlap
 	switch {
 	case !c.Revoked.IsZero():
 		return 0, fmt.Errorf("%w: the credential is revoked: issue another", ErrState)
+	case terms.lapse(&c, d.now()) == ruleView:
+		return 0, fmt.Errorf("%w: policy demands the safe view (credential-view), and a successor has its predecessor's: issue another credential", ErrRefused)
 	case terms.lapse(&c, d.now()) != "":
 		return 0, fmt.Errorf("%w: the credential has expired: issue another", ErrState)
 	case overlap < 0 || overlap > maxOverlap:

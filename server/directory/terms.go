@@ -3,7 +3,6 @@ package directory
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,9 +25,10 @@ type Terms struct {
 	Warning       time.Duration // how long before its end somebody is told
 	Sessions      int           // at a time // AC-11
 	SessionLength time.Duration // AC-11
+	SafeView      bool          // it must have the safe view // CO-6
 }
 
-var defaultTerms = Terms{DefaultMaxAge, DefaultWarning, DefaultSessions, DefaultSessionLength}
+var defaultTerms = Terms{DefaultMaxAge, DefaultWarning, DefaultSessions, DefaultSessionLength, false}
 
 // orDefaults fills in what is zero.
 func (t Terms) orDefaults() Terms {
@@ -49,7 +49,7 @@ func (t Terms) orDefaults() Terms {
 
 // strictest is what holds when both do.
 func (t Terms) strictest(o Terms) Terms {
-	return Terms{min(t.MaxAge, o.MaxAge), max(t.Warning, o.Warning), min(t.Sessions, o.Sessions), min(t.SessionLength, o.SessionLength)}
+	return Terms{min(t.MaxAge, o.MaxAge), max(t.Warning, o.Warning), min(t.Sessions, o.Sessions), min(t.SessionLength, o.SessionLength), t.SafeView || o.SafeView}
 }
 
 // End is when a credential stops to let anybody in, if nobody revokes it: at its
@@ -66,6 +66,7 @@ const (
 	ruleRotated = "rotated"
 	ruleExpired = "expired"
 	ruleAge     = "over-age" // policy allows less since
+	ruleView    = "view"     // policy demands the safe view since // CO-6
 )
 
 // lapse names why the time of a credential is over; empty while it is not. The
@@ -79,46 +80,46 @@ func (t Terms) lapse(c *storage.Credential, now time.Time) string {
 		return ruleExpired
 	case !now.Before(t.End(c)):
 		return ruleAge
+	case t.SafeView && !c.Safe():
+		return ruleView
 	}
 	return ""
 }
 
-// termsOn asks policy about a credential on the inboxes of one domain.
-func (d *Directory) termsOn(ctx context.Context, org, domain, agent, credential uuid.UUID) (Terms, error) {
+// termsOn asks policy about a credential on one inbox, of a domain.
+func (d *Directory) termsOn(ctx context.Context, org, domain, inbox, agent, credential uuid.UUID) (Terms, error) {
 	if d.policy == nil {
 		return defaultTerms, nil
 	}
-	t, err := d.policy(ctx, org, domain, agent, credential)
+	t, err := d.policy(ctx, org, domain, inbox, agent, credential)
 	return t.orDefaults(), err
 }
 
 // Terms are what holds for a credential whichever of its inboxes it opens: the
 // strictest of all.
 func (d *Directory) Terms(ctx context.Context, c *storage.Credential) (Terms, error) {
-	var domains []uuid.UUID
+	var all *Terms
 	for _, s := range c.Scopes {
 		in, err := d.store.InboxRecord(ctx, c.Org, s.Inbox)
-		switch {
-		case errors.Is(err, storage.ErrNotFound): // removed
-		case err != nil:
-			return Terms{}, err
-		case !slices.Contains(domains, in.Domain):
-			domains = append(domains, in.Domain)
+		if errors.Is(err, storage.ErrNotFound) {
+			continue // removed
 		}
-	}
-	if len(domains) == 0 {
-		return d.termsOn(ctx, c.Org, zeroID, c.Agent, c.ID)
-	}
-	all, err := d.termsOn(ctx, c.Org, domains[0], c.Agent, c.ID)
-	for _, domain := range domains[1:] {
 		if err != nil {
-			break
+			return Terms{}, err
 		}
-		var t Terms
-		t, err = d.termsOn(ctx, c.Org, domain, c.Agent, c.ID)
-		all = all.strictest(t)
+		t, err := d.termsOn(ctx, c.Org, in.Domain, in.ID, c.Agent, c.ID)
+		if err != nil {
+			return Terms{}, err
+		}
+		if all != nil {
+			t = all.strictest(t)
+		}
+		all = &t
 	}
-	return all, err
+	if all == nil {
+		return d.termsOn(ctx, c.Org, zeroID, zeroID, c.Agent, c.ID)
+	}
+	return *all, nil
 }
 
 // renewTerms gives every live session the terms of now. What cannot be read keeps
@@ -127,13 +128,13 @@ func (d *Directory) renewTerms(ctx context.Context) {
 	if d.policy == nil {
 		return
 	}
-	type subject struct{ domain, credential uuid.UUID }
+	type subject struct{ inbox, credential uuid.UUID }
 	asked := map[subject]*Terms{}
 	for _, p := range d.registry.principals() {
-		key := subject{p.Inbox.Domain(), p.Credential.ID}
+		key := subject{p.Inbox.ID(), p.Credential.ID}
 		t, ok := asked[key]
 		if !ok {
-			now, err := d.termsOn(ctx, p.Credential.Org, key.domain, p.Agent.ID, key.credential)
+			now, err := d.termsOn(ctx, p.Credential.Org, p.Inbox.Domain(), key.inbox, p.Agent.ID, key.credential)
 			if err != nil {
 				d.log.Error("the policy of a live session cannot be read; it keeps what it had", "credential", key.credential, "error", err)
 			} else {

@@ -26,7 +26,7 @@ func governed(t testing.TB) (w *world, in storage.InboxRecord, a storage.Agent, 
 	var mu sync.Mutex
 	var terms directory.Terms
 	w.dir = directory.New(w.store, directory.Options{Now: w.clock,
-		Terms: func(context.Context, uuid.UUID, uuid.UUID, uuid.UUID, uuid.UUID) (directory.Terms, error) {
+		Terms: func(context.Context, uuid.UUID, uuid.UUID, uuid.UUID, uuid.UUID, uuid.UUID) (directory.Terms, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			return terms, nil

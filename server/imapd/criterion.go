@@ -100,6 +100,11 @@ func (k *criterion) needsBody() bool {
 	return k.op >= opHeader || slices.ContainsFunc(k.kids, func(c criterion) bool { return c.needsBody() })
 }
 
+// needsSize reports whether a key looks at sizes.
+func (k *criterion) needsSize() bool {
+	return k.op == opLarger || k.op == opSmaller || slices.ContainsFunc(k.kids, func(c criterion) bool { return c.needsSize() })
+}
+
 // needsRow reports whether a key looks at rows. Sets do not count: they have been dealt with where they bound all, and
 // cost nothing where they do not.
 func (k *criterion) needsRow() bool {
@@ -130,7 +135,7 @@ func (k *criterion) eval(c *candidate) answer {
 	case opLarger:
 		return answerOf(c.m.Size > k.n)
 	case opSmaller:
-		return answerOf(c.m.Size < k.n)
+		return answerOf(c.m.Size >= 0 && c.m.Size < k.n)
 	case opReceived:
 		return answerOf(k.inTime(day(c.m.Received)))
 	}

@@ -30,6 +30,11 @@ func (s *session) Fetch(_ *imapserver.FetchWriter, set imap.NumSet, o *imap.Fetc
 		return errTooMuch
 	}
 	f := s.newFetch(o)
+	if f.content() || o.RFC822Size {
+		if err := s.rendered(s.box.id, stored(ranges)); err != nil {
+			return s.fault(err)
+		}
+	}
 	if f.content() {
 		if err := f.record(ranges); err != nil {
 			return s.fault(err)
@@ -182,6 +187,9 @@ func (f *fetch) message(m *storage.Message) error {
 	seq, ok := f.s.box.view.seq(imap.UID(m.UID))
 	if !ok {
 		return nil
+	}
+	if f.o.RFC822Size && m.Size < 0 {
+		return f.pass(storage.ErrCorrupt) // what cannot be rendered has no size in the safe view
 	}
 	var open opened
 	if f.content() {

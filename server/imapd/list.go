@@ -35,7 +35,7 @@ func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, 
 			continue
 		}
 		if o.ReturnStatus != nil && s.principal.May(storage.Read) {
-			if data.Status, err = status(&all[i], o.ReturnStatus, s.server.limits.Message); err != nil {
+			if data.Status, err = s.status(&all[i], o.ReturnStatus); err != nil {
 				return err
 			}
 		}

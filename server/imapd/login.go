@@ -35,6 +35,9 @@ func (s *session) login(mechanism string, l directory.Claim) error {
 		return err
 	}
 	s.principal, s.inbox = p, p.Inbox
+	if p.Credential.Safe() {
+		s.inbox = p.Inbox.Safe() // CO-6
+	}
 	s.server.directory.Register(p, s.kill)
 	return nil
 }

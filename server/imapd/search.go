@@ -86,6 +86,11 @@ func (s *session) answerSearch(kind imapserver.NumKind, found []uint32) *imap.Se
 // that they concern go on record together with the terms, before any of them is opened (invariant 3).
 func (s *session) search(q *query) (found []uint32, err error) {
 	scope := s.box.view.meet(q.root.bounds())
+	if q.root.needsSize() {
+		if err := s.rendered(s.box.id, stored(scope)); err != nil {
+			return nil, err
+		}
+	}
 	if !q.root.needsContent() {
 		err := s.inbox.Scan(s.ctx, s.box.id, stored(scope), false, func(m *storage.Message) error {
 			if q.root.eval(&candidate{m: m}) == yes {
@@ -97,6 +102,9 @@ func (s *session) search(q *query) (found []uint32, err error) {
 	}
 	sure, open, err := s.sift(q, stored(scope))
 	if err != nil {
+		return nil, err
+	}
+	if err := s.rendered(s.box.id, open); err != nil {
 		return nil, err
 	}
 	if err := s.recordSearch(q, open); err != nil {

@@ -15,18 +15,27 @@ func (s *session) Status(name string, o *imap.StatusOptions) (*imap.StatusData, 
 	if err != nil {
 		return nil, s.fault(err)
 	}
-	return status(&box, o, s.server.limits.Message)
+	return s.status(&box, o)
 }
 
 // status fills in all that can be asked for; the library writes what was.
-func status(box *storage.Mailbox, o *imap.StatusOptions, largest int64) (*imap.StatusData, error) {
+func (s *session) status(box *storage.Mailbox, o *imap.StatusOptions) (*imap.StatusData, error) {
 	if o.DeletedStorage {
 		return nil, bad("DELETED-STORAGE belongs to QUOTA, which is not offered")
 	}
-	limit, recent := appendLimit(largest), uint32(0)
+	limit, recent, bytes := appendLimit(s.server.limits.Message), uint32(0), box.Bytes
+	if o.Size && s.principal.Credential.Safe() { // CO-6: the sum says something of what is not shown
+		if err := s.rendered(box.ID, everything); err != nil {
+			return nil, s.fault(err)
+		}
+		var err error
+		if bytes, err = s.inbox.RenditionBytes(s.ctx, box.ID); err != nil {
+			return nil, s.fault(err)
+		}
+	}
 	return &imap.StatusData{
 		Mailbox: box.Name, UIDNext: imap.UID(box.UIDNext), UIDValidity: box.UIDValidity,
-		NumMessages: &box.Messages, NumUnseen: &box.Unseen, NumDeleted: &box.Deleted, Size: &box.Bytes,
+		NumMessages: &box.Messages, NumUnseen: &box.Unseen, NumDeleted: &box.Deleted, Size: &bytes,
 		NumRecent: &recent, AppendLimit: &limit,
 	}, nil
 }

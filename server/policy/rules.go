@@ -114,6 +114,7 @@ type Provenance struct{ Trigger, Content Demand }
 type Credentials struct {
 	MaxAge, Warn, SessionLength time.Duration
 	Sessions                    int
+	SafeView                    bool // they must have the safe view // CO-6
 }
 
 // Alerts says who is told and what is stopped at once.
@@ -155,6 +156,7 @@ func Effective(s Subjects, policies []storage.Policy) Rules {
 		Credentials: Credentials{
 			MaxAge: e.duration(KeyCredentialAge), Warn: e.duration(KeyCredentialWarn),
 			SessionLength: e.duration(KeySessionLength), Sessions: int(e.number(KeySessions)),
+			SafeView: e.word(KeyCredentialView) != string(storage.ViewOriginal),
 		},
 		Alerts:    Alerts{Mail: e.union(KeyAlertMail), Freeze: e.union(KeyAlertFreeze)},
 		TLS:       TLS{Required: e.union(KeyTLSRequired)},

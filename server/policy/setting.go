@@ -24,6 +24,7 @@ const (
 	KeySessionLength  Key = "session-length"
 	KeyCredentialAge  Key = "credential-age"
 	KeyCredentialWarn Key = "credential-warn"
+	KeyCredentialView Key = "credential-view"
 
 	KeyRecipientsAllow Key = "recipients-allow"
 	KeyRecipientsDeny  Key = "recipients-deny"
@@ -113,6 +114,8 @@ var (
 	sending = []storage.PolicyLevel{storage.LevelOrganization, storage.LevelDomain, storage.LevelAgent, storage.LevelCredential, storage.LevelInbox}
 	acting  = sending[:4]
 	ruling  = sending[:3]
+	// viewing is where it is said what may be seen of messages.
+	viewing = []storage.PolicyLevel{storage.LevelOrganization, storage.LevelDomain, storage.LevelAgent, storage.LevelInbox}
 	// published is what a domain says of itself in the DNS.
 	published = []storage.PolicyLevel{storage.LevelDomain}
 	// hosting is what has to do with mail of a domain, whoever reads it.
@@ -152,6 +155,9 @@ var settings = []Setting{
 		Default: "90d", DefaultLevel: storage.LevelOrganization, Help: "the longest life of a credential"},
 	{Key: KeyCredentialWarn, Kind: Duration, Join: Most, Min: int64(time.Hour), Max: int64(365 * day), Levels: ruling,
 		Default: "14d", DefaultLevel: storage.LevelOrganization, Help: "how long before its end a credential is warned of"},
+	{Key: KeyCredentialView, Kind: Choice, Join: Most, Words: []string{string(storage.ViewOriginal), string(storage.ViewSafe)}, Levels: viewing,
+		Default: "original", DefaultLevel: storage.LevelOrganization,
+		Help: "what credentials may show of messages: original or safe; those with the original let nobody in where it is safe"},
 
 	{Key: KeyRecipientsAllow, Kind: Places, Join: Each, Levels: acting, Help: "only to these; an empty list (none) is nobody"},
 	{Key: KeyRecipientsDeny, Kind: Places, Join: Each, Levels: acting, Help: "never to these, whatever is allowed"},

@@ -79,7 +79,7 @@ func newWorld(t testing.TB, owned bool) *world {
 	w.store, err = storage.Open(t.Context(), w.cfg)
 	w.must(err)
 	t.Cleanup(func() { w.store.Abandon() })
-	w.dir = directory.New(w.store, directory.Options{Now: w.clock, Terms: func(context.Context, uuid.UUID, uuid.UUID, uuid.UUID, uuid.UUID) (directory.Terms, error) {
+	w.dir = directory.New(w.store, directory.Options{Now: w.clock, Terms: func(context.Context, uuid.UUID, uuid.UUID, uuid.UUID, uuid.UUID, uuid.UUID) (directory.Terms, error) {
 		return directory.Terms{SessionLength: 48 * time.Hour, Sessions: 100}, nil
 	}})
 	org, err := w.dir.Organization(t.Context())

@@ -131,6 +131,12 @@ const (
 	KeyReason Key = 121 // word: why a message scored as it did, of a closed list; repeated
 )
 
+// Clear keys of the safe view.
+const (
+	KeyRendition Key = 124 // int: version of what made the rendition for the safe view
+	KeyView      Key = 125 // word: what a credential is shown of messages: original, safe
+)
+
 // Personal keys.
 const (
 	KeyFrom      Key = 128 // envelope sender
@@ -233,6 +239,7 @@ var keys = [...]keyInfo{
 	KeyAuthority: {"authority", kindWord}, KeyFingerprint: {"fingerprint", kindDigest},
 	KeyNotAfter: {"not_after", kindTime}, KeyChallenge: {"challenge", kindWord},
 	KeyModel: {"model", kindWord}, KeyReason: {"reason", kindWord},
+	KeyRendition: {"rendition", kindInt}, KeyView: {"view", kindWord},
 	KeyReporter: {"reporter", kindText}, KeyReportID: {"report_id", kindText},
 }
 

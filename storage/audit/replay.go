@@ -164,7 +164,7 @@ func (r *Replay) key(table string, id []byte) rowKey {
 
 func (r *Replay) addMessages(e *Event) {
 	switch e.Verb {
-	case MessageRead, MessageSearched, MessageFlagged, MessageTraced, MessageDuplicate, MessageRefused, MessageRescored:
+	case MessageRead, MessageSearched, MessageFlagged, MessageTraced, MessageDuplicate, MessageRefused, MessageRescored, MessageRendered:
 		return
 	}
 	if e.Mailbox == uuid.Nil {

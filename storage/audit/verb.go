@@ -113,6 +113,11 @@ const (
 	ReportSwept    Verb = 111 // reports that are old, or about domains that are gone, were removed
 )
 
+// Verbs of the safe view.
+const (
+	MessageRendered Verb = 135 // messages got the rendition that credentials with the safe view are shown
+)
+
 // Verbs of the server's own certificates.
 const (
 	CertificateObtain Verb = 105 // a name of this server got its first certificate from an authority
@@ -184,6 +189,7 @@ var verbNames = [...]string{
 	QuarantineRelease: "quarantine.release", QuarantineReject: "quarantine.reject", QuarantineViewed: "quarantine.viewed",
 	QuarantineSwept: "quarantine.swept",
 	ReportReceived:  "report.received", ReportSent: "report.sent", ReportSwept: "report.swept",
+	MessageRendered: "message.rendered",
 }
 
 var verbsByName = func() map[string]Verb {
