@@ -234,6 +234,9 @@ func (p *Passage) Window(i int) (blocks []Block, mask uint32) {
 	return blocks, maskFeature(s)
 }
 
+// Words is how many words the text has, rounded up to whole blocks.
+func (p *Passage) Words() int { return len(p.Blocks) * BlockWords }
+
 // Windows is how many windows the text has.
 func (p *Passage) Windows() int {
 	if len(p.Blocks) == 0 {
