@@ -26,7 +26,7 @@ func injectionCommand(t *talk) *cobra.Command {
 func injectionScore(t *talk) *cobra.Command {
 	explain := false
 	c := &cobra.Command{
-		Use: "score [FILE...]", Short: "Score messages",
+		Use: "score [FILE...]", Short: "Score messages", Args: cobra.ArbitraryArgs,
 		Long: `Score messages with the model that this binary ships, without a server: each FILE is one
 message as it came over the wire, - is standard input. Without FILE, or where the input
 begins with {, it is JSON Lines: {"id": ..., and "text", "eml" or "eml_b64": ...}; so is the
