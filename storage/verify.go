@@ -404,6 +404,8 @@ var decisive = []struct {
 	}},
 	{"report", "hash", reportHint},
 	{"quarantine", "state", quarantineHint},
+	{"mark", "message", markHint},
+	{"allowance", "inbox", allowanceHint},
 	{"mailbox", "inbox", nil}, // opened with its inbox, by messages
 }
 

@@ -91,7 +91,7 @@ var statuses = map[control.Code]int{
 var lists = map[string]string{
 	"domain": "postern domain list", "key": "postern dkim list", "inbox": "postern inbox list", "agent": "postern agent list",
 	"credential": "postern credential list", "person": "postern admin list", "session": "postern admin sessions", "queue row": "postern queue list", "message": "postern audit list",
-	"setting": "postern policy keys", "held message": "postern approval list", "message in quarantine": "postern quarantine list --all", "captured message": "postern message captured list",
+	"setting": "postern policy keys", "held message": "postern approval list", "message in quarantine": "postern quarantine list --all", "allowed sender": "postern allow list", "captured message": "postern message captured list",
 	"alert": "postern alert list --all", "webhook": "postern webhook list",
 }
 

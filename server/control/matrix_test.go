@@ -57,6 +57,13 @@ var matrix = map[string]struct{ who, request string }{
 	"queue.hold":            {operators, `{"id":"x"}`},
 	"queue.release":         {reviewers, `{"id":"x"}`},
 	"queue.bounce":          {operators, `{"id":"x"}`},
+	"allow.add":             {admins, `{"inbox":"x","sender":"x","reason_code":"x","reason":"x"}`},
+	"allow.list":            {everybody, `{}`},
+	"allow.remove":          {admins, `{"id":"x","reason":"x"}`},
+	"message.mark":          {reviewers, `{"id":"x","label":"harmless","reason":"x"}`},
+	"message.marks":         {everybody, `{}`},
+	"injection.evaluate":    {operators, `{}`},
+	"injection.report":      {everybody, `{}`},
 	"quarantine.list":       {everybody, `{}`},
 	"quarantine.show":       {everybody, `{"id":"x"}`}, // with content: reviewers
 	"quarantine.release":    {reviewers, `{"id":"x","reason":"x"}`},

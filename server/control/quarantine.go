@@ -236,7 +236,7 @@ func (s *Server) quarantined(ctx context.Context, n *names, k *storage.Quarantin
 	if len(parsed.Envelope.From) > 0 {
 		view.From = parsed.Envelope.From[0].Mailbox + "@" + parsed.Envelope.From[0].Host
 	}
-	view.Verdict, view.Score, view.Model = delivery.Judgement{Verdict: m.Content.Verdict}.Word(), m.Content.Score, m.Content.Model
+	view.Verdict, view.Score, view.Model = m.Content.Verdict.String(), m.Content.Score, m.Content.Model
 	view.Sender = open.sender()
 	scorings, err := m.Scorings()
 	if err == nil && len(scorings) > 0 {
@@ -275,7 +275,7 @@ func (c *QuarantineContent) explain(w waiting) error {
 }
 
 func judgement(run storage.Scoring) Judgement {
-	j := Judgement{At: run.At, Cause: string(run.Cause), Model: run.Model, Verdict: delivery.Judgement{Verdict: run.Verdict}.Word(), Score: run.Score,
+	j := Judgement{At: run.At, Cause: string(run.Cause), Model: run.Model, Verdict: run.Verdict.String(), Score: run.Score,
 		Reasons: append([]string{}, run.Reasons...), Evidence: []EvidencePlace{}, Skipped: []SkippedPart{}}
 	for _, e := range run.Evidence {
 		j.Evidence = append(j.Evidence, EvidencePlace{View: e.View, Part: e.Part, Start: e.Start, End: e.End, Chain: e.Chain,

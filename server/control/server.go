@@ -26,6 +26,7 @@ import (
 // Bounds of a request.
 const (
 	maxRequest    = 256 << 10 // bytes of a body: fifty scopes and networks have room
+	maxModel      = 4 << 20   // of one that may bring a model along
 	maxHead       = 16 << 10  // bytes of a header
 	readTimeout   = 30 * time.Second
 	idleTimeout   = 2 * time.Minute
@@ -68,7 +69,7 @@ func New(c Config) *Server {
 	}
 	s := &Server{Config: c, mux: http.NewServeMux()}
 	s.mux.HandleFunc("/", unknown)
-	for _, noun := range []func(){s.domainCommands, s.dkimCommands, s.inboxCommands, s.agentCommands, s.credentialCommands, s.freezeCommands, s.personCommands, s.queueCommands, s.approvalCommands, s.auditCommands, s.messageCommands, s.capturedCommands, s.healthCommands, s.alertCommands, s.policyCommands, s.webhookCommands, s.reportCommands, s.certificateCommands, s.quarantineCommands} {
+	for _, noun := range []func(){s.domainCommands, s.dkimCommands, s.inboxCommands, s.agentCommands, s.credentialCommands, s.freezeCommands, s.personCommands, s.queueCommands, s.approvalCommands, s.auditCommands, s.messageCommands, s.capturedCommands, s.healthCommands, s.alertCommands, s.policyCommands, s.webhookCommands, s.reportCommands, s.certificateCommands, s.quarantineCommands, s.allowCommands, s.markCommands, s.evaluateCommands} {
 		noun()
 	}
 	s.http = &http.Server{
@@ -236,7 +237,11 @@ func request[Q any](s *Server, w http.ResponseWriter, r *http.Request, name stri
 	if err := by.allowed(name); err != nil {
 		return by, q, err
 	}
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+	limit := int64(maxRequest)
+	if name == "injection.evaluate" {
+		limit = maxModel
+	}
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&q); err != nil {
 		return by, q, invalid("the request is not what this server understands (%v): command and server may be of different versions", err)

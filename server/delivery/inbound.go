@@ -71,7 +71,8 @@ type Received struct {
 	To          []Recipient
 	Stage       *storage.Stage // finished; the caller discards it
 
-	notice string // Postern-Notice, of a notice that was made here
+	notice string    // Postern-Notice, of a notice that was made here
+	org    uuid.UUID // whose credential sent it; zero: it came from elsewhere
 }
 
 // Receipt is the answer to an accepted message.

@@ -104,7 +104,7 @@ func (l *Local) prepare(ctx context.Context, it queue.Item, sender storage.Inbox
 	}
 	r := &Received{
 		Actor: audit.Actor{Kind: audit.Agent, ID: it.Agent, Credential: it.Credential},
-		Door:  "submission", From: it.Sender, To: to,
+		Door:  "submission", From: it.Sender, To: to, org: sender.Org,
 	}
 	src := source{ReaderAt: it.Body, size: it.Size, body: func(*storage.Tx) (storage.BodyRef, error) { return ref, nil }}
 	copy(src.sha256[:], it.SHA256)

@@ -49,7 +49,8 @@ type target struct {
 	safe      bool             // a credential with the safe view reads the inbox
 	treatment policy.Treatment // by DMARC
 	placed    policy.Placement
-	reports   bool // the domain in From is told how its mail fared here
+	allowance uuid.UUID // that lets in what a score would put away
+	reports   bool      // the domain in From is told how its mail fared here
 }
 
 // errUnreadable: the disk failed under the parser. What it saw is not the message.
@@ -124,8 +125,11 @@ func (in *Inbound) judge(ctx context.Context, m *mail) error {
 		if err != nil {
 			return err
 		}
-		t.placed = policy.Receive(policy.ReceiveFacts{Verdict: m.judgement.Verdict, Hard: m.judgement.Hard(),
-			Refused: t.treatment.Disposition == policy.Reject, Bands: bands})
+		facts := policy.ReceiveFacts{Verdict: m.judgement.Verdict, Hard: m.judgement.Hard(), Refused: t.treatment.Disposition == policy.Reject, Bands: bands}
+		if t.allowance, facts.Allowed, err = in.allowance(ctx, m, t); err != nil {
+			return err
+		}
+		t.placed = policy.Receive(facts)
 		door, err := in.mailboxes.find(ctx, t.record, t.placed.Mailbox)
 		if err != nil {
 			return err
@@ -244,17 +248,23 @@ func (m *mail) deposit(t target, body storage.BodyRef, tx *storage.Tx) storage.D
 func (m *mail) event(verb audit.Verb, t target) audit.Event {
 	return audit.Event{
 		Verb: verb, Outcome: audit.OK, Org: t.record.Org, Inbox: t.record.ID, Object: m.id,
-		Fields:   slices.Concat(m.fields(), m.judgement.Record().Fields(), m.authenticity(), m.treated(t), placedBy(t.placed)),
+		Fields:   slices.Concat(m.fields(), m.judgement.Record().Fields(), m.authenticity(), m.treated(t), t.placedBy()),
 		Personal: append(m.personal(), audit.Text(audit.KeyTo, t.path.String())),
 	}
 }
 
-// placedBy is the word of what put a copy away because of its verdict, or spared it.
-func placedBy(p policy.Placement) audit.Fields {
+// placedBy are the words of what put a copy away because of its verdict, or spared
+// it.
+func (t *target) placedBy() audit.Fields {
+	p := t.placed
 	if p.Rule == policy.DMARCFailed || !p.PutAway() && !p.Spared() {
 		return nil // the first stands there already
 	}
-	return audit.Fields{audit.Word(audit.KeyRule, p.Rule.String())}
+	f := audit.Fields{audit.Word(audit.KeyRule, p.Rule.String())}
+	if p.Rule == policy.InjectionAllowed {
+		f = append(f, audit.ID(audit.KeyAllowance, t.allowance))
+	}
+	return f
 }
 
 // fields are the clear facts of every event about the message.

@@ -95,7 +95,7 @@ func (k *Quarantine) decide(ctx context.Context, actor audit.Actor, q *storage.Q
 // event says what was decided, and about what.
 func (r Ruling) event(m *storage.Message) audit.Event {
 	e := audit.Event{Verb: audit.QuarantineReject, Outcome: audit.OK, Fields: audit.Fields{
-		audit.Digest(audit.KeySHA256, m.Content.SHA256[:]), audit.Word(audit.KeyVerdict, Judgement{Verdict: m.Content.Verdict}.Word())}}
+		audit.Digest(audit.KeySHA256, m.Content.SHA256[:]), audit.Word(audit.KeyVerdict, m.Content.Verdict.String())}}
 	if r.Release {
 		e.Verb = audit.QuarantineRelease
 	}

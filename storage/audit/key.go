@@ -137,6 +137,12 @@ const (
 	KeyView      Key = 125 // word: what a credential is shown of messages: original, safe
 )
 
+// Clear keys of the quarantine, and of what people say of verdicts.
+const (
+	KeyLabel     Key = 122 // word: what a person says of a message (injection, harmless), or why a sender is allowed
+	KeyAllowance Key = 123 // id: the exception by which a message was let in
+)
+
 // Personal keys.
 const (
 	KeyFrom      Key = 128 // envelope sender
@@ -240,6 +246,7 @@ var keys = [...]keyInfo{
 	KeyNotAfter: {"not_after", kindTime}, KeyChallenge: {"challenge", kindWord},
 	KeyModel: {"model", kindWord}, KeyReason: {"reason", kindWord},
 	KeyRendition: {"rendition", kindInt}, KeyView: {"view", kindWord},
+	KeyLabel: {"label", kindWord}, KeyAllowance: {"allowance", kindID},
 	KeyReporter: {"reporter", kindText}, KeyReportID: {"report_id", kindText},
 }
 

@@ -132,12 +132,16 @@ const (
 	MessageRescored Verb = 121 // a stored message was judged again, and that is its verdict now
 )
 
-// Verbs of the quarantine.
+// Verbs of the quarantine, and of what people say of verdicts.
 const (
 	QuarantineRelease Verb = 125 // a person let a message out of quarantine: it is in INBOX, as new mail
 	QuarantineReject  Verb = 126 // a person deleted a message that was in quarantine
 	QuarantineViewed  Verb = 127 // a person was shown what a message in quarantine says
 	QuarantineSwept   Verb = 128 // what is noted of the quarantine of an inbox that is erased was removed
+	MessageMarked     Verb = 129 // a person said whether a message is an injection
+	AllowAdd          Verb = 130 // mail of a sender to an inbox is not put away because of its score
+	AllowRemove       Verb = 131 // such an exception was taken away
+	InjectionEvaluate Verb = 132 // the messages that people marked were scored, to compare
 )
 
 // Verbs of the rotation of signing keys.
@@ -187,9 +191,10 @@ var verbNames = [...]string{
 	CertificateFail: "certificate.fail", CertificateRemove: "certificate.remove",
 	InjectionReplay: "injection.replay", MessageRescored: "message.rescored",
 	QuarantineRelease: "quarantine.release", QuarantineReject: "quarantine.reject", QuarantineViewed: "quarantine.viewed",
-	QuarantineSwept: "quarantine.swept",
-	ReportReceived:  "report.received", ReportSent: "report.sent", ReportSwept: "report.swept",
 	MessageRendered: "message.rendered",
+	QuarantineSwept: "quarantine.swept", MessageMarked: "message.marked", AllowAdd: "allow.add", AllowRemove: "allow.remove",
+	InjectionEvaluate: "injection.evaluate",
+	ReportReceived:    "report.received", ReportSent: "report.sent", ReportSwept: "report.swept",
 }
 
 var verbsByName = func() map[string]Verb {
