@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 )
+
+// testWriters wrote mail that is for measuring alone.
+var testWriters = map[string]bool{"eve": true, "ivy": true}
 
 // readCorpus reads mail that our writers wrote: in DIR/WRITER/LANG.txt, each after a
 // line "== label kind=… pair=…", the instruction of an attack between [[ and ]].
@@ -23,28 +27,74 @@ func readCorpus(dir string) ([]*example, error) {
 		writer, lang := filepath.Base(filepath.Dir(name)), strings.TrimSuffix(filepath.Base(name), ".txt")
 		for i, text := range strings.Split("\n"+string(b), "\n== ")[1:] {
 			head, body, _ := strings.Cut(text, "\n")
-			all = append(all, written(head, body, writer, lang, i))
+			e, err := written(head, body)
+			if err != nil {
+				return nil, fmt.Errorf("%s, mail %d: %w", name, i+1, err)
+			}
+			e.ID, e.Source, e.Lang = fmt.Sprintf("%s-%s-%d", writer, lang, i), writer, lang
+			e.Pair = writer + lang + e.Pair
+			if e.Pair == writer+lang {
+				e.Pair = e.ID
+			}
+			e.Family, e.Split = "written_"+e.Sort, "train"
+			if testWriters[writer] {
+				e.Split = "test"
+			}
+			all = append(all, e)
 		}
 	}
 	return all, nil
 }
 
+// sorts are the first words of a mail's line, with the kind that each is.
+var sorts = map[string]string{"attack": "attack_mail", "twin": "ham", "person": "ham", "ham": "ham", "hard": "hardneg_mail"}
+
 // written makes an example of one mail.
-func written(head, body, writer, lang string, i int) *example {
+func written(head, body string) (*example, error) {
 	fields := strings.Fields(head)
-	e := &example{ID: fmt.Sprintf("%s-%s-%d", writer, lang, i), Source: writer, Family: "written_" + lang, Split: "train", Weight: 1, Kind: "ham"}
-	switch fields[0] {
-	case "attack":
-		e.Label, e.Kind = 1, "attack_mail"
-	case "hard":
-		e.Kind = "hardneg_mail"
+	if len(fields) == 0 || sorts[fields[0]] == "" {
+		return nil, fmt.Errorf("unknown label in %q", head)
+	}
+	e := &example{Sort: fields[0], Kind: sorts[fields[0]]}
+	if e.Sort == "attack" {
+		e.Label = 1
 	}
 	for _, f := range fields[1:] {
 		if pair, ok := strings.CutPrefix(f, "pair="); ok {
-			e.Pair = lang + pair
+			e.Pair = pair
 		}
 	}
-	eml := "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n" + strings.NewReplacer("[[", "", "]]", "").Replace(body)
-	e.EML = &eml
-	return e
+	plain, stretches, err := unmark(body)
+	if err != nil || (len(stretches) > 0) != (e.Label == 1) {
+		return nil, fmt.Errorf("its marks do not fit its label %s (%v)", e.Sort, err)
+	}
+	e.stretches = stretches
+	eml := []byte("MIME-Version: 1.0\n" + plain)
+	if !bytes.Contains(eml, []byte("\nContent-Type:")) {
+		eml = []byte("MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n" + plain)
+	}
+	e.raw = eml
+	return e, nil
+}
+
+// unmark takes the marks out of a text, and returns what stood between them.
+func unmark(text string) (plain string, stretches [][]byte, err error) {
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, "[[")
+		b.WriteString(before)
+		if !found {
+			break
+		}
+		inside, after, closed := strings.Cut(rest, "]]")
+		if !closed || strings.Contains(inside, "[[") {
+			return "", nil, fmt.Errorf("a mark is not closed")
+		}
+		b.WriteString(inside)
+		stretches, text = append(stretches, []byte(strings.TrimSpace(inside))), after
+	}
+	if strings.Contains(b.String(), "]]") {
+		return "", nil, fmt.Errorf("a mark is not opened")
+	}
+	return b.String(), stretches, nil
 }

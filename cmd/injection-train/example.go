@@ -20,16 +20,28 @@ import (
 type example struct {
 	ID, Kind, Family, Source, Split string
 	Label                           int
+	Payload                         string
 	Text                            *string
 	EML                             *string `json:"eml"`
 	EMLB64                          *string `json:"eml_b64"`
-	Weight                          float64
-	Pair                            string
+
+	Sort, Lang string   `json:"-"` // of mail of our own: attack, twin, person, ham, hard; its language
+	Pair       string   `json:"-"` // what an attack and its harmless twins have in common
+	raw        []byte   // the message
+	plain      bool     // raw is a text that is in no message
+	stretches  [][]byte // what of an attack steers the machine, when that is known
 
 	passages []injection.Passage
+	marked   []span // where the stretches are, when they were found
 }
 
-// load reads labelled messages from files, and takes them apart.
+// span is some blocks of a passage.
+type span struct{ passage, from, to int }
+
+// ours reports whether one of our own writers wrote it.
+func (e *example) ours() bool { return e.Sort != "" }
+
+// load reads labelled messages from files.
 func load(files string) ([]*example, error) {
 	var all []*example
 	for _, name := range strings.Split(files, ",") {
@@ -37,28 +49,47 @@ func load(files string) ([]*example, error) {
 		if err != nil {
 			return nil, err
 		}
+		defer f.Close()
 		s := bufio.NewScanner(f)
 		s.Buffer(make([]byte, 1<<20), 256<<20)
 		for s.Scan() {
-			e := &example{Weight: 1}
+			e := &example{}
 			if err := json.Unmarshal(s.Bytes(), e); err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
+			if err := e.content(); err != nil {
+				return nil, fmt.Errorf("%s: %s: %w", name, e.ID, err)
+			}
 			all = append(all, e)
 		}
-		f.Close()
 		if err := s.Err(); err != nil {
 			return nil, err
 		}
 	}
-	takeApart(all)
 	return all, nil
 }
 
-// takeApart reads the messages, on all processors.
+// content finds the bytes of a labelled message.
+func (e *example) content() (err error) {
+	switch {
+	case e.EMLB64 != nil:
+		e.raw, err = base64.StdEncoding.DecodeString(*e.EMLB64)
+	case e.EML != nil:
+		e.raw = []byte(*e.EML)
+	case e.Text != nil:
+		e.raw, e.plain = []byte(*e.Text), true
+	}
+	if e.Payload != "" {
+		e.stretches = [][]byte{[]byte(strings.TrimSpace(e.Payload))}
+	}
+	e.Text, e.EML, e.EMLB64 = nil, nil, nil
+	return err
+}
+
+// takeApart reads the messages, on all processors that it may use.
 func takeApart(all []*example) {
 	var wait sync.WaitGroup
-	n := runtime.NumCPU()
+	n := runtime.GOMAXPROCS(0)
 	for i := range n {
 		wait.Go(func() {
 			for j := i; j < len(all); j += n {
@@ -71,28 +102,60 @@ func takeApart(all []*example) {
 
 // read takes the message apart.
 func (e *example) read() {
-	keep := func(p *injection.Passage) { e.passages = append(e.passages, clone(p)) }
-	switch {
-	case e.EMLB64 != nil:
-		b, _ := base64.StdEncoding.DecodeString(*e.EMLB64)
-		e.mail(b, keep)
-	case e.EML != nil:
-		e.mail([]byte(*e.EML), keep)
-	case e.Text != nil:
-		injection.PassagesOfText([]byte(*e.Text), keep)
+	e.passages, e.marked = nil, nil
+	keep := func(p *injection.Passage) {
+		for _, s := range e.stretches {
+			if from, to, ok := p.Find(s); ok {
+				e.marked = append(e.marked, span{len(e.passages), from, to})
+			}
+		}
+		e.passages = append(e.passages, clone(p))
 	}
-	e.Text, e.EML, e.EMLB64 = nil, nil, nil
-}
-
-func (e *example) mail(b []byte, keep func(*injection.Passage)) {
-	s := message.Parse(bytes.NewReader(b), int64(len(b)))
-	injection.Passages(injection.Input{Body: bytes.NewReader(b), Structure: s}, keep)
+	if e.plain {
+		injection.PassagesOfText(e.raw, keep)
+		return
+	}
+	r := bytes.NewReader(e.raw)
+	injection.Passages(injection.Input{Body: r, Structure: message.Parse(r, r.Size())}, keep)
 }
 
 func clone(p *injection.Passage) injection.Passage {
-	c := injection.Passage{View: p.View, Part: p.Part, Whole: slices.Clone(p.Whole)}
-	for _, b := range p.Blocks {
-		c.Blocks = append(c.Blocks, injection.Block{Features: slices.Clone(b.Features), Slots: b.Slots, Core: slices.Clone(b.Core)})
+	c := injection.Passage{View: p.View, Part: p.Part, Whole: slices.Clone(p.Whole), Blocks: slices.Clone(p.Blocks)}
+	for i := range c.Blocks {
+		for _, t := range []*injection.Traits{&c.Blocks[i].Words, &c.Blocks[i].Frame} {
+			t.Weights, t.Rows = slices.Clone(t.Weights), slices.Clone(t.Rows)
+		}
 	}
 	return c
+}
+
+// relation says whether a window shows the instruction, as far as the marks tell.
+type relation uint8
+
+const (
+	unknown relation = iota // nothing is marked
+	inside                  // it holds half of a marked stretch, or stands inside of one
+	edge                    // it holds a little
+	outside                 // it holds nothing
+)
+
+// relation of the window that begins at block i of a passage.
+func (e *example) relation(passage, i int) relation {
+	if len(e.marked) == 0 {
+		return unknown
+	}
+	r := outside
+	for _, s := range e.marked {
+		if s.passage != passage {
+			continue
+		}
+		shared := min(s.to, i+injection.WindowBlocks) - max(s.from, i)
+		switch {
+		case 2*shared >= s.to-s.from || 2*shared > injection.WindowBlocks:
+			return inside
+		case shared > 0:
+			r = edge
+		}
+	}
+	return r
 }

@@ -3,259 +3,272 @@ package main
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"postern/server/injection"
 )
 
 // options of training.
 type options struct {
-	Epochs int
-	Rate   float64
-	L2     float64
-	Decay  float64
-	Seed   uint64
+	Frame  stage
+	Words  stage
 	Length float64
-	Hard   int
-	Whole  float64
-	Net    float64
+	Copies int // how often an instruction of our own is put into another mail
+	Seed   uint64
 }
 
-var defaults = options{Epochs: 8, Rate: 0.004, L2: 1e-4, Seed: 1, Hard: 1, Length: 0.2, Whole: 8, Net: 0}
-
-// weights are a model in the making.
-type weights struct {
-	w, g         []float64 // a weight for each bucket, and the sum of its squared gradients
-	bias         float64
-	emb, eg      []float64 // 1<<15 x dims
-	u, ug, c, cg []float64
+// stage is how a part of the model is trained.
+type stage struct {
+	Epochs int
+	Rate   float64 // of weights
+	Net    float64 // of the hidden layer
+	L2     float64
+	Keep   float64 // share of the features of a window that are looked at in a step
+	Ours   float64 // how much more mail of our own teaches than the open data
 }
 
-const dims = 16
-
-// hidden computes the hidden layer's input from block sums.
-func (m *weights) out(sum []float64) float64 {
-	s := 0.0
-	for k := range dims {
-		s += m.u[k] * math.Tanh(sum[k]+m.c[k])
-	}
-	return s
+var defaults = options{
+	Frame:  stage{Epochs: 5, Rate: 0.004, Net: 0.002, L2: 1e-4, Keep: 1, Ours: 3},
+	Words:  stage{Epochs: 6, Rate: 0.004, Net: 0.005, L2: 1e-4, Keep: 1, Ours: 1},
+	Length: 0.2, Copies: 4, Seed: 1,
 }
 
-func (m *weights) coreBlocks(p *injection.Passage) [][dims]float64 {
-	sums := make([][dims]float64, len(p.Blocks))
-	for i, b := range p.Blocks {
-		for _, f := range b.Core {
-			e := m.emb[int(f)*dims:][:dims]
-			for k := range dims {
-				sums[i][k] += e[k]
-			}
-		}
-	}
-	return sums
-}
+// whole is how much faster what a text shows as a whole is learned.
+const whole = 8
 
-// window is a window of a passage of an example.
-type window struct {
-	p *injection.Passage
-	i int
-}
-
-func (m *weights) blocks(p *injection.Passage) []float64 {
-	sums := make([]float64, len(p.Blocks))
-	for i, b := range p.Blocks {
-		for _, f := range b.Features {
-			sums[i] += m.w[f]
-		}
-	}
-	return sums
-}
-
-// best finds the window that speaks most for an attack, and its logit; n is how
-// many windows the example has.
-func (m *weights) best(e *example) (at window, logit float64, n int) {
-	logit = math.Inf(-1)
-	for k := range e.passages {
-		p := &e.passages[k]
-		if p.Windows() == 0 {
-			continue
-		}
-		whole := m.bias
-		for _, f := range p.Whole {
-			whole += m.w[f]
-		}
-		sums := m.blocks(p)
-		cs := m.coreBlocks(p)
-		for i := range p.Windows() {
-			n++
-			blocks, mask := p.Window(i)
-			s := whole + m.w[mask]
-			var h [dims]float64
-			for j := range blocks {
-				s += sums[i+j]
-				for k := range dims {
-					h[k] += cs[i+j][k]
-				}
-			}
-			s += m.out(h[:])
-			if s > logit {
-				at, logit = window{p, i}, s
-			}
-		}
-	}
-	return at, logit, n
-}
-
-func (m *weights) logit(at window) float64 {
-	blocks, mask := at.p.Window(at.i)
-	s := m.bias + m.w[mask]
-	for _, f := range at.p.Whole {
-		s += m.w[f]
-	}
-	var h [dims]float64
-	for _, b := range blocks {
-		for _, f := range b.Features {
-			s += m.w[f]
-		}
-		for _, f := range b.Core {
-			for k := range dims {
-				h[k] += m.emb[int(f)*dims+k]
-			}
-		}
-	}
-	return s + m.out(h[:])
-}
-
-// learn moves the weights of one window towards its label.
-func (m *weights) learn(at window, label, weight float64, o options) {
-	g := (sigmoid(m.logit(at)) - label) * weight
-	if math.Abs(g) < 1e-4 {
-		return
-	}
-	rate := o.Rate
-	step := func(f uint32) {
-		d := g + o.L2*m.w[f]
-		m.g[f] += d * d
-		m.w[f] -= rate * d / (math.Sqrt(m.g[f]) + 1e-3)
-	}
-	blocks, mask := at.p.Window(at.i)
-	rate = o.Rate * o.Whole
-	step(mask)
-	for _, f := range at.p.Whole {
-		step(f)
-	}
-	rate = o.Rate
-	for _, b := range blocks {
-		for _, f := range b.Features {
-			step(f)
-		}
-	}
-	m.bias -= o.Rate * 0.02 * g
-	if o.Net == 0 {
-		return
-	}
-	var h, d [dims]float64
-	for _, b := range blocks {
-		for _, f := range b.Core {
-			for k := range dims {
-				h[k] += m.emb[int(f)*dims+k]
-			}
-		}
-	}
-	ada := func(w, acc *float64, g float64) {
-		g += o.L2 * *w
-		*acc += g * g
-		*w -= o.Net * g / (math.Sqrt(*acc) + 1e-2)
-	}
-	for k := range dims {
-		t := math.Tanh(h[k] + m.c[k])
-		d[k] = g * m.u[k] * (1 - t*t)
-		ada(&m.u[k], &m.ug[k], g*t)
-		ada(&m.c[k], &m.cg[k], d[k])
-	}
-	for _, b := range blocks {
-		for _, f := range b.Core {
-			for k := range dims {
-				ada(&m.emb[int(f)*dims+k], &m.eg[int(f)*dims+k], d[k])
-			}
-		}
-	}
-}
-
-func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
-
-// fit trains by logistic regression on windows. Which window of an attack is the
-// attack is not known: after a first round over all of them, each example is
-// represented by the window that the model finds worst (multi-instance learning). A
-// harmless example teaches by that one and by one at random.
+// fit trains by logistic regression on windows, first what the named concepts say, in
+// any language, then what is left for words to say. Where the marks do not say which
+// window of an attack is the attack, the example is represented, after a first round
+// over all of them, by the window that the model finds worst (multi-instance
+// learning). A harmless example teaches by that one and by one at random; so does
+// what stands around a marked attack.
 func fit(examples []*example, o options) *weights {
-	m := &weights{w: make([]float64, injection.Buckets), g: make([]float64, injection.Buckets), bias: -3}
-	r := rand.New(rand.NewPCG(o.Seed, 2))
-	m.emb, m.eg = make([]float64, dims<<15), make([]float64, dims<<15)
-	m.u, m.ug, m.c, m.cg = make([]float64, dims), make([]float64, dims), make([]float64, dims), make([]float64, dims)
-	if o.Net > 0 {
-		for i := range m.emb {
-			m.emb[i] = r.NormFloat64() * 0.05
-		}
-		for i := range m.u {
-			m.u[i] = r.NormFloat64() * 0.5
-		}
+	if o.Copies > 0 {
+		examples = append(slices.Clone(examples), carried(examples, o.Copies, o.Seed)...)
 	}
-	order := r.Perm(len(examples))
-	for epoch := range o.Epochs {
-		r.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-		for _, k := range order {
-			e := examples[k]
-			if epoch == 0 {
-				m.learnAll(e, o)
-				continue
-			}
-			at, _, n := m.best(e)
-			if n == 0 {
-				continue
-			}
-			m.learn(at, float64(e.Label), e.Weight, o)
-			if e.Label == 0 && n > 1 {
-				m.learn(pick(e, r), 0, e.Weight, o)
-				for range o.Hard {
-					at, l, _ := m.best(e)
-					if l < -2 {
-						break
-					}
-					m.learn(at, 0, e.Weight, o)
-				}
-			}
-		}
+	r := rand.New(rand.NewPCG(o.Seed, 2))
+	m := &weights{bias: -3, wordBias: -1, length: o.Length, frame: newPart(r), words: newPart(r)}
+	clear(m.words.rows) // words say nothing yet
+	t := &training{weights: m, part: &m.frame, traits: frameOf, stage: o.Frame, random: r}
+	t.run(examples)
+	if o.Words.Epochs > 0 {
+		m.words = newPart(r)
+		t = &training{weights: m, part: &m.words, traits: wordsOf, stage: o.Words, random: r, frames: map[*example][]float32{}}
+		t.run(examples)
 	}
 	return m
 }
 
-// learnAll teaches every window of an example a little.
-func (m *weights) learnAll(e *example, o options) {
+// training is the training of one part.
+type training struct {
+	*weights
+	*part
+	stage
+	traits func(*injection.Block) injection.Traits
+	random *rand.Rand
+	frames map[*example][]float32 // what the frame says, when that is trained already
+
+	rest map[*example]int // rounds that an example sits out because it has nothing to teach
+	kept injection.Traits // room
+}
+
+func (t *training) run(examples []*example) {
+	t.rest = map[*example]int{}
+	order := t.random.Perm(len(examples))
+	for epoch := range t.Epochs {
+		t.random.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		for _, k := range order {
+			switch e := examples[k]; {
+			case epoch == 0:
+				t.all(e)
+			case t.rest[e] > 0:
+				t.rest[e]--
+			default:
+				t.example(e)
+			}
+		}
+	}
+}
+
+// each calls use for every window of an example.
+func (t *training) each(e *example, use func(window)) {
+	if t.frames != nil {
+		if t.frames[e] == nil {
+			t.frames[e] = t.weights.frames(e)
+		}
+		t.windows(e, t.frames[e], use)
+		return
+	}
+	for k := range e.passages {
+		t.frame.each(&e.passages[k], frameOf, func(mask uint32) float32 { return t.frame.w[mask] }, func(i int, l float32) {
+			use(window{e, k, i, l, l + t.bias})
+		})
+	}
+}
+
+// fewWindows of an example are enough for the first round.
+const fewWindows = 8
+
+// all teaches windows from everywhere in an example a little.
+func (t *training) all(e *example) {
+	var list []window
+	t.each(e, func(w window) { list = append(list, w) })
+	t.random.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	weight := float32(1 / math.Sqrt(float64(max(len(list), 1))))
+	for _, w := range list[:min(len(list), fewWindows)] {
+		t.teach(w, weight)
+	}
+}
+
+// sure is the logit from which an example has nothing to teach for a while.
+const sure = 4
+
+// example teaches the windows that matter.
+func (t *training) example(e *example) {
+	worst := window{logit: float32(math.Inf(-1))}
+	harmless, any := worst, window{}
 	n := 0
-	for k := range e.passages {
-		n += e.passages[k].Windows()
+	t.each(e, func(w window) {
+		n++
+		switch relation := e.relation(w.passage, w.i); {
+		case e.Label == 1 && relation <= inside:
+			if w.logit > worst.logit {
+				worst = w
+			}
+		case e.Label == 0 || relation == outside:
+			if w.logit > harmless.logit {
+				harmless = w
+			}
+			if t.random.IntN(n) == 0 {
+				any = w
+			}
+		}
+	})
+	if (worst.e == nil || worst.logit > sure) && harmless.logit < -sure {
+		t.rest[e] = 2
+		return
 	}
-	for k := range e.passages {
-		for i := range e.passages[k].Windows() {
-			m.learn(window{&e.passages[k], i}, float64(e.Label), e.Weight/math.Sqrt(float64(n)), o)
+	if worst.e != nil {
+		t.teach(worst, 1)
+	}
+	if harmless.e != nil {
+		t.teach(harmless, 1)
+	}
+	if any.e != nil && any != harmless {
+		t.teach(any, 1)
+	}
+}
+
+// teach moves the weights of one window towards its label.
+func (t *training) teach(at window, weight float32) {
+	label := float32(at.e.Label)
+	switch at.e.relation(at.passage, at.i) {
+	case edge:
+		return
+	case outside:
+		label = 0
+	}
+	if at.e.ours() {
+		weight *= float32(t.Ours)
+	}
+	t.learn(at, label, weight)
+}
+
+// look gathers what is looked at of a window in this step.
+func (t *training) look(blocks []injection.Block) (s sums) {
+	t.kept.Weights, t.kept.Rows = t.kept.Weights[:0], t.kept.Rows[:0]
+	for i := range blocks {
+		all := t.traits(&blocks[i])
+		t.kept.Weights = t.keep(t.kept.Weights, all.Weights)
+		t.kept.Rows = t.keep(t.kept.Rows, all.Rows)
+	}
+	s = t.part.sum(t.kept)
+	more := float32(1 / t.Keep)
+	s.weight *= more
+	for k := range s.units {
+		s.units[k] *= more
+	}
+	return s
+}
+
+func (t *training) keep(list, all []uint32) []uint32 {
+	if t.Keep == 1 {
+		return append(list, all...)
+	}
+	for _, f := range all {
+		if t.random.Float64() < t.Keep {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+func (t *training) learn(at window, label, weight float32) {
+	p := &at.e.passages[at.passage]
+	blocks, mask := p.Window(at.i)
+	s := t.look(blocks)
+	wholes, logit := []uint32{mask}, t.bias
+	if t.frames != nil {
+		wholes = p.Whole
+	}
+	own := t.part.weigh(wholes) + t.part.logit(&s)
+	slope := float32(1)
+	if t.frames != nil {
+		own += t.wordBias
+		slope = float32(sigmoid(float64(own)))
+		logit += at.frame + max(own, 0)
+	} else {
+		logit += own
+	}
+	g := (float32(sigmoid(float64(logit))) - label) * weight * slope
+	if g < 1e-4 && g > -1e-4 {
+		return
+	}
+	if t.frames != nil {
+		t.wordBias -= float32(t.Rate) * 0.02 * g
+	} else {
+		t.bias -= float32(t.Rate) * 0.02 * g
+	}
+	for _, f := range wholes {
+		t.step(f, float32(t.Rate*whole), g)
+	}
+	for _, f := range t.kept.Weights {
+		t.step(f, float32(t.Rate), g)
+	}
+	if t.Net > 0 {
+		t.learnNet(&s, g)
+	}
+}
+
+// step moves one weight.
+func (t *training) step(f uint32, rate, g float32) {
+	g += float32(t.L2) * t.w[f]
+	t.wg[f] += g * g
+	t.w[f] -= rate * g / (root(t.wg[f]) + 1e-3)
+}
+
+// learnNet moves the hidden layer by the gradient g of a window's logit.
+func (t *training) learnNet(s *sums, g float32) {
+	var d [units]float32
+	for k := range units {
+		x := s.units[k] + t.from[k]
+		slope := 1 / (1 + max(x, -x))
+		d[k] = g * t.out[k] * slope * slope
+		t.ada(&t.out[k], &t.og[k], g*bend(x))
+		t.ada(&t.from[k], &t.fg[k], d[k])
+	}
+	for _, f := range t.kept.Rows {
+		row, sum := t.rows[int(f)*units:][:units:units], t.rg[int(f)*units:][:units:units]
+		for k := range units {
+			t.ada(&row[k], &sum[k], d[k])
 		}
 	}
 }
 
-// pick chooses a window at random.
-func pick(e *example, r *rand.Rand) window {
-	for {
-		p := &e.passages[r.IntN(len(e.passages))]
-		if n := p.Windows(); n > 0 {
-			return window{p, r.IntN(n)}
-		}
-	}
+func (t *training) ada(w, sum *float32, g float32) {
+	g += float32(t.L2) * *w
+	*sum += g * g
+	*w -= float32(t.Net) * g / (root(*sum) + 1e-2)
 }
 
-func (m *weights) score(e *example, o options) float64 {
-	_, logit, n := m.best(e)
-	if n == 0 {
-		return 0
-	}
-	return sigmoid(logit - o.Length*math.Log2(float64(n)))
-}
+func root(x float32) float32 { return float32(math.Sqrt(float64(x))) }

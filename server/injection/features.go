@@ -1,10 +1,11 @@
 package injection
 
-// Features are hashed: the model has a weight for each bucket and no text.
-const (
-	Buckets = 1 << 18
-	bucket  = Buckets - 1
-)
+// Traits are what was found in some words, as places in a [Part] of the model: features are
+// hashed, and the model has no text.
+type Traits struct {
+	Weights []uint32 // places among its weights
+	Rows    []uint32 // rows of its hidden layer
+}
 
 const hashStart uint32 = 2166136261
 
@@ -44,23 +45,73 @@ const (
 	kindMask  // the slots of a window together
 	kindView
 	kindSignal
-	kindMarkup
+	kindConcept
+	kindClass
+	kindConceptPair
+	kindClassPair
+	kindClassConcept
+	kindConceptClass
+	kindClassTriple
 )
 
-// features are those of a text: of word i are the buckets list[ends[i-1]:ends[i]].
+// features are those of a text, by its words and by what they name.
 type features struct {
-	list     []uint32
-	ends     []int32
-	core     []uint32
-	coreEnds []int32
+	words, frame traits
+	said         [said]concept // the last concepts, newest first
 }
 
-// reach is how many words apart two slots may be to belong together.
-const reach = 7
+// traits collect what is found, and where each word's share ends.
+type traits struct {
+	weights, rows       []uint32
+	weightEnds, rowEnds []int32
+}
+
+func (f *traits) reset() {
+	f.weights, f.rows, f.weightEnds, f.rowEnds = f.weights[:0], f.rows[:0], f.weightEnds[:0], f.rowEnds[:0]
+}
+
+func (f *traits) add(kind, a, b uint32) { f.weights = append(f.weights, weightAt(kind, a, b)) }
+func (f *traits) row(kind, a, b uint32) { f.rows = append(f.rows, mix(kind, a, b)>>(32-RowBits)) }
+
+func weightAt(kind, a, b uint32) uint32 { return mix(kind, a, b) >> (32 - WeightBits) }
+
+func (f *traits) endWord() {
+	f.weightEnds, f.rowEnds = append(f.weightEnds, int32(len(f.weights))), append(f.rowEnds, int32(len(f.rows)))
+}
+
+// of is what was found in the words from i to j.
+func (f *traits) of(i, j int) Traits {
+	weight, row := int32(0), int32(0)
+	if i > 0 {
+		weight, row = f.weightEnds[i-1], f.rowEnds[i-1]
+	}
+	return Traits{f.weights[weight:f.weightEnds[j-1]], f.rows[row:f.rowEnds[j-1]]}
+}
+
+// block is what was found in the words from i to j.
+func (f *features) block(i, j int) Block {
+	return Block{Words: f.words.of(i, j), Frame: f.frame.of(i, j)}
+}
+
+// concept is one that a word of the text names.
+type concept struct {
+	id, class uint32
+	at        int // index of the word
+}
+
+const (
+	reach  = 7  // how many words apart two slots may be to belong together
+	within = 10 // how many words apart two concepts may be
+	said   = 4  // and how many concepts
+)
 
 // extract finds the features of a text, each with the word that completes it.
-func (f *features) extract(w *words) {
-	f.list, f.ends, f.core, f.coreEnds = f.list[:0], f.ends[:0], f.core[:0], f.coreEnds[:0]
+func (f *features) extract(w *words, classes []uint8) {
+	f.words.reset()
+	f.frame.reset()
+	for i := range f.said {
+		f.said[i] = concept{at: -within - 1}
+	}
 	var hash, stem [4]uint32 // of the last words, newest first
 	for i := range w.list {
 		form := w.at(i)
@@ -70,37 +121,30 @@ func (f *features) extract(w *words) {
 		stem[0] = hashBytes(form[:min(len(form), 5)])
 		f.word(form, hash[0])
 		f.neighbours(i, w.list[i].alone(w), &hash, &stem)
+		f.rows(i, &hash, &stem)
 		f.slots(w, i)
-		f.ends = append(f.ends, int32(len(f.list)))
-		f.core = append(f.core, hash[0]*0x9E3779B1>>17, stem[0]*0x85EBCA77>>17)
-		if i > 0 {
-			f.core = append(f.core, mix(77, stem[1], stem[0])>>17)
+		if c := w.list[i].concept; c > 0 {
+			f.concept(concept{uint32(c), uint32(classes[c-1]), i})
 		}
-		for b := range numSlots {
-			if w.list[i].slots&(1<<b) != 0 {
-				f.core = append(f.core, uint32(b))
-			}
-		}
-		f.coreEnds = append(f.coreEnds, int32(len(f.core)))
+		f.words.endWord()
+		f.frame.endWord()
 	}
 }
-
-func (f *features) add(kind, a, b uint32) { f.list = append(f.list, mix(kind, a, b)&bucket) }
 
 // word adds what a word shows by itself. Beginnings and ends stand for its forms in
 // languages that inflect.
 func (f *features) word(form []byte, h uint32) {
-	f.add(kindWord, h, 0)
+	f.words.add(kindWord, h, 0)
 	if len(form) >= 6 {
-		f.add(kindHead, hashBytes(form[:4]), 4)
-		f.add(kindTail, hashBytes(form[len(form)-4:]), 0)
+		f.words.add(kindHead, hashBytes(form[:4]), 4)
+		f.words.add(kindTail, hashBytes(form[len(form)-4:]), 0)
 	}
 	if len(form) >= 8 {
-		f.add(kindHead, hashBytes(form[:6]), 6)
+		f.words.add(kindHead, hashBytes(form[:6]), 6)
 	}
 	if len(form) >= 10 {
 		for i := 1; i+5 < len(form); i += 2 {
-			f.add(kindGram, hashBytes(form[i:i+5]), 0)
+			f.words.add(kindGram, hashBytes(form[i:i+5]), 0)
 		}
 	}
 }
@@ -108,19 +152,29 @@ func (f *features) word(form []byte, h uint32) {
 // neighbours adds what a word shows with those before it.
 func (f *features) neighbours(i int, alone bool, hash, stem *[4]uint32) {
 	if i >= 1 {
-		f.add(kindPair, hash[1], hash[0])
-		f.add(kindStems, stem[1], stem[0])
+		f.words.add(kindPair, hash[1], hash[0])
+		f.words.add(kindStems, stem[1], stem[0])
 	}
 	if i >= 2 {
-		f.add(kindTriple, mix(kindTriple, hash[2], hash[1]), hash[0])
-		f.add(kindSkip, hash[2], hash[0])
-		f.add(kindStemSkip, stem[2], stem[0])
+		f.words.add(kindTriple, mix(kindTriple, hash[2], hash[1]), hash[0])
+		f.words.add(kindSkip, hash[2], hash[0])
+		f.words.add(kindStemSkip, stem[2], stem[0])
 	}
 	if i >= 3 {
-		f.add(kindSkip2, stem[3], stem[0])
+		f.words.add(kindSkip2, stem[3], stem[0])
 		if alone {
-			f.add(kindQuad, mix(kindQuad, hash[3], hash[2]), mix(kindQuad, hash[1], hash[0]))
+			f.words.add(kindQuad, mix(kindQuad, hash[3], hash[2]), mix(kindQuad, hash[1], hash[0]))
 		}
+	}
+}
+
+// rows adds what the hidden layer is shown of a word: its form, its beginning, and
+// that with the one before it.
+func (f *features) rows(i int, hash, stem *[4]uint32) {
+	f.words.row(kindWord, hash[0], 0)
+	f.words.row(kindHead, stem[0], 0)
+	if i > 0 {
+		f.words.row(kindStems, stem[1], stem[0])
 	}
 }
 
@@ -131,6 +185,11 @@ func (f *features) slots(w *words, i int) {
 		return
 	}
 	var seen [numSlots]slots // pairs that were added, by own slot
+	for b := range numSlots {
+		if own&(1<<b) != 0 {
+			f.frame.row(kindSlots, uint32(b), 0)
+		}
+	}
 	for d := 1; d <= reach && d <= i; d++ {
 		other := w.list[i-d].slots
 		if other == 0 {
@@ -146,10 +205,53 @@ func (f *features) slots(w *words, i int) {
 			}
 			for o := range numSlots {
 				if (other&^seen[b])&(1<<o) != 0 {
-					f.add(kindSlots, uint32(b)<<8|uint32(o), near)
+					f.frame.add(kindSlots, uint32(b)<<8|uint32(o), near)
 				}
 			}
 			seen[b] |= other
 		}
 	}
 }
+
+// concept adds what a word names, and that with what was named shortly before, in
+// this order: by the concepts, by the classes that they are of, and by one of each.
+func (f *features) concept(c concept) {
+	f.frame.add(kindConcept, c.id, 0)
+	f.frame.row(kindConcept, c.id, 0)
+	f.frame.row(kindClass, c.class, 0)
+	for i, b := range f.said {
+		if c.at-b.at > within {
+			break
+		}
+		near := uint32(min(i, 1))
+		f.frame.add(kindConceptPair, b.id, c.id)
+		f.frame.add(kindClassPair, b.class<<8|c.class, near)
+		f.frame.add(kindClassConcept, b.class, c.id)
+		f.frame.add(kindConceptClass, b.id, c.class)
+		if i == 0 {
+			f.frame.row(kindConceptPair, b.id, c.id)
+			f.frame.row(kindClassPair, b.class, c.class)
+		}
+		if i == 1 {
+			f.frame.add(kindClassTriple, b.class<<16|f.said[0].class<<8|c.class, 0)
+		}
+	}
+	copy(f.said[1:], f.said[:said-1])
+	f.said[0] = c
+}
+
+// wholeFeatures are the view of a text and what its form shows, each count in steps.
+func wholeFeatures(v View, w *words) []uint32 {
+	list := []uint32{weightAt(kindView, uint32(v), 0)}
+	for i, n := range []int{w.signals.zeroWidth, w.signals.bidi, w.signals.mixed, w.signals.styled, w.signals.leet, w.signals.spaced, len(w.tags), len(w.selectors)} {
+		for step, bound := range []int{0, 3, 20} {
+			if n > bound {
+				list = append(list, weightAt(kindSignal, uint32(i), uint32(step)))
+			}
+		}
+	}
+	return list
+}
+
+// maskFeature is that of all slots of a window together.
+func maskFeature(s uint16) uint32 { return weightAt(kindMask, uint32(s), 0) }

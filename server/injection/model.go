@@ -5,104 +5,253 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"math"
+	"sync"
 )
 
-// A Model is what training found: a weight for each bucket of features, and what a
-// sum of weights means. It has numbers and no text.
+// A Model is what training found: weights, and what a sum of weights means. It has
+// numbers and no text. All its arithmetic is in whole numbers, so that the same bytes
+// score the same on every machine; a logit is counted in units of 1/[One].
 type Model struct {
-	Version    string
-	Weights    []int8  // Buckets of them
-	Scale      float64 // logit of one unit of weight
-	Bias       float64
-	Length     float64 // logit taken away for each doubling of the windows: the maximum of many is higher
+	Version  string
+	Words    Part  // what the words of a window speak for
+	Frame    Part  // and what they name, in whatever language
+	Bias     int32 // logit of a text without features
+	WordBias int32 // added to what words speak for; below zero they do not count
+	Length   int32 // logit taken away for each doubling of the windows: the maximum of many is higher
+
 	Suspicious float64 // score above which a message is Suspicious: one in 100 harmless mails reaches it
 	Quarantine float64 // score above which it is put away: one in 1,000 does
 }
 
+// One is how a logit of 1 is counted.
+const One = 1 << 16
+
+// A Part of a model has a weight for each feature by itself and a hidden layer over
+// all of a window. Each of its units sums a number for every feature and bends the sum
+// by n/(Half+|n|), which is what makes a machine, an act and a secret weigh more
+// together than apart, whatever their order.
+type Part struct {
+	Weights []int8       // 1<<WeightBits of them
+	Unit    int32        // logit of one unit of weight
+	Rows    []int8       // 1<<RowBits rows of Units numbers
+	Half    int32        // the sum at which a unit has half of its effect
+	From    [Units]int32 // the sum of a window without features
+	Out     [Units]int32 // logit of a unit's full effect
+}
+
+// Sizes of a part.
+const (
+	WeightBits = 17
+	RowBits    = 14
+	Units      = 16
+
+	partSize = 1<<WeightBits + Units<<RowBits
+)
+
 //go:embed model.bin
 var shipped []byte
 
-// Shipped is the model that this binary ships with.
-func Shipped() *Model {
+// Shipped is the model that this binary ships with. It is shared: do not change it.
+var Shipped = sync.OnceValue(func() *Model {
 	m, err := DecodeModel(shipped)
 	if err != nil {
 		panic(err) // our own file: the tests decode it
 	}
 	return m
-}
+})
 
-const modelMagic = "POSTERN-INJECTION-1\n"
+const modelMagic = "POSTERN-INJECTION-3\n"
 
 // ErrModel: bytes are no model.
 var ErrModel = errors.New("injection: not a model")
 
-// AppendBinary appends the stored form.
-func (m *Model) AppendBinary(b []byte) []byte {
+// maxVersion is the longest name of a model, in bytes.
+const maxVersion = 64
+
+// AppendBinary appends the stored form: a magic line, the version, numbers in network
+// byte order, weights, and a CRC-32 of all that.
+func (m *Model) AppendBinary(b []byte) ([]byte, error) {
+	if len(m.Version) > maxVersion || !m.Words.complete() || !m.Frame.complete() {
+		return nil, ErrModel
+	}
+	start := len(b)
 	b = append(b, modelMagic...)
 	b = append(b, byte(len(m.Version)))
 	b = append(b, m.Version...)
-	for _, f := range []float64{m.Scale, m.Bias, m.Length, m.Suspicious, m.Quarantine} {
+	for _, n := range m.numbers() {
+		b = binary.BigEndian.AppendUint32(b, uint32(*n))
+	}
+	for _, f := range []float64{m.Suspicious, m.Quarantine} {
 		b = binary.BigEndian.AppendUint64(b, math.Float64bits(f))
 	}
-	for _, w := range m.Weights {
+	for _, p := range []*Part{&m.Words, &m.Frame} {
+		b = appendSigned(appendSigned(b, p.Weights), p.Rows)
+	}
+	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[start:])), nil
+}
+
+// numbers are the numbers of fixed width, in the order of the file.
+func (m *Model) numbers() []*int32 {
+	list := []*int32{&m.Bias, &m.WordBias, &m.Length}
+	for _, p := range []*Part{&m.Words, &m.Frame} {
+		list = append(list, &p.Unit, &p.Half)
+		for k := range Units {
+			list = append(list, &p.From[k], &p.Out[k])
+		}
+	}
+	return list
+}
+
+func (p *Part) complete() bool {
+	return len(p.Weights) == 1<<WeightBits && len(p.Rows) == Units<<RowBits
+}
+
+func appendSigned(b []byte, list []int8) []byte {
+	for _, w := range list {
 		b = append(b, byte(w))
 	}
 	return b
 }
 
+// modelSize is the length of a stored model without its version.
+const modelSize = len(modelMagic) + 1 + 4*(3+2*(2+2*Units)) + 2*8 + 2*partSize + crc32.Size
+
 // DecodeModel reads what AppendBinary wrote; ErrModel for everything else.
 func DecodeModel(b []byte) (*Model, error) {
 	head := len(modelMagic)
-	if len(b) < head+1 || string(b[:head]) != modelMagic {
-		return nil, ErrModel
-	}
-	n := int(b[head])
-	b = b[head+1:]
-	if len(b) != n+5*8+Buckets {
+	if len(b) < modelSize || string(b[:head]) != modelMagic || len(b) != modelSize+int(b[head]) || b[head] > maxVersion {
 		return nil, fmt.Errorf("%w: %d bytes", ErrModel, len(b))
 	}
-	m := &Model{Version: string(b[:n]), Weights: make([]int8, Buckets)}
-	b = b[n:]
-	for _, f := range []*float64{&m.Scale, &m.Bias, &m.Length, &m.Suspicious, &m.Quarantine} {
-		*f = math.Float64frombits(binary.BigEndian.Uint64(b))
-		if math.IsNaN(*f) || math.IsInf(*f, 0) {
-			return nil, ErrModel
-		}
-		b = b[8:]
+	sum := len(b) - crc32.Size
+	if crc32.ChecksumIEEE(b[:sum]) != binary.BigEndian.Uint32(b[sum:]) {
+		return nil, fmt.Errorf("%w: checksum", ErrModel)
 	}
-	for i, w := range b {
-		m.Weights[i] = int8(w)
+	n := head + 1 + int(b[head])
+	m := &Model{Version: string(b[head+1 : n])}
+	b = b[n:sum]
+	for _, n := range m.numbers() {
+		*n, b = int32(binary.BigEndian.Uint32(b)), b[4:]
 	}
-	return m, nil
+	for _, f := range []*float64{&m.Suspicious, &m.Quarantine} {
+		*f, b = math.Float64frombits(binary.BigEndian.Uint64(b)), b[8:]
+	}
+	for _, p := range []*Part{&m.Words, &m.Frame} {
+		p.Weights, p.Rows = signed(b[:1<<WeightBits]), signed(b[1<<WeightBits:partSize])
+		b = b[partSize:]
+	}
+	return m, m.check()
 }
 
-// sum adds the weights of features. Whole numbers alone are added, so that the same
-// bytes score the same on every machine.
-func (m *Model) sum(list []uint32) int32 {
-	var s int32
+func signed(b []byte) []int8 {
+	list := make([]int8, len(b))
+	for i, c := range b {
+		list[i] = int8(c)
+	}
+	return list
+}
+
+// check refuses numbers that no training gives and arithmetic would stumble over.
+func (m *Model) check() error {
+	const most = 1 << 26
+	for _, n := range m.numbers() {
+		if *n > most || *n < -most {
+			return fmt.Errorf("%w: a number is out of range", ErrModel)
+		}
+	}
+	if m.Words.Half <= 0 || m.Frame.Half <= 0 || !(0 < m.Suspicious && m.Suspicious <= m.Quarantine && m.Quarantine < 1) {
+		return fmt.Errorf("%w: thresholds", ErrModel)
+	}
+	return nil
+}
+
+// sums are what some features add up to.
+type sums struct {
+	weight int32
+	units  [Units]int32
+}
+
+func (s *sums) add(o *sums) {
+	s.weight += o.weight
+	for k, n := range &o.units {
+		s.units[k] += n
+	}
+}
+
+// weigh adds weights up.
+func (p *Part) weigh(list []uint32) (sum int32) {
 	for _, f := range list {
-		s += int32(m.Weights[f])
+		sum += int32(p.Weights[f])
+	}
+	return sum
+}
+
+func (p *Part) sum(f Traits) sums {
+	s := sums{weight: p.weigh(f.Weights)}
+	for _, r := range f.Rows {
+		for k, w := range p.Rows[int(r)*Units:][:Units:Units] {
+			s.units[k] += int32(w)
+		}
 	}
 	return s
 }
 
-// best finds the window of a text with the highest sum, and its first block.
-func (m *Model) best(p *Passage, sums []int32) (top int32, at int, _ []int32) {
-	sums = sums[:0]
-	for _, b := range p.Blocks {
-		sums = append(sums, m.sum(b.Features))
+// logit is what features speak for one by one, and together.
+func (p *Part) logit(s *sums) int64 {
+	total := int64(s.weight) * int64(p.Unit)
+	for k, n := range &s.units {
+		n := int64(n) + int64(p.From[k])
+		total += int64(p.Out[k]) * n / (int64(p.Half) + max(n, -n))
 	}
-	top = math.MinInt32
+	return total
+}
+
+// blockSums are what a block adds to every window that it is in.
+type blockSums struct{ words, frame sums }
+
+// best finds the window of a text with the highest logit, and its first block. The
+// sums are room to work in.
+func (m *Model) best(p *Passage, room []blockSums) (top int64, at int, _ []blockSums) {
+	room = room[:0]
+	for i := range p.Blocks {
+		b := &p.Blocks[i]
+		room = append(room, blockSums{m.Words.sum(b.Words), m.Frame.sum(b.Frame)})
+	}
+	top = math.MinInt64
+	whole := m.Words.weigh(p.Whole)
 	for i := range p.Windows() {
 		blocks, mask := p.Window(i)
-		s := int32(m.Weights[mask])
+		s := blockSums{sums{weight: whole}, sums{weight: int32(m.Frame.Weights[mask])}}
 		for j := range blocks {
-			s += sums[i+j]
+			s.words.add(&room[i+j].words)
+			s.frame.add(&room[i+j].frame)
 		}
-		if s > top {
-			top, at = s, i
+		if l := m.Frame.logit(&s.frame) + max(0, m.Words.logit(&s.words)+int64(m.WordBias)); l > top {
+			top, at = l, i
 		}
 	}
-	return top + m.sum(p.Whole), at, sums
+	return top + int64(m.Bias), at, room
+}
+
+// chance is the score of a logit: the logistic function, by additions and
+// multiplications that every machine rounds alike (exp(x) is (1+x/2^20)^(2^20)).
+func chance(logit int64) float64 {
+	const limit = 30 * One // beyond that a score is 0 or 1 in any case
+	x := float64(min(max(logit, -limit), limit)) / One
+	e := 1 - float64(x/(1<<20))
+	for range 20 {
+		e = float64(e * e)
+	}
+	return 1 / (1 + e)
+}
+
+// doublings is the logarithm of n to the base 2, in 1/256, on straight lines between
+// the powers of two.
+func doublings(n int) int64 {
+	steps, rest := int64(0), int64(n)*256
+	for rest >= 512 {
+		steps, rest = steps+256, rest/2
+	}
+	return steps + max(rest-256, 0)
 }

@@ -32,9 +32,9 @@ type Passage struct {
 
 // A Block is eight words.
 type Block struct {
-	Features []uint32
-	Slots    uint16 // those of all its words
-	Core     []uint32
+	Words Traits
+	Frame Traits
+	Slots uint16 // those of all its words
 }
 
 type where struct{ start, end int }
@@ -62,6 +62,7 @@ const maxSource = 2 * maxText
 // reader takes a message apart into texts. It may be used again.
 type reader struct {
 	words    words
+	speech   speech
 	features features
 	texts    int
 	decoded  int // bytes of decoded text that may still be looked at
@@ -156,7 +157,8 @@ func (r *reader) piece(s *segment, from, to int) (tags, selectors []byte) {
 	r.words.read(text)
 	words4slots.mark(&r.words)
 	markForms(&r.words, text)
-	r.features.extract(&r.words)
+	r.speech.read(concepts(), &r.words)
+	r.features.extract(&r.words, concepts().classes)
 	r.build(s, from, to)
 	tags, selectors = bytes.Clone(r.words.tags), bytes.Clone(r.words.selectors)
 	turned, backwards := telltales.count(&r.words)
@@ -194,11 +196,7 @@ func (r *reader) build(s *segment, from, to int) {
 	t.Blocks, t.places = t.Blocks[:0], t.places[:0]
 	for i := 0; i < len(r.words.list); i += BlockWords {
 		j := min(i+BlockWords, len(r.words.list))
-		first, core := int32(0), int32(0)
-		if i > 0 {
-			first, core = r.features.ends[i-1], r.features.coreEnds[i-1]
-		}
-		b := Block{Features: r.features.list[first:r.features.ends[j-1]], Core: r.features.core[core:r.features.coreEnds[j-1]]}
+		b := r.features.block(i, j)
 		for _, w := range r.words.list[i:j] {
 			b.Slots |= uint16(w.slots)
 		}
@@ -206,22 +204,6 @@ func (r *reader) build(s *segment, from, to int) {
 		t.places = append(t.places, where{from + int(r.words.list[i].start), from + int(r.words.list[j-1].end)})
 	}
 }
-
-// wholeFeatures are the view of a text and what its form shows, each count in steps.
-func wholeFeatures(v View, w *words) []uint32 {
-	list := []uint32{mix(kindView, uint32(v), 0) & bucket}
-	for i, n := range []int{w.signals.zeroWidth, w.signals.bidi, w.signals.mixed, w.signals.styled, w.signals.leet, w.signals.spaced, len(w.tags), len(w.selectors)} {
-		for step, bound := range []int{0, 3, 20} {
-			if n > bound {
-				list = append(list, mix(kindSignal, uint32(i), uint32(step))&bucket)
-			}
-		}
-	}
-	return list
-}
-
-// maskFeature is that of all slots of a window together.
-func maskFeature(s uint16) uint32 { return mix(kindMask, uint32(s), 0) & bucket }
 
 // Window gives the features of the window that begins at block i, one list after
 // the other, and how many blocks it has.
@@ -243,6 +225,24 @@ func (p *Passage) Windows() int {
 		return 0
 	}
 	return max(1, len(p.Blocks)-WindowBlocks+1)
+}
+
+// Find is the blocks from and to in which a stretch of the text stands, as it was
+// before normalising; ok tells whether it is there. The trainer looks for what a
+// writer has marked.
+func (p *Passage) Find(stretch []byte) (from, to int, ok bool) {
+	at := bytes.Index(p.segment.text, stretch)
+	end := at + len(stretch)
+	if at < 0 || len(p.places) == 0 || end <= p.places[0].start || at >= p.places[len(p.places)-1].end {
+		return 0, 0, false
+	}
+	for from < len(p.places)-1 && p.places[from].end <= at {
+		from++
+	}
+	for to = from + 1; to < len(p.places) && p.places[to].start < end; {
+		to++
+	}
+	return from, to, true
 }
 
 // PassagesOfText is Passages for a text that is in no message.

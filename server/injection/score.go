@@ -49,9 +49,9 @@ func (s *Scorer) ScoreText(text []byte) Result {
 type judge struct {
 	model   *Model
 	reader  reader
-	sums    []int32
+	sums    []blockSums
 	windows int     // of all texts: the maximum of many is higher
-	best    float64 // logit of the best window
+	best    int64   // logit of the best window
 	floor   float64 // score that a rule of form demands
 	found   []Evidence
 	texts   int
@@ -65,7 +65,7 @@ func newJudge(m *Model) *judge {
 }
 
 func (j *judge) begin() {
-	j.windows, j.best, j.floor, j.found, j.texts, j.reasons = 0, math.Inf(-1), 0, nil, 0, 0
+	j.windows, j.best, j.floor, j.found, j.texts, j.reasons = 0, math.MinInt64, 0, nil, 0, 0
 }
 
 // passage judges one text.
@@ -74,12 +74,11 @@ func (j *judge) passage(p *Passage) {
 	if len(p.Blocks) == 0 {
 		return
 	}
-	top, at, sums := j.model.best(p, j.sums)
+	logit, at, sums := j.model.best(p, j.sums)
 	j.sums = sums
 	j.windows += p.Windows()
-	logit := j.model.Bias + float64(float64(top)*j.model.Scale)
 	j.best = max(j.best, logit)
-	score := float32(sigmoid(logit))
+	score := float32(chance(logit))
 	rule, floor := broken(p, float64(score), j.model)
 	j.floor = max(j.floor, floor)
 	if rule == "" && float64(score) < j.model.Suspicious {
@@ -110,13 +109,11 @@ func strongest(list []Evidence) []Evidence {
 	return list[:min(len(list), maxEvidence)]
 }
 
-func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
-
 // result sums up.
 func (j *judge) result() Result {
 	score := 0.0
 	if j.windows > 0 {
-		score = sigmoid(j.best - float64(j.model.Length*math.Log2(float64(j.windows))))
+		score = chance(j.best - int64(j.model.Length)*doublings(j.windows)/256)
 	}
 	score = max(score, j.floor)
 	r := Result{Score: float32(score), Model: j.model.Version, Scanned: j.texts, Skipped: j.reader.skipped}

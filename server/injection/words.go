@@ -10,9 +10,11 @@ import (
 // A word is a run of letters and digits, normalised. In scripts without spaces
 // each character is a word.
 type word struct {
-	from, to   int32 // its normalised form, in words.norm
-	start, end int32 // where it stood, in the text of the segment
-	slots      slots // what it may do in a request, by the lexicon
+	from, to   int32  // its normalised form, in words.norm
+	start, end int32  // where it stood, in the text of the segment
+	slots      slots  // what it may do in a request, by the lexicon
+	concept    uint16 // what it names, by the glossary, and 1; 0: nothing
+	covered    bool   // it belongs to what the character before it names
 }
 
 // words is a text as the model reads it: lower case, without accents on Latin
