@@ -74,6 +74,11 @@
 // bodies chunk by chunk: memory does not grow with a message. Rows are read in
 // short transactions, none of which is open while the network is written to.
 //
+// A credential with the safe view is shown renditions (package rendition): what a
+// person would see of each message, written anew as text. They are made at delivery
+// where such a credential reads the inbox, or when it first asks, and kept like bodies.
+// Its session holds an inbox that hands out nothing else.
+//
 // # An administrator acts
 //
 // The command talks to control over a Unix socket, whose peer the kernel names.

@@ -45,6 +45,9 @@
 //   - Behind the command the session asks the store what has happened since the modseq that it knows, if the change feed
 //     has hinted at anything, and tells it: EXPUNGE only where numbers are not in use.
 //
+// Where the credential has the safe view, the inbox that the session holds hands out renditions in place of structures,
+// sizes and bodies, and what has none yet gets one before it is looked at; see render.go. No command knows of it. (CO-6)
+//
 // Structures were parsed at delivery, with bounds, so FETCH parses no mail. Its responses are written here, into the
 // guard; see response. The quarantine has no name for an agent; what is in the outbox waits for others and can be read
 // and marked, nothing else.

@@ -10,9 +10,10 @@ import (
 
 // Bounds of one HTML text. A page beyond them shows what came before.
 const (
-	maxOpen    = 200     // elements inside one another
-	maxTags    = 100_000 // tags
-	maxClasses = 30      // classes of an element that are looked at
+	maxOpen    = 150       // elements inside one another
+	maxTags    = 50_000    // tags
+	maxClasses = 30        // classes of an element that are looked at
+	maxMatches = 2_000_000 // comparisons of a selector's step with an element
 )
 
 // minFont is the size of a font, in pixels, below which text is not seen.
@@ -191,9 +192,10 @@ func (p *page) text(text []byte) {
 		case p.pre > 0 && lineBreak(r):
 			p.out, p.space = append(p.out, '\n'), false
 			p.lines++
-		case r != 0xa0 && blank(r) || lineBreak(r) || r == '\r':
+		case r != 0xa0 && (r != ' ' || p.pre == 0) && blank(r) || lineBreak(r) || r == '\r':
 			p.space = true
-		case r == 0xa0:
+		case r == 0xa0 || r == ' ' && p.pre > 0:
+			p.space = false
 			p.rune(' ')
 		case shown(r):
 			p.rune(r)
@@ -280,6 +282,7 @@ func (p *page) start(closed bool) {
 func (p *page) push(e *element) {
 	var sure look
 	sure, e.maybe = p.sheet.look(p.open, e)
+	p.lost = p.lost || p.sheet.matches > maxMatches
 	e.own = e.own.over(sure)
 	e.state = p.state().inside(e)
 	p.open = append(p.open, e)

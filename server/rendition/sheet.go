@@ -20,6 +20,8 @@ type sheet struct {
 	rules []rule
 	by    map[string][]int // rules by the tag, .class or #id that an element must have; "" for any
 	full  bool             // a bound was met
+
+	matches int // comparisons made
 }
 
 // A rule is one selector with its look.
@@ -457,13 +459,15 @@ func (c *compound) fits(e *element) fit {
 }
 
 // matches compares a rule with the last of the open elements.
-func (r *rule) matches(open []*element, e *element) fit {
+func (r *rule) matches(open []*element, e *element, compared *int) fit {
 	last := len(r.path) - 1
 	f := r.path[last].fits(e)
+	*compared++
 	for i, at := last-1, len(open)-1; i >= 0 && f != no; i-- {
 		step := no
 		for ; at >= 0 && step == no; at-- {
 			step = r.path[i].fits(open[at])
+			*compared++
 		}
 		f = min(f, step)
 	}
@@ -480,7 +484,7 @@ func (s *sheet) look(open []*element, e *element) (sure look, perhaps []*look) {
 	var all []match
 	visit := func(key string) {
 		for _, i := range s.by[key] {
-			switch r := &s.rules[i]; r.matches(open, e) {
+			switch r := &s.rules[i]; r.matches(open, e, &s.matches) {
 			case exactly:
 				all = append(all, match{r.weight, i})
 			case loosely:

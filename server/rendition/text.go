@@ -22,7 +22,12 @@ func shown(r rune) bool {
 }
 
 // blank reports whether a character takes room and shows nothing.
-func blank(r rune) bool { return unicode.Is(unicode.Zs, r) || r == '\t' || r == 0x2800 }
+func blank(r rune) bool {
+	if r < utf8.RuneSelf {
+		return r == ' ' || r == '\t'
+	}
+	return unicode.Is(unicode.Zs, r) || r == 0x2800
+}
 
 // lineBreak reports whether a character ends a line.
 func lineBreak(r rune) bool {
@@ -38,6 +43,13 @@ func cleanText(text []byte) []byte {
 	out := make([]byte, 0, len(text))
 	breaks := maxBlankLines + 1 // the text starts with no empty line
 	for len(text) > 0 {
+		if c := text[0]; ' ' <= c && c < 0x7f { // most text
+			if c != ' ' {
+				breaks = 0
+			}
+			out, text = append(out, c), text[1:]
+			continue
+		}
 		r, n := utf8.DecodeRune(text)
 		text = text[n:]
 		switch {
