@@ -161,7 +161,7 @@ login.`
 func quarantineDecision(t *talk, verb, short string, do func(*control.Client, context.Context, control.QuarantineRuling) (control.QuarantineOutcome, error)) *cobra.Command {
 	var q control.QuarantineRuling
 	c := &cobra.Command{
-		Use: verb + " ID... --reason TEXT", Short: short, Args: cobra.MinimumNArgs(1),
+		Use: verb + " ID... --reason TEXT", Short: short, Args: several("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if q.Reason == "" {
 				return misused(cmd, usage("say why: --reason TEXT"))

@@ -124,6 +124,16 @@ func upTo(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// several is a command line with one argument or more, all of which are of one name.
+func several(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return misused(cmd, usage("%s is missing", name))
+		}
+		return nil
+	}
+}
+
 // misused is a wrong command line, with the way to the right one.
 func misused(cmd *cobra.Command, err error) error {
 	return &failure{status: exitUsage, err: err, next: "See: " + cmd.CommandPath() + " --help"}
