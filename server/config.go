@@ -60,6 +60,8 @@ type ListenConfig struct {
 	// certificates come from an authority.
 	HTTP  string `toml:"http"`
 	HTTPS string `toml:"https"`
+	// Panel is for people with a browser, over TLS. Empty is off.
+	Panel string `toml:"panel"`
 }
 
 // dns lists the addresses of the name server; none when it is off.
@@ -294,7 +296,7 @@ func (c *Config) Check() error {
 	for _, d := range []struct{ key, addr string }{
 		{"listen.smtp", c.Listen.SMTP}, {"listen.submission", c.Listen.Submission},
 		{"listen.submissions", c.Listen.Submissions}, {"listen.imaps", c.Listen.IMAPS},
-		{"listen.http", c.httpAddr()}, {"listen.https", c.httpsAddr()},
+		{"listen.http", c.httpAddr()}, {"listen.https", c.httpsAddr()}, {"listen.panel", c.panelAddr()},
 	} {
 		if d.addr == off {
 			continue

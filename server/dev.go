@@ -44,6 +44,8 @@ type Ready struct {
 	DNS         string     `json:"dns"`
 	HTTP        string     `json:"http"`  // well-known files alone
 	HTTPS       string     `json:"https"` // the same
+	Panel       string     `json:"panel"`
+	PanelLogin  string     `json:"panel_login"` // signs the admin in, once
 	CAFile      string     `json:"ca_file"`
 	Control     string     `json:"control"`
 	Data        string     `json:"data"`
@@ -149,7 +151,7 @@ func (l *laboratory) open(ctx context.Context) error {
 	}
 	checker := &zone.Checker{Client: resolver, Port: l.names.Addr().Port(), Private: true}
 	l.server, err = New(ctx, cfg, Options{
-		Log: l.o.Log, TLS: tls, Roots: l.authority.Pool(), Resolver: dns.NewCache(resolver, nil), Names: checker,
+		Log: l.o.Log, Laboratory: true, TLS: tls, Roots: l.authority.Pool(), Resolver: dns.NewCache(resolver, nil), Names: checker,
 		Timeouts: relay.Timeouts{Greeting: devPatience, Command: devPatience, DataStart: devPatience, DataEnd: devPatience},
 	})
 	return l.explain(err)
@@ -240,7 +242,7 @@ func (l *laboratory) config() (Config, error) {
 		l.socketDir = dir
 		cfg.Control = filepath.Join(dir, "control.sock")
 	}
-	cfg.Listen = ListenConfig{SMTP: l.addr(25), Submission: l.addr(587), Submissions: l.addr(465), IMAPS: l.addr(993), HTTP: l.addr(80), HTTPS: l.addr(443), DNS: off}
+	cfg.Listen = ListenConfig{SMTP: l.addr(25), Submission: l.addr(587), Submissions: l.addr(465), IMAPS: l.addr(993), HTTP: l.addr(80), HTTPS: l.addr(443), Panel: l.addr(8443), DNS: off}
 	cfg.Relay.Port, cfg.Relay.AllowPrivate = l.outside.port(), true
 	cfg.Webhook.AllowPrivate = true
 	cfg.Limits.Connections, cfg.Limits.PerNetwork = 4096, 4096
@@ -279,7 +281,7 @@ func (l *laboratory) run(ctx context.Context) error {
 		err = l.sendSamples(ctx)
 	}
 	if err == nil {
-		err = l.announce(admin, agents)
+		err = l.announce(ctx, admin, agents)
 	}
 	if err != nil {
 		stop()
@@ -309,11 +311,17 @@ func (l *laboratory) close() {
 }
 
 // announce writes the ready file and tells a person where to go.
-func (l *laboratory) announce(admin DevAdmin, agents []DevAgent) error {
+func (l *laboratory) announce(ctx context.Context, admin DevAdmin, agents []DevAgent) error {
+	ps, err := l.server.Directory().PersonSession(ctx, admin.Session)
+	if err != nil {
+		return err
+	}
+	link := l.server.PanelLink(ps.Person)
 	r := Ready{
 		Version: Version(), PID: os.Getpid(),
 		SMTP: l.addr(25), Submissions: l.addr(465), Submission: l.addr(587), IMAPS: l.addr(993), DNS: l.names.Addr().String(),
 		HTTP: l.addr(80), HTTPS: l.addr(443),
+		Panel: "https://" + l.addr(8443), PanelLogin: "https://" + l.addr(8443) + link,
 		CAFile: l.certificateFiles().ca, Control: l.server.cfg.Control, Data: l.server.cfg.Data, Admin: admin, Agents: agents,
 	}
 	if l.o.ReadyFile != "" {

@@ -15,6 +15,8 @@ the outside is relayed to a server here that takes it and forgets it.
   read mail      {{.IMAPS}}   IMAP over TLS
   name server    {{.DNS}}
   well-known     {{.HTTPS}}   MTA-STS policy, settings of mail programs; in clear at {{.HTTP}}
+  panel          {{.Panel}}   {{.Admin.Name}} signs in, once, by
+                 {{.PanelLogin}}
   certificate    {{.CAFile}}
   control        {{.Control}}      as in: postern --control {{.Control}} agent list
   admin          {{.Admin.Name}}      POSTERN_SESSION={{.Admin.Session}}

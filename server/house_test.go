@@ -19,8 +19,8 @@ var floors = map[string]int{
 	"storage": 2, "server/msgauth": 2, "server/injection": 2, "server/rendition": 2, "dns/zone": 2,
 	"server/policy": 3, "server/directory": 3, "server/queue": 3, "server/webhook": 3, "server/monitor": 3, "server/retention": 3,
 	"server/acme": 3, "server/report": 3, "dns/nameserver": 3,
-	"server/delivery": 4, "server/submission": 4, "server/relay": 4,
-	"server/smtpd": 5, "server/imapd": 5, "web": 5, "server/control": 5,
+	"server/delivery": 4, "server/submission": 4, "server/relay": 4, "server/control": 4,
+	"server/smtpd": 5, "server/imapd": 5, "web": 5, "web/panel": 5,
 	"server":      6,
 	"cmd/postern": 7, "server/servertest": 7, "cmd/injection-train": 3,
 }

@@ -38,6 +38,7 @@ import (
 	"postern/storage/audit"
 	"postern/storage/seal"
 	"postern/web"
+	"postern/web/panel"
 )
 
 // Options are what a program gives to a server that it starts by itself, such as
@@ -52,6 +53,8 @@ type Options struct {
 	Roots    *x509.CertPool   // to verify next hops with; nil: the system's
 	Timeouts relay.Timeouts   // of the relay's attempts
 	Judge    delivery.Judge   // scores what comes into a mailbox; nil: a delivery.Scorer with the model that ships
+
+	Laboratory bool // pages say that this is none of the real servers
 }
 
 // Server is a whole Postern: storage, names, queue, verbs and doors, wired.
@@ -75,6 +78,7 @@ type Server struct {
 	smtp      *smtpd.Server
 	imap      *imapd.Server
 	web       *web.Server
+	panel     *panel.Server
 	control   *control.Server
 
 	doors []door
@@ -245,7 +249,8 @@ func (s *Server) wire(ctx context.Context, o Options) error {
 	s.control = control.New(control.Config{
 		Store: s.store, Directory: s.directory, Queue: s.queue, Quarantine: delivery.NewQuarantine(s.store), Webhooks: s.webhooks, Certificates: s.certs, Host: s.cfg.Host, Version: Version(), Ladder: s.ladder, Now: s.now, Log: s.log,
 	})
-	return nil
+	s.panel, err = s.newPanel(o.Laboratory)
+	return err
 }
 
 // judgeOwn judges what agents write, before a copy of it lies where others read.
@@ -291,6 +296,7 @@ func (s *Server) listen(ctx context.Context) error {
 		{"imaps", s.cfg.Listen.IMAPS, s.imap.Serve},
 		{"http", s.cfg.httpAddr(), s.web.Serve},
 		{"https", s.cfg.httpsAddr(), s.web.ServeTLS},
+		{"panel", s.cfg.panelAddr(), s.panel.Serve},
 	} {
 		if d.addr == off {
 			continue
@@ -316,7 +322,7 @@ func (s *Server) listen(ctx context.Context) error {
 }
 
 // Addr is the address that a door is bound to, by its name in the configuration
-// ("smtp", "submission", "submissions", "imaps", "http", "https", "dns"); nil when it is off.
+// ("smtp", "submission", "submissions", "imaps", "http", "https", "panel", "dns"); nil when it is off.
 func (s *Server) Addr(name string) net.Addr {
 	if at := s.names.server.Addr(); name == "dns" && at.IsValid() {
 		return net.TCPAddrFromAddrPort(at)
@@ -427,6 +433,11 @@ func (s *Server) closeDoors() {
 	all.Go(func() {
 		if err := s.web.Shutdown(ctx); err != nil {
 			s.log.Warn("HTTP requests were cut at the stop", "error", err)
+		}
+	})
+	all.Go(func() {
+		if err := s.panel.Shutdown(ctx); err != nil {
+			s.log.Warn("requests of the panel were cut at the stop", "error", err)
 		}
 	})
 	all.Go(func() {

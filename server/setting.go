@@ -28,6 +28,7 @@ func (c *Config) settings() []setting {
 		text("listen.dns", &c.Listen.DNS),
 		{"listen.http", setText(&c.Listen.HTTP), c.httpAddr},
 		{"listen.https", setText(&c.Listen.HTTPS), c.httpsAddr},
+		{"listen.panel", setText(&c.Listen.Panel), c.panelAddr},
 		text("keys.root", &c.Keys.Root),
 		{"keys.witness", setText(&c.Keys.Witness), c.WitnessFile},
 		text("tls.cert", &c.TLS.Cert),

@@ -51,6 +51,8 @@ func (by caller) allowed(command string) error {
 		act = directory.ActOperate
 	}
 	switch {
+	case by.person == nil && by.door != doorHere && command != "person.login":
+		return &reservedError{act, "session", "nobody is logged in"}
 	case act.Reserved():
 		return by.may(act)
 	case by.person != nil && !directory.Allows(by.person.Person.Roles, act):

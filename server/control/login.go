@@ -10,7 +10,6 @@ import (
 
 	"postern/server/directory"
 	"postern/storage"
-	"postern/storage/audit"
 )
 
 // PersonLoginRequest asks for a session.
@@ -70,7 +69,7 @@ func (c *Client) Login(ctx context.Context, q PersonLoginRequest) (PersonLogin, 
 
 func (s *Server) personLogin(ctx context.Context, by caller, q PersonLoginRequest) (PersonLogin, error) {
 	ps, token, err := s.Directory.Login(ctx, directory.PersonAttempt{Org: by.org, Address: q.Address, Password: q.Password, Code: q.Code,
-		Door: "control", Peer: audit.Actor{Kind: audit.Unix, Name: by.unix}, Unix: by.unix})
+		Door: by.door, Peer: by.Actor, Unix: by.unix, Network: by.Network})
 	var no *directory.AuthError
 	switch {
 	case errors.As(err, &no) && no.Cause == nil:

@@ -103,6 +103,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 type caller struct {
 	audit.Actor
 	org    uuid.UUID
+	door   string                   // through which they come
 	unix   string                   // the Unix user, who stands beside a person
 	person *directory.PersonSession // nil: the Unix user alone
 }
@@ -129,7 +130,11 @@ func (s *Server) caller(r *http.Request) (caller, error) {
 	if err != nil {
 		return caller{}, err
 	}
-	return s.person(r, caller{Actor: actor, org: org.ID, unix: actor.Name})
+	by := caller{Actor: actor, org: org.ID, door: doorHere, unix: actor.Name}
+	if g, ok := r.Context().Value(guestKey{}).(guest); ok {
+		by.door = g.door
+	}
+	return s.person(r, by)
 }
 
 // register adds a command.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/netip"
 
 	"postern/server/directory"
 	"postern/storage"
@@ -47,7 +46,7 @@ func (s *Server) person(r *http.Request, by caller) (caller, error) {
 	if err != nil {
 		return by, err
 	}
-	by.person, by.Actor = ps, ps.Actor(by.unix, netip.Addr{})
+	by.person, by.Actor = ps, ps.Actor(by.unix, by.Network)
 	return by, nil
 }
 
@@ -87,7 +86,7 @@ func (s *Server) recordReserved(ctx context.Context, by caller, command string, 
 	}
 	failed := s.Store.Write(context.WithoutCancel(ctx), by.Actor, func(tx *storage.Tx) error {
 		tx.Record(audit.Event{Verb: audit.PersonRefused, Outcome: audit.Refused, Org: by.org, Object: by.Actor.ID, Fields: audit.Fields{
-			audit.Word(audit.KeyDoor, "control"), audit.Word(audit.KeyCommand, command),
+			audit.Word(audit.KeyDoor, by.door), audit.Word(audit.KeyCommand, command),
 			audit.Word(audit.KeyAct, string(no.act)), audit.Word(audit.KeyRule, no.rule)}})
 		return nil
 	})

@@ -155,7 +155,7 @@ func (p *Postern) configure(o Options) (err error) {
 	free := net.JoinHostPort(ip, "0")
 	p.cfg.Listen = server.ListenConfig{
 		SMTP:       net.JoinHostPort(ip, strconv.Itoa(p.World.port)),
-		Submission: free, Submissions: free, IMAPS: free, DNS: "off",
+		Submission: free, Submissions: free, IMAPS: free, Panel: free, DNS: "off",
 	}
 	if o.Pebble != nil {
 		p.tls = nil
@@ -205,7 +205,7 @@ func (p *Postern) Up() error {
 		stop()
 		return err
 	}
-	for door, addr := range map[string]*string{"submission": &p.cfg.Listen.Submission, "submissions": &p.cfg.Listen.Submissions, "imaps": &p.cfg.Listen.IMAPS, "dns": &p.cfg.Listen.DNS} {
+	for door, addr := range map[string]*string{"submission": &p.cfg.Listen.Submission, "submissions": &p.cfg.Listen.Submissions, "imaps": &p.cfg.Listen.IMAPS, "panel": &p.cfg.Listen.Panel, "dns": &p.cfg.Listen.DNS} {
 		if a := s.Addr(door); a != nil {
 			*addr = a.String()
 		}

@@ -1,0 +1,100 @@
+package panel
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/netip"
+	"slices"
+
+	"postern/server/control"
+	"postern/web/ui"
+)
+
+// route is one place of the panel.
+type route struct {
+	pattern string // of net/http
+	open    bool   // to those who are not signed in, too
+	handle  func(*visit) error
+}
+
+// routes are all places where a person may go. A GET changes nothing.
+func (s *Server) routes() []route {
+	return slices.Concat(sessionRoutes, agentRoutes)
+}
+
+func (s *Server) mux() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+ui.StaticPath, ui.ServeStatic)
+	mux.HandleFunc("POST "+reportPath, s.refusedByBrowser)
+	for _, r := range s.routes() {
+		mux.HandleFunc(r.pattern, func(w http.ResponseWriter, q *http.Request) { s.visit(w, q, r) })
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, q *http.Request) { s.visit(w, q, route{handle: nowhere}) })
+	return mux
+}
+
+// visit answers one request.
+func (s *Server) visit(w http.ResponseWriter, r *http.Request, to route) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	v := &visit{Server: s, w: w, r: r, clock: s.clock(r)}
+	v.c = s.Control(peer(r))
+	if err := v.recognize(); err != nil {
+		v.fail(err)
+		return
+	}
+	if v.who.Kind != "person" && !to.open {
+		v.askToSignIn()
+		return
+	}
+	if err := to.handle(v); err != nil {
+		v.fail(err)
+	}
+}
+
+// peer is where a request comes from.
+func peer(r *http.Request) netip.Addr {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return at.Addr().Unmap()
+}
+
+func nowhere(*visit) error {
+	return &control.Error{Code: control.NotFound, Message: "There is nothing at this address."}
+}
+
+// maxReport bounds what a browser tells of a page.
+const maxReport = 8 << 10
+
+// refusedByBrowser notes that a browser kept a page from doing what our policy
+// forbids. That is a fault of ours, or an attack that came to nothing.
+func (s *Server) refusedByBrowser(w http.ResponseWriter, r *http.Request) {
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxReport))
+	if err == nil {
+		s.Log.Warn("a browser refused what a page wanted", "report", string(text))
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// status is the HTTP status of a refusal.
+func status(err error) int {
+	var no *control.Error
+	if !errors.As(err, &no) {
+		return http.StatusInternalServerError
+	}
+	switch no.Code {
+	case control.Invalid:
+		return http.StatusUnprocessableEntity
+	case control.NotFound:
+		return http.StatusNotFound
+	case control.Taken, control.InUse, control.State, control.Busy:
+		return http.StatusConflict
+	case control.Refused:
+		return http.StatusForbidden
+	case control.Unavailable:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}

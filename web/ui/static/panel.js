@@ -1,0 +1,69 @@
+// What scripts add to the panel: times in the viewer's zone, keys, and the one
+// policy by which markup may enter a page.
+"use strict";
+(() => {
+  // Markup enters a page as the answer of this server to a request of htmx, and in
+  // no other way: what was announced last is let through, once.
+  let announced = null;
+  if (window.trustedTypes) {
+    trustedTypes.createPolicy("default", {
+      createHTML: (text) => {
+        if (announced !== null && (text === announced || text.includes(announced))) return text;
+        if (text === "" || text === "<body><template class=\"internal-htmx-wrapper\"></template></body>") return text;
+        return null;
+      },
+    });
+  }
+  const announce = (text) => { announced = text.replace(/<head(\s[^>]*)?>[\s\S]*?<\/head>/i, ""); };
+  document.addEventListener("htmx:beforeSwap", (e) => { announce(e.detail.serverResponse); });
+  document.addEventListener("htmx:sseBeforeMessage", (e) => { announce(e.detail.data); });
+
+  // The server writes times in the zone that this cookie names; it is no secret.
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone && !document.cookie.split("; ").includes("zone=" + zone)) {
+    document.cookie = "zone=" + zone + "; Path=/; Max-Age=31536000; SameSite=Strict; Secure";
+  }
+
+  // Keys. Single ones may be turned off (WCAG 2.1.4).
+  const typing = (el) => el.closest("input, textarea, select, [contenteditable]");
+  const rows = () => [...document.querySelectorAll("[data-row]")];
+  const move = (by) => {
+    const all = rows();
+    if (all.length === 0) return;
+    const at = all.findIndex((r) => r.contains(document.activeElement));
+    const next = all[Math.min(Math.max(at + by, 0), all.length - 1)];
+    (next.querySelector("a, button") || next).focus();
+  };
+  const press = (name) => {
+    const el = document.querySelector(`[data-key="${name}"]`);
+    if (el) { el.focus(); el.click(); }
+  };
+  let going = false;
+  document.addEventListener("keydown", (e) => {
+    if (e.ctrlKey || e.metaKey || e.altKey || typing(e.target) || localStorage.getItem("keys") === "off") return;
+    if (going) {
+      going = false;
+      const to = document.querySelector(`[data-go="${CSS.escape(e.key)}"]`);
+      if (to) { e.preventDefault(); to.click(); }
+      return;
+    }
+    switch (e.key) {
+      case "/": { const find = document.getElementById("find"); if (find) { e.preventDefault(); find.focus(); } break; }
+      case "g": going = true; break;
+      case "j": move(1); break;
+      case "k": move(-1); break;
+      case "?": location.href = "/help"; break;
+      case "a": case "r": case "x": press(e.key); break;
+    }
+  });
+  document.addEventListener("click", (e) => {
+    const copy = e.target.closest("[data-copy]");
+    if (!copy) return;
+    const from = document.getElementById(copy.dataset.copy);
+    navigator.clipboard.writeText(from.value ?? from.textContent).then(() => {
+      copy.dataset.done = "yes";
+      const word = copy.querySelector("[data-word]");
+      if (word) word.textContent = "Copied";
+    });
+  });
+})();
