@@ -12,7 +12,7 @@ var acts = map[string]directory.Act{
 	"domain.add": directory.ActOperate, "domain.list": directory.ActEvidence, "domain.show": directory.ActEvidence,
 	"dkim.list": directory.ActEvidence, "dkim.show": directory.ActEvidence,
 	"dkim.rotate": directory.ActOperate, "dkim.retire": directory.ActOperate, "dkim.revoke": directory.ActOperate,
-	"domain.records": directory.ActEvidence, "domain.check": directory.ActOperate, "domain.remove": directory.ActOperate,
+	"domain.records": directory.ActEvidence, "domain.check": directory.ActOperate, "domain.checked": directory.ActEvidence, "domain.remove": directory.ActOperate,
 	"inbox.create": directory.ActOperate, "inbox.list": directory.ActEvidence, "inbox.show": directory.ActEvidence, "inbox.remove": directory.ActOperate,
 	"agent.create": directory.ActOperate, "agent.list": directory.ActEvidence, "agent.show": directory.ActEvidence,
 	"agent.suspend": directory.ActOperate, "agent.resume": directory.ActOperate, "agent.decommission": directory.ActOperate,

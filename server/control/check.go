@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -46,16 +47,37 @@ func (s *Server) domainCheck(ctx context.Context, by caller, q DomainRef) (Domai
 	if err != nil {
 		return DomainCheck{}, missing(err, "domain", q.Name)
 	}
+	return s.checkView(&d, &check), nil
+}
+
+// DomainChecked says what the last check found, and asks nobody.
+func (c *Client) DomainChecked(ctx context.Context, name string) (DomainCheck, error) {
+	return ask[DomainRef, DomainCheck](ctx, c, "domain.checked", DomainRef{name})
+}
+
+func (s *Server) domainChecked(ctx context.Context, by caller, q DomainRef) (DomainCheck, error) {
+	d, err := s.Directory.Domain(ctx, by.org, q.Name)
+	if err != nil {
+		return DomainCheck{}, missing(err, "domain", q.Name)
+	}
+	check, err := s.Directory.DomainCheck(ctx, d.Org, d.ID)
+	if err != nil || check.Checked.IsZero() {
+		return DomainCheck{}, cmp.Or(err, error(&Error{Code: State, Message: d.Name + " was not looked at yet"}))
+	}
+	return s.checkView(&d, &check), nil
+}
+
+func (s *Server) checkView(d *storage.Domain, check *storage.DomainCheck) DomainCheck {
 	provider := zone.ProviderOf(check.Servers)
-	a := DomainCheck{Domain: d.Name, Good: dnsView(&check).State == "ok", Owned: d.Owned, Proof: d.Proof, Names: namesView(d.Names),
+	a := DomainCheck{Domain: d.Name, Good: dnsView(check).State == "ok", Owned: d.Owned, Proof: d.Proof, Names: namesView(d.Names),
 		Zone: check.Zone, Servers: check.Servers, Silent: check.Silent, Provider: provider.Name, Hint: provider.Hint, Signed: check.Signed,
 		Checked: check.Checked, Changed: check.Changed, Next: check.Due}
 	for _, r := range check.Records {
 		planned := zone.Record{Group: zone.Group(r.Group), Purpose: zone.Purpose(r.Purpose), Name: r.Name, Type: r.Type, Value: r.Expected, TTL: zone.TTL, Required: r.Required}
-		a.Records = append(a.Records, CheckedRecord{Record: recordView(planned, zoneOf(&d, &check)),
+		a.Records = append(a.Records, CheckedRecord{Record: recordView(planned, zoneOf(d, check)),
 			State: zone.State(r.State), Found: r.Found, Hint: r.Hint, Since: r.Since})
 	}
-	return a, nil
+	return a
 }
 
 // dnsView sums a check up.

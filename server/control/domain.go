@@ -64,6 +64,7 @@ func (s *Server) domainCommands() {
 	answer(s, "domain.show", s.domainShow)
 	answer(s, "domain.records", s.domainRecords)
 	answer(s, "domain.check", s.domainCheck)
+	answer(s, "domain.checked", s.domainChecked)
 	answer(s, "domain.remove", s.domainRemove)
 }
 

@@ -3,6 +3,7 @@ package panel
 import (
 	"errors"
 	"io"
+	"iter"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -20,7 +21,7 @@ type route struct {
 
 // routes are all places where a person may go. A GET changes nothing.
 func (s *Server) routes() []route {
-	return slices.Concat(sessionRoutes, agentRoutes)
+	return slices.Concat(sessionRoutes, agentRoutes, domainRoutes)
 }
 
 func (s *Server) mux() *http.ServeMux {
@@ -97,4 +98,15 @@ func status(err error) int {
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
+}
+
+// collect reads a list to its end.
+func collect[T any](rows iter.Seq2[T, error]) (all []T, err error) {
+	for row, err := range rows {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, row)
+	}
+	return all, nil
 }

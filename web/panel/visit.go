@@ -48,6 +48,7 @@ func (s *Server) clock(r *http.Request) ui.Clock {
 var (
 	places = []ui.Entry{
 		{Name: "Agents", Path: "/agents", Icon: "agent", Key: "a"},
+		{Name: "Domains", Path: "/domains", Icon: "domain", Key: "d"},
 	}
 	below = []ui.Entry{}
 )

@@ -1,0 +1,54 @@
+package panel
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/a-h/templ"
+)
+
+// events is an answer that goes on: server-sent events (HTML Living Standard,
+// section 9.2), each with a part of a page.
+type events struct {
+	v  *visit
+	rc *http.ResponseController
+}
+
+// events begins such an answer.
+func (v *visit) events() *events {
+	rc := http.NewResponseController(v.w)
+	rc.SetWriteDeadline(time.Time{})
+	v.w.Header().Set("Content-Type", "text/event-stream")
+	v.w.WriteHeader(http.StatusOK)
+	return &events{v, rc}
+}
+
+// send sends a part of the page.
+func (e *events) send(name string, part templ.Component) error {
+	var b bytes.Buffer
+	if err := part.Render(e.v.r.Context(), &b); err != nil {
+		return err
+	}
+	fmt.Fprintf(e.v.w, "event: %s\n", name)
+	for line := range bytes.Lines(b.Bytes()) {
+		fmt.Fprintf(e.v.w, "data: %s\n", bytes.TrimRight(line, "\r\n"))
+	}
+	if _, err := fmt.Fprint(e.v.w, "\n"); err != nil {
+		return err
+	}
+	return e.rc.Flush()
+}
+
+// wait reports whether the page is still open after a while, and its session too:
+// what was revoked meanwhile ends the stream.
+func (e *events) wait(d time.Duration) bool {
+	select {
+	case <-e.v.r.Context().Done():
+		return false
+	case <-time.After(d):
+	}
+	_, err := e.v.c.Whoami(e.v.r.Context())
+	return err == nil
+}
