@@ -3,6 +3,7 @@ package panel
 import (
 	"fmt"
 	"net/url"
+	"time"
 
 	"postern/server/control"
 	"postern/server/directory"
@@ -19,12 +20,9 @@ var agentRoutes = []route{
 
 // agents lists the programs that may read or send mail here.
 func (v *visit) agents() error {
-	var all []control.Agent
-	for a, err := range v.c.Agents(v.r.Context()) {
-		if err != nil {
-			return err
-		}
-		all = append(all, a)
+	all, err := collect(v.c.Agents(v.r.Context()))
+	if err != nil {
+		return err
 	}
 	return v.page("Agents", "/agents", "postern agent list", agentsPage(v.clock, all, v.may(directory.ActOperate)))
 }
@@ -47,12 +45,9 @@ func (v *visit) agent() error {
 	if err != nil {
 		return err
 	}
-	var credentials []control.Credential
-	for c, err := range v.c.Credentials(v.r.Context(), a.Name) {
-		if err != nil {
-			return err
-		}
-		credentials = append(credentials, c)
+	credentials, err := collect(v.c.Credentials(v.r.Context(), a.Name))
+	if err != nil {
+		return err
 	}
 	return v.page(a.Name, "/agents", "postern agent show "+a.Name, agentPage(v, a, credentials))
 }
@@ -95,4 +90,38 @@ func agentState(a *control.Agent) ui.State {
 	default:
 		return ui.State{Class: "none", Word: "Decommissioned"}
 	}
+}
+
+// stopTitle is the title over the button that stops an agent now.
+func stopTitle(a *control.Agent) string { return "Freeze " + a.Name }
+
+// lastUsed is when any of the credentials was used last.
+func lastUsed(all []control.Credential) (at time.Time) {
+	for _, c := range all {
+		if c.LastUsed.After(at) {
+			at = c.LastUsed
+		}
+	}
+	return at
+}
+
+// openSessions counts those of all credentials.
+func openSessions(all []control.Credential) (n int) {
+	for _, c := range all {
+		n += c.Open
+	}
+	return n
+}
+
+// newestLimits are the counters of the newest credential that works: those of the
+// agent and above are the same for all.
+func newestLimits(v *visit, all []control.Credential) []control.LimitState {
+	for i := len(all) - 1; i >= 0; i-- {
+		if all[i].State == "active" {
+			if c, err := v.c.Credential(v.r.Context(), all[i].PublicID); err == nil {
+				return c.Limits
+			}
+		}
+	}
+	return nil
 }

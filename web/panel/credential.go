@@ -1,19 +1,175 @@
 package panel
 
 import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
 	"postern/server/control"
+	"postern/storage"
 	"postern/web/ui"
 )
 
+var credentialRoutes = []route{
+	{"GET /agents/{agent}/credentials/new", false, (*visit).newCredential},
+	{"POST /agents/{agent}/credentials", false, (*visit).createCredential},
+	{"GET /credentials/{credential}", false, (*visit).credential},
+	{"POST /credentials/{credential}/rotate", false, (*visit).rotateCredential},
+	{"POST /credentials/{credential}/revoke", false, (*visit).revokeCredential},
+}
+
+// verbs of a scope, as columns of the matrix.
+var verbs = []string{"read", "flag", "append", "delete", "send"}
+
+// newCredential asks what a credential is to be for.
+func (v *visit) newCredential() error {
+	a, err := v.c.Agent(v.r.Context(), v.r.PathValue("agent"))
+	if err != nil {
+		return err
+	}
+	inboxes, err := collect(v.c.Inboxes(v.r.Context()))
+	if err != nil {
+		return err
+	}
+	return v.page("New credential", "/agents", "postern credential create "+a.Name+" --scope read,send:INBOX --expires 90d", newCredentialPage(v, a, inboxes))
+}
+
+// createCredential makes a credential and shows its secret, this once: the answer to
+// the form is the only place where it stands.
+func (v *visit) createCredential() error {
+	q, err := v.credentialForm()
+	if err != nil {
+		return v.again(err, (*visit).newCredential)
+	}
+	made, err := v.c.CreateCredential(v.r.Context(), q)
+	if err != nil {
+		return v.again(err, (*visit).newCredential)
+	}
+	return v.issued(made)
+}
+
+func (v *visit) issued(made control.Issued) error {
+	return v.page("Credential "+made.PublicID+" is ready", "/agents", "postern credential show "+made.PublicID, issuedPage(v, made))
+}
+
+// credentialForm reads what a person filled in.
+func (v *visit) credentialForm() (q control.CredentialCreate, err error) {
+	if err := v.r.ParseForm(); err != nil {
+		return q, &control.Error{Code: control.Invalid, Message: "The form is too long, or damaged."}
+	}
+	q.Agent, q.Env, q.Waiver = v.r.PathValue("agent"), storage.Environment(v.form("env")), v.form("waiver")
+	for _, inbox := range v.r.PostForm["inbox"] {
+		var chosen []string
+		for _, verb := range verbs {
+			if slices.Contains(v.r.PostForm["scope:"+inbox], verb) {
+				chosen = append(chosen, verb)
+			}
+		}
+		if len(chosen) > 0 {
+			q.Scopes = append(q.Scopes, control.Scope{Inbox: inbox, Verbs: strings.Join(chosen, ",")})
+		}
+	}
+	for _, text := range strings.FieldsFunc(v.form("networks"), func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\r' }) {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return q, &control.Error{Code: control.Invalid, Message: text + " is no network, such as 192.0.2.0/24."}
+		}
+		q.Networks = append(q.Networks, network)
+	}
+	q.Seconds, err = days(v.form("days"))
+	return q, err
+}
+
+// days reads a number of days, as seconds; empty is zero.
+func days(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n < 1 {
+		return 0, &control.Error{Code: control.Invalid, Message: text + " is no number of days."}
+	}
+	return n * 24 * 3600, nil
+}
+
+// credential shows one credential: what it may, how far it is in use, and what
+// replaces it.
+func (v *visit) credential() error {
+	c, err := v.c.Credential(v.r.Context(), v.r.PathValue("credential"))
+	if err != nil {
+		return err
+	}
+	return v.page("Credential "+c.PublicID, "/agents", "postern credential show "+c.PublicID, credentialPage(v, c))
+}
+
+func (v *visit) rotateCredential() error {
+	hours, err := strconv.ParseInt(v.form("hours"), 10, 32)
+	if err != nil || hours < 0 {
+		return v.again(&control.Error{Code: control.Invalid, Message: "For how many hours shall both work?"}, (*visit).credential)
+	}
+	made, err := v.c.RotateCredential(v.r.Context(), control.CredentialRotate{Credential: v.r.PathValue("credential"), Overlap: hours * 3600})
+	if err != nil {
+		return v.again(err, (*visit).credential)
+	}
+	return v.issued(made)
+}
+
+func (v *visit) revokeCredential() error {
+	id := v.r.PathValue("credential")
+	done, err := v.c.RevokeCredential(v.r.Context(), control.CredentialRevoke{Credential: id, Reason: v.form("reason")})
+	if err != nil {
+		return v.again(err, (*visit).credential)
+	}
+	return v.done(credentialPath(id), fmt.Sprintf("%s is revoked; %s ended.", id, ui.Count(done.Sessions, "session")))
+}
+
+func credentialPath(id string) string { return "/credentials/" + url.PathEscape(id) }
+
 // credentialState is the state of a credential as a page shows it.
-func credentialState(c *control.Credential) ui.State {
-	switch c.State {
-	case "active":
+func credentialState(c *control.Credential, now time.Time) ui.State {
+	switch {
+	case c.State == "active" && c.End().Sub(now) < 14*24*time.Hour:
+		return ui.State{Class: "warn", Word: "Ends soon"}
+	case c.State == "active":
 		return ui.State{Class: "ok", Word: "Active"}
-	case "revoked":
+	case c.State == "revoked":
 		return ui.State{Class: "bad", Word: "Revoked"}
-	case "rotated":
+	case c.State == "rotated":
 		return ui.State{Class: "none", Word: "Retired"}
 	}
 	return ui.State{Class: "none", Word: "Expired"}
+}
+
+// matrix is what credentials may do together: rows are inboxes, columns verbs.
+func matrix(credentials []control.Credential) (inboxes []string, granted map[string]map[string]bool) {
+	granted = map[string]map[string]bool{}
+	for _, c := range credentials {
+		if c.State != "active" {
+			continue
+		}
+		for _, s := range c.Scopes {
+			if granted[s.Inbox] == nil {
+				granted[s.Inbox] = map[string]bool{}
+				inboxes = append(inboxes, s.Inbox)
+			}
+			for _, verb := range strings.Split(s.Verbs, ",") {
+				granted[s.Inbox][verb] = true
+			}
+		}
+	}
+	slices.Sort(inboxes)
+	return inboxes, granted
+}
+
+// maskOf hides a secret behind dots of the same length.
+func maskOf(secret string) string {
+	const shown = len("pst_live_")
+	if len(secret) < shown {
+		return ""
+	}
+	return secret[:shown] + strings.Repeat("•", len(secret)-shown)
 }

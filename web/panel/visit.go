@@ -47,6 +47,7 @@ func (s *Server) clock(r *http.Request) ui.Clock {
 // The rail.
 var (
 	places = []ui.Entry{
+		{Name: "Inboxes", Path: "/inboxes", Icon: "inbox", Key: "i"},
 		{Name: "Agents", Path: "/agents", Icon: "agent", Key: "a"},
 		{Name: "Domains", Path: "/domains", Icon: "domain", Key: "d"},
 	}

@@ -137,3 +137,20 @@ func orText(kind string) string {
 	}
 	return kind
 }
+
+// meterClass is the colour of a meter: a warning from eight tenths on.
+func meterClass(used, limit int64) string {
+	if limit > 0 && used*10 >= limit*8 {
+		return "f-warn"
+	}
+	return "f-acc"
+}
+
+// meterPath is the bar of a meter, 240 units long when it is full.
+func meterPath(used, limit int64) string {
+	width := 0.0
+	if limit > 0 {
+		width = 240 * min(1, float64(used)/float64(limit))
+	}
+	return fmt.Sprintf("M0 0h%.1fv8H0z", width)
+}
