@@ -50,8 +50,13 @@ var (
 		{Name: "Inboxes", Path: "/inboxes", Icon: "inbox", Key: "i"},
 		{Name: "Agents", Path: "/agents", Icon: "agent", Key: "a"},
 		{Name: "Domains", Path: "/domains", Icon: "domain", Key: "d"},
+		{Name: "Approvals", Path: "/approvals", Icon: "approval", Key: "p"},
+		{Name: "Queue", Path: "/queue", Icon: "queue", Key: "u"},
 	}
-	below = []ui.Entry{}
+	below = []ui.Entry{
+		{Name: "Alerts", Path: "/alerts", Icon: "warn", Key: "l"},
+		{Name: "Health", Path: "/health", Icon: "health", Key: "h"},
+	}
 )
 
 // page shows a page.
