@@ -56,6 +56,7 @@ var (
 	below = []ui.Entry{
 		{Name: "Alerts", Path: "/alerts", Icon: "warn", Key: "l"},
 		{Name: "Health", Path: "/health", Icon: "health", Key: "h"},
+		{Name: "Settings", Path: "/settings", Icon: "settings", Key: "s"},
 	}
 )
 
