@@ -95,10 +95,10 @@ func (p tracePage) provenance() error {
 		return err
 	}
 	for _, word := range v.Contradictions {
-		fmt.Fprintf(p.out, "%s %s\n", p.strong("contradicted: "+word+":"), explain(contradictions, word))
+		fmt.Fprintf(p.out, "%s %s\n", p.strong("contradicted: "+word+":"), control.Contradictions.Of(word))
 	}
 	for _, word := range v.Remarks {
-		fmt.Fprintf(p.out, "note: %s: %s\n", word, explain(remarks, word))
+		fmt.Fprintf(p.out, "note: %s: %s\n", word, control.Remarks.Of(word))
 	}
 	for _, written := range p.tr.Declared {
 		fmt.Fprintf(p.out, "declared %s\n", visible(written))
@@ -174,32 +174,6 @@ func messages(n int64) string {
 		return "1 message"
 	}
 	return decimal(n) + " messages"
-}
-
-// contradictions and remarks explain the words of the log.
-var contradictions = map[string]string{
-	"schedule-answers-message": "it says that a schedule was the cause, but answers a message that had just been read",
-	"trigger-never-read":       "it says that a message was the cause which this agent never read",
-	"trigger-unknown":          "it says that a message was the cause which no inbox of this agent ever had",
-	"source-never-read":        "it names a source that this agent never read",
-	"human-with-model":         "it says that a person wrote the content, and which model made it",
-}
-
-var remarks = map[string]string{
-	"malformed-trigger": "Agent-Trigger was not understood", "malformed-content": "Agent-Content was not understood",
-	"malformed-run": "Agent-Run was not understood", "malformed-sources": "Agent-Sources was not understood, or not all of it",
-	"trigger-is-not-answered": "the message that was the cause is not the one that is answered",
-	"forwards-attached":       "another message is attached",
-	"forwards-text":           "the text of a stored message goes to somebody who was no party of it",
-	"forwards-unseen":         "it is longer, or has more parts, than was compared with what the agent read",
-	"trigger-missing":         "policy wants Agent-Trigger", "content-missing": "policy wants Agent-Content",
-}
-
-func explain(words map[string]string, word string) string {
-	if text := words[word]; text != "" {
-		return text
-	}
-	return "see the log"
 }
 
 func (p tracePage) recipients() error {

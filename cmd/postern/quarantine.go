@@ -89,12 +89,12 @@ func (t *talk) quarantined(k *control.QuarantineContent) error {
 	}
 	fmt.Fprintln(t.out)
 	fmt.Fprintln(t.out, t.strong("Why it is here"))
-	fmt.Fprintf(t.out, "  %s\n", explain(placements, k.Rule))
+	fmt.Fprintf(t.out, "  %s\n", control.Placements.Of(k.Rule))
 	if k.Verdict == "" {
 		fmt.Fprintln(t.out, "  It is not here any more: postern audit list --verb quarantine.release,quarantine.reject tells more.")
 		return nil
 	}
-	fmt.Fprintf(t.out, "  %s\n", explain(senders, k.Sender))
+	fmt.Fprintf(t.out, "  %s\n", control.Senders.Of(k.Sender))
 	for i := range k.Scorings {
 		t.judgement(&k.Scorings[i])
 	}
@@ -110,19 +110,19 @@ func (t *talk) judgement(j *control.Judgement) {
 	fmt.Fprintln(t.out)
 	fmt.Fprintln(t.out, t.strong(fmt.Sprintf("What was found (%s, %s, score %s)", visible(j.Model), instant(j.At), score(j.Score, j.Verdict))))
 	for _, r := range j.Reasons {
-		fmt.Fprintf(t.out, "  - %s\n", explain(reasons, r))
+		fmt.Fprintf(t.out, "  - %s\n", control.Reasons.Of(r))
 	}
 	for _, e := range j.Evidence {
-		fmt.Fprintf(t.out, "  %s: %s%s\n", where(&e), explain(kinds, e.View), decoded(e.Chain))
+		fmt.Fprintf(t.out, "  %s: %s%s\n", where(&e), control.Views.Of(e.View), decoded(e.Chain))
 		if e.Rule != "" {
-			fmt.Fprintf(t.out, "    %s\n", explain(forms, e.Rule))
+			fmt.Fprintf(t.out, "    %s\n", control.Forms.Of(e.Rule))
 		}
 		for line := range strings.Lines(e.Text) {
 			fmt.Fprintln(t.out, "    | "+visible(strings.TrimRight(line, "\r\n")))
 		}
 	}
 	for _, s := range j.Skipped {
-		fmt.Fprintf(t.out, "  part %s was not read in whole: %s\n", visible(orDash(s.Part)), explain(skips, s.Why))
+		fmt.Fprintf(t.out, "  part %s was not read in whole: %s\n", visible(orDash(s.Part)), control.Skips.Of(s.Why))
 	}
 }
 

@@ -1,17 +1,27 @@
-package main
+package control
 
-// What the words of verdicts mean, for people.
+// Words say in a sentence for people what a word for programs means.
+type Words map[string]string
+
+// Of is the sentence of a word.
+func (w Words) Of(word string) string {
+	if text := w[word]; text != "" {
+		return text
+	}
+	return "see the log"
+}
+
 var (
-	// placements say which rule put a message away.
-	placements = map[string]string{
+	// Placements say which rule put a message away.
+	Placements = Words{
 		"injection-hard":       "It has text that no person who reads it would see, and that says something to a machine. Such mail is put away whatever else it says.",
 		"injection-quarantine": "Its score is one that at most one harmless message in a thousand reaches.",
 		"injection-suspicious": "Its score is suspicious, and the inbox puts suspicious mail away (injection-suspicious).",
 		"injection-partial":    "It could not be read in whole, and the inbox puts such mail away (injection-partial).",
 		"dmarc":                "It fails DMARC, and the domain in From asks that such mail be refused. Another recipient's policy let it in.",
 	}
-	// senders say whether a message comes from where it says.
-	senders = map[string]string{
+	// Senders say whether a message comes from where it says.
+	Senders = Words{
 		"pass":  "It comes from the domain in From: DMARC passed. That says who wrote it, and not what it wants.",
 		"fail":  "It does not come from the domain in From: DMARC failed.",
 		"local": "It was sent by an agent of this server, or put there by one.",
@@ -20,8 +30,8 @@ var (
 		"temperror": "Whether it comes from the domain in From could not be found out when it came.",
 		"permerror": "Whether it comes from the domain in From cannot be told: what that domain publishes is broken.",
 	}
-	// reasons are the closed list of why a message scored as it did.
-	reasons = map[string]string{
+	// Reasons are the closed list of why a message scored as it did.
+	Reasons = Words{
 		"override_instruction":   "it tells the reader to drop its instructions",
 		"role_or_chat_markup":    "it imitates the markup of a chat or of a tool",
 		"addressed_to_agent":     "it speaks to a machine that reads mail",
@@ -37,23 +47,43 @@ var (
 		"header_instruction":     "it stands in a field of the header",
 		"unscanned_content":      "something in it was not looked at",
 	}
-	// kinds are the kinds of text in a message.
-	kinds = map[string]string{
+	// Views are the kinds of text in a message.
+	Views = Words{
 		"subject": "the subject", "name": "the name of a sender or recipient", "header": "a field of the header",
 		"text": "text that a person sees", "html": "text that a person sees",
 		"hidden": "text that a person does not see", "comment": "a comment, which a person does not see", "attribute": "text in the markup, which a person hardly sees",
 		"attachment": "text in an attachment", "file_name": "the name of a file", "preamble": "text around the parts, which a person does not see",
 		"invisible": "text in characters that have no glyph", "decoded": "what an encoded run says",
 	}
-	// forms are the rules of form that no score outweighs.
-	forms = map[string]string{
+	// Forms are the rules of form that no score outweighs.
+	Forms = Words{
 		"invisible_text": "words are written in characters that have no glyph: that does not happen by accident",
 		"unseen_request": "it is hidden, encoded or commented out, and suspicious by itself",
 		"encoded_words":  "an encoded run says something in words",
 	}
-	// skips are why a part was not looked at.
-	skips = map[string]string{
+	// Skips are why a part was not looked at.
+	Skips = Words{
 		"encrypted": "it is encrypted", "type": "it is of a type that is not read", "limit": "it is over a limit", "archive": "it is an archive of a kind that is not read",
 		"error": "it could not be read",
 	}
 )
+
+// Contradictions are what an agent declared and the server saw otherwise.
+var Contradictions = Words{
+	"schedule-answers-message": "it says that a schedule was the cause, but answers a message that had just been read",
+	"trigger-never-read":       "it says that a message was the cause which this agent never read",
+	"trigger-unknown":          "it says that a message was the cause which no inbox of this agent ever had",
+	"source-never-read":        "it names a source that this agent never read",
+	"human-with-model":         "it says that a person wrote the content, and which model made it",
+}
+
+// Remarks are what else was noticed about what an agent sent.
+var Remarks = Words{
+	"malformed-trigger": "Agent-Trigger was not understood", "malformed-content": "Agent-Content was not understood",
+	"malformed-run": "Agent-Run was not understood", "malformed-sources": "Agent-Sources was not understood, or not all of it",
+	"trigger-is-not-answered": "the message that was the cause is not the one that is answered",
+	"forwards-attached":       "another message is attached",
+	"forwards-text":           "the text of a stored message goes to somebody who was no party of it",
+	"forwards-unseen":         "it is longer, or has more parts, than was compared with what the agent read",
+	"trigger-missing":         "policy wants Agent-Trigger", "content-missing": "policy wants Agent-Content",
+}
