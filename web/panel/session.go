@@ -45,7 +45,7 @@ func (v *visit) recognize() error {
 
 // home is where a person comes in.
 func (v *visit) home() error {
-	http.Redirect(v.w, v.r, places[0].Path, http.StatusSeeOther)
+	http.Redirect(v.w, v.r, rail[0].Path, http.StatusSeeOther)
 	return nil
 }
 

@@ -46,10 +46,11 @@ func (s *Server) clock(r *http.Request) ui.Clock {
 
 // The rail.
 var (
-	places = []ui.Entry{
+	rail = []ui.Entry{
 		{Name: "Inboxes", Path: "/inboxes", Icon: "inbox", Key: "i"},
 		{Name: "Agents", Path: "/agents", Icon: "agent", Key: "a"},
 		{Name: "Domains", Path: "/domains", Icon: "domain", Key: "d"},
+		{Name: "Quarantine", Path: "/quarantine", Icon: "quarantine", Key: "q"},
 		{Name: "Approvals", Path: "/approvals", Icon: "approval", Key: "p"},
 		{Name: "Queue", Path: "/queue", Icon: "queue", Key: "u"},
 	}
@@ -66,7 +67,7 @@ func (v *visit) page(title, section, command string, body templ.Component) error
 }
 
 func (v *visit) pageAs(status int, title, section, command string, body templ.Component) error {
-	f := ui.Frame{Title: title, Section: section, Host: v.Host, Live: v.Live, Person: v.who.Address, Rail: places, Foot: below, Command: command}
+	f := ui.Frame{Title: title, Section: section, Host: v.Host, Live: v.Live, Person: v.who.Address, Rail: rail, Foot: below, Command: command}
 	said := v.said.take(v.who.ID)
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	if v.wrong != nil {
