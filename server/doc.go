@@ -6,15 +6,16 @@
 //
 // A package imports Postern's packages from lower floors only; a test holds that.
 //
-//	7  cmd/postern  servertest                        talk to people, start things
-//	6  server                                         configuration, wiring, start and stop
+//	8  cmd/postern  servertest                        talk to people, start things
+//	7  server                                         configuration, wiring, start and stop
+//	6  web/panel                                      the door for people with a browser, who ask control
 //	5  smtpd  imapd  web  control                     doors: translate a protocol
 //	4  delivery  submission  relay                    verbs: move a message
 //	3  policy  directory  queue  dns/nameserver       rules, names, schedules
 //	   monitor  webhook  acme  report                 who is not themselves, who is told, certificates
 //	2  storage  msgauth  dns/zone                     memory and judgement
 //	1  storage/audit  storage/seal  message           vocabulary and algorithms; they import
-//	   dkim  dns                                      nothing of Postern
+//	   dkim  dns  web/ui                              nothing of Postern
 //
 // Protocols are at the edge, decisions in the middle, evidence underneath. Doors
 // translate: they know replies and sockets, and decide nothing. Verbs do. Policy

@@ -31,6 +31,7 @@ var matrix = map[string]struct{ who, request string }{
 	"domain.show":           {everybody, `{"name":"x.test"}`},
 	"domain.records":        {everybody, `{"name":"x.test"}`},
 	"domain.check":          {operators, `{"name":"x.test"}`},
+	"domain.checked":        {everybody, `{"name":"x.test"}`},
 	"domain.remove":         {operators, `{"name":"x.test"}`},
 	"inbox.create":          {operators, `{"address":"x@x.test"}`},
 	"inbox.list":            {everybody, `{}`},

@@ -44,6 +44,7 @@ var lookups = map[string][]string{
 	"domain.show":           {`{"name":"DOMAIN"}`},
 	"domain.records":        {`{"name":"DOMAIN"}`},
 	"domain.check":          {`{"name":"DOMAIN"}`},
+	"domain.checked":        {`{"name":"DOMAIN"}`},
 	"domain.remove":         {`{"name":"DOMAIN"}`},
 	"dkim.list":             {`{}`},
 	"dkim.show":             {`{"domain":"DOMAIN"}`},

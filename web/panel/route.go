@@ -111,3 +111,15 @@ func collect[T any](rows iter.Seq2[T, error]) (all []T, err error) {
 	}
 	return all, nil
 }
+
+// Patterns are the places of the panel, as net/http writes them, so that a test can
+// walk them all. open are those that need no session.
+func Patterns() (all, open []string) {
+	for _, r := range (&Server{}).routes() {
+		all = append(all, r.pattern)
+		if r.open {
+			open = append(open, r.pattern)
+		}
+	}
+	return all, open
+}
