@@ -24,8 +24,9 @@ type EventQuery struct {
 	Verbs      []string  `json:"verbs,omitempty"`
 	MessageID  string    `json:"message_id,omitempty"`
 	Since      time.Time `json:"since,omitzero"`
-	Until      time.Time `json:"until,omitzero"`  // exclusive
-	Limit      int       `json:"limit,omitempty"` // only the newest so many; zero: all. Not for exports
+	Until      time.Time `json:"until,omitzero"`   // exclusive
+	Limit      int       `json:"limit,omitempty"`  // only the newest so many; zero: all. Not for exports
+	Before     uint64    `json:"before,omitempty"` // with Limit: of those with a lower sequence number. Not for exports
 }
 
 // maxNewest bounds Limit: these are held in memory to be turned around.
@@ -67,6 +68,9 @@ func (s *Server) auditList(ctx context.Context, by caller, q EventQuery, emit fu
 	}
 	if query.To, err = s.recordListing(ctx, by, query); err != nil {
 		return err
+	}
+	if q.Before > 0 {
+		query.To = min(query.To, q.Before)
 	}
 	names := s.newNames(by)
 	show := func(events []audit.Event) error {
@@ -147,7 +151,7 @@ func (c *Client) Export(ctx context.Context, q EventQuery, w io.Writer) error {
 }
 
 func (s *Server) auditExport(ctx context.Context, by caller, q EventQuery, w io.Writer) error {
-	if q.Limit != 0 {
+	if q.Limit != 0 || q.Before != 0 {
 		return invalid("an export has no limit")
 	}
 	query, err := s.eventQuery(ctx, by, q)

@@ -53,6 +53,7 @@ var (
 		{Name: "Quarantine", Path: "/quarantine", Icon: "quarantine", Key: "q"},
 		{Name: "Approvals", Path: "/approvals", Icon: "approval", Key: "p"},
 		{Name: "Queue", Path: "/queue", Icon: "queue", Key: "u"},
+		{Name: "Audit", Path: "/audit", Icon: "audit", Key: "e"},
 	}
 	below = []ui.Entry{
 		{Name: "Alerts", Path: "/alerts", Icon: "warn", Key: "l"},
