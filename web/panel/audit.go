@@ -167,33 +167,6 @@ func (e *entry) outcome() ui.State {
 	return ui.State{Class: "warn", Word: title(e.Outcome)}
 }
 
-// who is the actor, as people call it.
-func (e *entry) who() string {
-	switch a := e.Actor; a.Kind {
-	case "agent":
-		return named(e.names, a.ID)
-	case "stranger":
-		return strings.TrimSpace("A stranger " + a.Network)
-	case "system":
-		return "Postern"
-	case "unix":
-		return "Unix user " + a.Name
-	default:
-		return a.Name
-	}
-}
-
-// about is whom or what the event concerns, if it is another than the actor.
-func (e *entry) about() string {
-	switch {
-	case e.Inbox != "":
-		return named(e.names, e.Inbox)
-	case e.Agent != "" && e.Agent != e.Actor.ID:
-		return named(e.names, e.Agent)
-	}
-	return ""
-}
-
 // json is the event as the log renders it, for reading.
 func (e *entry) json() string {
 	text, err := json.MarshalIndent(e.Event, "", "  ")

@@ -1,0 +1,272 @@
+package control
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"postern/server/message"
+)
+
+// sentences tell each verb of the log to a person. In braces stands what the event
+// says: {who} acted, {agent}, {credential} and {inbox} are concerned, all else is a
+// field by its name. What is in square brackets is left out when the event does not
+// say it. A second sentence, after a bar, is for an event that was refused or failed.
+var sentences = map[string]string{
+	"server.start":     "The server started[, version {version}].",
+	"server.stop":      "The server stopped in order.",
+	"server.heartbeat": "The server is running.",
+	"clock.step":       "The clock moved by {step_millis} ms.",
+	"log.rollback":     "{who} accepted a log that does not extend the one before[: {note}].",
+	"key.create":       "A key was made[ for {purpose}].",
+
+	"organization.create": "The organization[ {name}] was made.",
+	"domain.add":          "{who} added the domain {domain}.",
+	"domain.remove":       "{who} removed the domain {domain}.",
+	"domain.prove":        "Ownership of {domain} was proved[ by {proof}].",
+	"domain.names":        "The names of {domain} are kept another way now[: {names}].",
+	"domain.record":       "The {record} record[ {name}] of {domain} is {state}[, it was {was}].",
+	"domain.displace":     "{domain} gave way to who proved to own it.",
+	"dkim.create":         "A signing key {selector} was made for {domain}.",
+	"dkim.publish":        "The record of signing key {selector} of {domain} was seen in the DNS.|The record of signing key {selector} of {domain} is not in the DNS.",
+	"dkim.sign":           "Signing key {selector} of {domain} signs from now on.",
+	"dkim.retire":         "Signing key {selector} of {domain} is {state}.",
+	"dkim.revoke":         "{who} revoked signing key {selector} of {domain}[: {note}].",
+	"dkim.rotate":         "{who} asked for new signing keys of {domain}[: {note}].",
+
+	"inbox.create":        "{who} created the inbox {address}.",
+	"inbox.remove":        "{who} removed the inbox {address}[: {note}].",
+	"inbox.erased":        "The key of a removed inbox was destroyed: what it held can never be read again.",
+	"mailbox.create":      "{who} created the mailbox {name} in {inbox}.",
+	"mailbox.rename":      "{who} renamed a mailbox of {inbox}[ from {before}][ to {after}].",
+	"mailbox.delete":      "{who} deleted the mailbox {name} of {inbox}.",
+	"mailbox.subscribe":   "{who} subscribed to {name} in {inbox}.",
+	"mailbox.unsubscribe": "{who} unsubscribed from {name} in {inbox}.",
+	"agent.create":        "{who} created the agent {agent}[, owned by {owner}].",
+	"agent.suspend":       "{who} suspended the agent {agent}[: {note}].",
+	"agent.resume":        "{who} resumed the agent {agent}[: {note}].",
+	"agent.decommission":  "{who} decommissioned the agent {agent}[: {note}].",
+	"agent.tainted":       "{agent} read what may have been written to steer it; what it sends waits[ until {expires}].",
+	"credential.create":   "{who} created credential {credential} of {agent}[, until {expires}].",
+	"credential.revoke":   "{who} revoked credential {credential} of {agent}[: {note}][, {count} sessions ended][ after {millis} ms].",
+	"credential.rotate":   "{who} rotated credential {credential} of {agent}.",
+	"credential.end":      "The time of credential {credential} of {agent} was over[; {count} sessions ended].",
+	"credential.ending":   "Credential {credential} of {agent} ends[ on {expires}] and has no successor.",
+	"credential.waive":    "{who} let credential {credential} of {agent} live longer than policy allows[: {note}].",
+	"credential.leaked":   "The token of credential {credential} of {agent} stood in outgoing mail, which was stopped.",
+	"freeze.set":          "{who} froze {kind}[ {name}][: {note}][, {count} sessions ended][ after {millis} ms].",
+	"freeze.lift":         "{who} lifted the freeze of {kind}[ {name}][: {note}].",
+	"session.login":       "{agent} logged in[ at {door}][ with {credential}][ to {inbox}].",
+	"session.refused":     "{agent} was not let in[: {rule}].",
+	"session.end":         "A session of {agent} ended[: {rule}].",
+	"person.create":       "{who} made an account for {person}.",
+	"person.change":       "{who} changed the account of {person}[: {rule}].",
+	"person.login":        "{person} signed in[ at {door}].",
+	"person.refused":      "{person|Somebody} was refused[ at {door}][: {rule}].",
+	"person.logout":       "A session of {person} ended[: {rule}].",
+	"consent.give":        "{who} agreed to an act that needs several people.",
+
+	"message.received":  "A message[ from {from}] came to {inbox}[, verdict {verdict}].",
+	"message.duplicate": "A message[ from {from}] came to {inbox} again, and was not stored twice.",
+	"message.refused":   "A message[ from {from}] was refused[: {rule}].",
+	"message.submitted": "{agent} sent a message[ to {to}].",
+	"message.appended":  "{agent} stored a message in {inbox}[, verdict {verdict}].",
+	"message.copied":    "{agent} copied messages in {inbox}.",
+	"message.moved":     "{agent} moved messages in {inbox}.",
+	"message.flagged":   "{agent} changed flags in {inbox}.",
+	"message.expunged":  "{agent} removed messages from {inbox}.",
+	"message.read":      "{agent} read messages of {inbox}.",
+	"message.searched":  "{agent} searched the content of {inbox}.",
+	"message.traced":    "{who} looked at the history of a message.",
+	"message.held":      "A message of {agent}[ to {to}] waits for a person[: {rule}].",
+	"message.captured":  "What {agent} sent[ to {to}] with a test credential was kept here.",
+	"message.rescored":  "A message of {inbox} was judged again[: {verdict}].",
+	"injection.replay":  "{who} had stored messages judged again[ by model {model}].",
+	"capture.read":      "{who} looked at what a test credential sent.",
+	"capture.swept":     "What test credentials sent long ago was removed.",
+	"approval.release":  "{who} let a message of {agent} go[: {note}].",
+	"approval.reject":   "{who} rejected a message of {agent}[: {note}].",
+	"approval.expire":   "Nobody decided about a message of {agent} in time: it is rejected.",
+	"approval.viewed":   "{who} read a message of {agent} that waits.",
+
+	"quarantine.release": "{who} let a message out of quarantine into {inbox}[: {note}].",
+	"quarantine.reject":  "{who} deleted a message in the quarantine of {inbox}[: {note}].",
+	"quarantine.viewed":  "{who} read what a message in the quarantine of {inbox} says[: {note}].",
+	"quarantine.swept":   "What was noted of the quarantine of an erased inbox was removed.",
+
+	"queue.attempt":    "A message[ to {to}] could not be delivered yet[: {code}][ from {host}].",
+	"queue.delivered":  "A message[ to {to}] was delivered[ to {host}][ over {tls}].",
+	"queue.failed":     "A message[ to {to}] failed for good[: {code}].",
+	"queue.expired":    "A message[ to {to}] was given up after its last try.",
+	"queue.retry":      "{who} had a message tried again[ to {to}].",
+	"queue.hold":       "{who} held a message in the queue, or let it go[: {state}].",
+	"queue.bounce":     "{who} returned a message to its sender[: {note}].",
+	"notice.delivered": "A notice was put into {inbox}.",
+	"notice.queued":    "A notice[ to {to}] was put into the queue.",
+
+	"strangers.refused": "Strangers[ from {network}] were refused[ {count} times][ at {command}][: {rule}].",
+	"storage.swept":     "Files that nothing refers to were removed.",
+	"audit.exported":    "{who} exported events of this log.",
+	"audit.listed":      "{who} read this log.",
+	"alert.raise":       "An alert was raised: {kind}[, {agent}].",
+	"alert.acknowledge": "{who} acknowledged an alert[: {kind}].",
+	"webhook.create":    "{who} added a webhook.",
+	"webhook.remove":    "{who} removed a webhook.",
+	"webhook.rotate":    "{who} gave a webhook a new secret.",
+	"webhook.change":    "A webhook is {state} now.",
+	"webhook.attempt":   "A webhook was told[: {code}].|A webhook could not be told[: {rule}].",
+	"policy.set":        "{who} set {setting}[ to {after}][, before {before}][ for {name}].",
+	"policy.unset":      "{who} unset {setting}[, before {before}][ for {name}].",
+
+	"sts.set":  "The TLS policy of {domain} was fetched[: {mode}].",
+	"sts.drop": "The TLS policy of {domain} is not kept any more.",
+
+	"report.received":    "A report[ from {reporter}] about {domain} was stored.",
+	"report.sent":        "A report about mail[ from {domain}] was put into the queue.",
+	"report.swept":       "Old reports were removed.",
+	"certificate.obtain": "{host} got its first certificate[ from {authority}].",
+	"certificate.renew":  "{host} got another certificate[ from {authority}].",
+	"certificate.fail":   "No certificate could be had for {host}.",
+	"certificate.remove": "The certificate of {host} was removed.",
+}
+
+// Sentence tells the event to a person. names is what people call ids.
+func (e *Event) Sentence(names map[string]string) string {
+	template := sentences[e.Verb]
+	if done, failed, two := strings.Cut(template, ".|"); two {
+		template = done + "."
+		if e.Outcome != "ok" {
+			template = failed
+		}
+	}
+	if template == "" {
+		return e.Verb
+	}
+	text := fillBrackets(template, func(key string) string { return e.word(key, names) })
+	if e.Outcome == "refused" && !strings.Contains(text, "refused") && !strings.Contains(text, "not let in") {
+		text = "Refused: " + text
+	}
+	return text
+}
+
+// fillBrackets fills a template. A part in square brackets falls away when a word in
+// it is missing; elsewhere a missing word is "somebody".
+func fillBrackets(template string, word func(string) string) string {
+	var b strings.Builder
+	for template != "" {
+		before, rest, optional := strings.Cut(template, "[")
+		b.WriteString(fillWords(before, word, nil))
+		if !optional {
+			break
+		}
+		part, after, _ := strings.Cut(rest, "]")
+		missing := false
+		if text := fillWords(part, word, &missing); !missing {
+			b.WriteString(text)
+		}
+		template = after
+	}
+	return b.String()
+}
+
+// fillWords fills the words of a part. missing, when it is not nil, is set where one
+// has no value.
+func fillWords(part string, word func(string) string, missing *bool) string {
+	var b strings.Builder
+	for {
+		before, rest, ok := strings.Cut(part, "{")
+		b.WriteString(before)
+		if !ok {
+			return b.String()
+		}
+		key, after, _ := strings.Cut(rest, "}")
+		key, other, hasOther := strings.Cut(key, "|")
+		text := word(key)
+		switch {
+		case text != "":
+		case hasOther:
+			text = other
+		case missing != nil:
+			*missing = true
+		default:
+			text = "somebody"
+		}
+		b.WriteString(text)
+		part = after
+	}
+}
+
+// word is what an event says under a name.
+func (e *Event) word(key string, names map[string]string) string {
+	called := func(id string) string {
+		if name := names[id]; name != "" || len(id) < 12 {
+			return name
+		}
+		return "…" + id[len(id)-12:]
+	}
+	switch key {
+	case "who":
+		return e.who(called)
+	case "agent":
+		if e.Agent == "" && e.Actor.Kind == "agent" {
+			return called(e.Actor.ID)
+		}
+		return called(e.Agent)
+	case "credential":
+		return called(e.Credential)
+	case "inbox":
+		if e.Inbox == "" {
+			return "an inbox"
+		}
+		return called(e.Inbox)
+	}
+	if v, ok := e.Personal[key]; ok {
+		return spoken(key, v)
+	}
+	return spoken(key, e.Fields[key])
+}
+
+// who is the actor as a person says it.
+func (e *Event) who(called func(string) string) string {
+	switch a := e.Actor; a.Kind {
+	case "agent":
+		return called(a.ID)
+	case "stranger":
+		return strings.TrimSpace("A stranger " + a.Network)
+	case "system":
+		return "Postern"
+	case "unix":
+		return "Unix user " + a.Name
+	default:
+		return a.Name
+	}
+}
+
+// spoken is a value in a sentence.
+func spoken(key string, v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case []any:
+		if len(v) > 3 {
+			return fmt.Sprintf("%d recipients", len(v))
+		}
+		var all []string
+		for _, one := range v {
+			all = append(all, spoken(key, one))
+		}
+		return strings.Join(all, ", ")
+	case json.Number:
+		return v.String()
+	case string:
+		if at, err := time.Parse(time.RFC3339Nano, v); err == nil {
+			return at.UTC().Format("2 January 2006, 15:04")
+		}
+		if key == "subject" {
+			return message.DecodeWords(v)
+		}
+		return v
+	}
+	return fmt.Sprint(v)
+}
