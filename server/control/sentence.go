@@ -81,6 +81,7 @@ var sentences = map[string]string{
 	"message.traced":    "{who} looked at the history of a message.",
 	"message.held":      "A message of {agent}[ to {to}] waits for a person[: {rule}].",
 	"message.captured":  "What {agent} sent[ to {to}] with a test credential was kept here.",
+	"message.rendered":  "Messages of {inbox} got the view in which nothing is hidden.",
 	"message.rescored":  "A message of {inbox} was judged again[: {verdict}].",
 	"injection.replay":  "{who} had stored messages judged again[ by model {model}].",
 	"capture.read":      "{who} looked at what a test credential sent.",
