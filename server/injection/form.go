@@ -108,10 +108,11 @@ func (t telltaleSet) count(w *words) (turned, backwards int) {
 var markup = [][]byte{
 	[]byte("<|im_start|>"), []byte("<|im_end|>"), []byte("<|system|>"), []byte("<|user|>"), []byte("<|assistant|>"), []byte("<|endoftext|>"),
 	[]byte("<|start_header_id|>"), []byte("<|eot_id|>"), []byte("[inst]"), []byte("[/inst]"), []byte("<<sys>>"), []byte("<</sys>>"),
-	[]byte("<start_of_turn>"), []byte("<end_of_turn>"), []byte("### instruction"), []byte("### system"), []byte("### response"),
-	[]byte("<system>"), []byte("</system>"), []byte("<tool_call>"), []byte("<function_call"), []byte("<invoke"), []byte("<tool_use>"),
+	[]byte("<start_of_turn>"), []byte("<end_of_turn>"), []byte("<|start|>"), []byte("<|message|>"), []byte("<|channel|>"), []byte("<|begin_of_text|>"),
+	[]byte("### instruction"), []byte("### system"), []byte("### response"),
+	[]byte("<system>"), []byte("</system>"), []byte("<tool_call>"), []byte("<function_call"), []byte("<invoke"), []byte("<tool_use>"), []byte("<tool_result"),
 	[]byte("\"role\": \"system\""), []byte("\"role\":\"system\""), []byte("\"tool_calls\""), []byte("[system]"), []byte("[system message]"),
-	[]byte("system prompt:"), []byte("<instructions>"), []byte("</instructions>"), []byte("\nassistant:"), []byte("\nsystem:"),
+	[]byte("system prompt:"), []byte("<instructions>"), []byte("</instructions>"), []byte("\nassistant:"), []byte("\nsystem:"), []byte("\nhuman:"),
 }
 
 // hasMarkup reports whether a text has markup of chats or tools.
@@ -122,6 +123,36 @@ func hasMarkup(text []byte) bool {
 	lower := bytes.ToLower(text)
 	for _, m := range markup {
 		if bytes.Contains(lower, m) {
+			return true
+		}
+	}
+	return false
+}
+
+// turns are marks that begin and end what is said in a chat, as models are trained on
+// it: a text that has a beginning with its end was made to be read as a chat.
+var turns = [][2][]byte{
+	{[]byte("<|im_start|>"), []byte("<|im_end|>")},
+	{[]byte("<|im_start|>"), []byte("<|im_start|>")},
+	{[]byte("<|start_header_id|>"), []byte("<|end_header_id|>")},
+	{[]byte("<|system|>"), []byte("<|end|>")},
+	{[]byte("<|system|>"), []byte("<|user|>")},
+	{[]byte("<|start|>"), []byte("<|message|>")},
+	{[]byte("<start_of_turn>"), []byte("<end_of_turn>")},
+	{[]byte("<<SYS>>"), []byte("<</SYS>>")},
+	{[]byte("[INST]"), []byte("[/INST]")},
+	{[]byte("<tool_call>"), []byte("</tool_call>")},
+	{[]byte("<function_calls>"), []byte("</function_calls>")},
+	{[]byte("<tool_use>"), []byte("</tool_use>")},
+}
+
+// speaksAsModel reports whether a text has a turn of a chat or a call of a tool.
+func speaksAsModel(text []byte) bool {
+	if bytes.IndexByte(text, '<') < 0 && bytes.IndexByte(text, '[') < 0 {
+		return false
+	}
+	for _, t := range turns {
+		if i := bytes.Index(text, t[0]); i >= 0 && bytes.Contains(text[i+len(t[0]):], t[1]) {
 			return true
 		}
 	}

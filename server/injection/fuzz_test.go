@@ -97,8 +97,8 @@ func FuzzHTML(f *testing.F) {
 	})
 }
 
-// FuzzDecode: what is decoded stood in the text, and is not much longer.
-func FuzzDecode(f *testing.F) {
+// FuzzDecodings: what is decoded stood in the text, and is not much longer.
+func FuzzDecodings(f *testing.F) {
 	for _, row := range planted {
 		if _, body, ok := strings.Cut(row.mail, "\r\n\r\n"); ok {
 			f.Add([]byte(body))

@@ -28,6 +28,7 @@ type Passage struct {
 	text    []byte  // the piece of the segment's text that this is about
 	places  []where // of each block, in the segment's text
 	signals signals
+	words   int
 }
 
 // A Block is eight words.
@@ -70,6 +71,9 @@ type reader struct {
 	use      func(*Passage)
 	passage  Passage // handed to use, which must not keep it
 	looked   int     // bytes of text that were looked at, each time
+
+	alternatives alternatives
+	differ       func(*alternatives) // judges them at the end of a body that has some; may be nil
 }
 
 // Passages calls use for every view of every part of a message, in order. The Passage and
@@ -85,7 +89,18 @@ func (r *reader) begin() { r.texts, r.decoded, r.skipped, r.looked = 0, maxSourc
 
 func (r *reader) message(in Input) {
 	r.begin()
-	newWalk(in.Body, r.segment, r.skip).message(in.Structure)
+	w := newWalk(in.Body, r.segment, r.skip)
+	w.alternatives = r.body
+	w.message(in.Structure)
+}
+
+// body begins and ends the alternatives of a body.
+func (r *reader) body(begin bool) {
+	if begin {
+		r.alternatives.open()
+	} else if r.differ != nil {
+		r.differ(&r.alternatives)
+	}
 }
 
 // skip notes that something was not looked at; a few notes are enough.
@@ -162,6 +177,7 @@ func (r *reader) piece(s *segment, from, to int) (tags, selectors []byte) {
 	r.build(s, from, to)
 	tags, selectors = bytes.Clone(r.words.tags), bytes.Clone(r.words.selectors)
 	turned, backwards := telltales.count(&r.words)
+	r.alternatives.read(s, &r.words)
 	r.use(&r.passage)
 	if turned >= minTelltales && s.chain.last() != stepROT13 {
 		r.inner(s, Decoded, stepROT13, from, to, rot13(text))
@@ -185,6 +201,7 @@ func (r *reader) inner(s *segment, v View, step Step, from, to int, text []byte)
 	r.decoded -= len(text)
 	in := segment{view: v, part: s.part, text: text, chain: chain}
 	in.at, in.until = s.span(from, to)
+	in.declared = s.declared || isDeclared(s.text, from)
 	r.segment(in)
 }
 
@@ -192,6 +209,7 @@ func (r *reader) inner(s *segment, v View, step Step, from, to int, text []byte)
 func (r *reader) build(s *segment, from, to int) {
 	t := &r.passage
 	t.View, t.Part, t.Chain, t.segment, t.text, t.signals = s.view, s.part, s.chain, *s, s.text[from:to], r.words.signals
+	t.words = len(r.words.list)
 	t.Whole = append(t.Whole[:0], wholeFeatures(s.view, &r.words)...)
 	t.Blocks, t.places = t.Blocks[:0], t.places[:0]
 	for i := 0; i < len(r.words.list); i += BlockWords {

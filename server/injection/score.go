@@ -60,7 +60,7 @@ type judge struct {
 
 func newJudge(m *Model) *judge {
 	j := &judge{model: m}
-	j.reader.use = j.passage
+	j.reader.use, j.reader.differ = j.passage, j.differ
 	return j
 }
 
@@ -85,10 +85,30 @@ func (j *judge) passage(p *Passage) {
 		return
 	}
 	e := p.evidence(at)
-	e.Score, e.Rule, e.Reasons = score, rule, reasonsOf(p, at)
+	e.Score, e.Rule, e.Reasons = score, rule, reasonsOf(p, at, rule)
+	if float64(score) > j.model.Suspicious {
+		j.reader.alternatives.tell(p, at, e, &j.reader.words)
+	}
 	j.found = append(j.found, e)
 	if len(j.found) > 4*maxEvidence {
 		j.found = strongest(j.found)
+	}
+}
+
+// differ judges the alternatives of a body against each other.
+func (j *judge) differ(a *alternatives) {
+	for _, e := range a.differing() {
+		if e.Rule == "" {
+			e.Rule = ruleAlternative
+		}
+		e.Reasons |= AlternativeMismatch
+		j.floor = max(j.floor, j.model.Quarantine+above)
+		at := slices.IndexFunc(j.found, func(f Evidence) bool { return f.SHA256 == e.SHA256 && f.Part == e.Part && f.View == e.View })
+		if at < 0 {
+			j.found = append(j.found, e)
+		} else {
+			j.found[at] = e
+		}
 	}
 }
 

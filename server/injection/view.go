@@ -132,6 +132,9 @@ type segment struct {
 	at, until int
 	source    []byte
 	marks     []mark
+
+	alternative bool // it is in one of the alternatives of a body
+	declared    bool // what it was decoded from was declared to be encoded, in the text
 }
 
 // span is where [from, to) of the text stood in the decoded part.

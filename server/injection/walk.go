@@ -33,6 +33,9 @@ type walk struct {
 	depth    int    // of files in files
 	fixed    string // the part that this message is a file in
 	chain    Chain  // how it was taken out of there
+
+	alternatives func(begin bool) // told about those of a body; may be nil
+	inside       bool             // of the alternatives of a body
 }
 
 func newWalk(body io.ReaderAt, emit func(segment), skip func(part, why string)) *walk {
@@ -72,6 +75,7 @@ func (w *walk) put(s segment) {
 		s.text = s.text[:w.left]
 	}
 	w.left -= len(s.text)
+	s.alternative = w.inside && s.chain == (Chain{}) && (s.view == Text || s.view == HTML)
 	if s.chain == (Chain{}) {
 		s.chain = w.chain
 	}
@@ -87,7 +91,7 @@ func (w *walk) within(v View, at string, step Step, text []byte) {
 		w.skip(at, "limit")
 		return
 	}
-	w.put(segment{view: v, part: at, text: text, chain: chain})
+	w.put(segment{view: v, part: at, text: text, chain: chain, declared: step == stepTransfer})
 }
 
 // section is the number of a child (RFC 9051, section 6.4.5.1).
@@ -115,8 +119,17 @@ func (w *walk) part(p *message.Part, at string, header message.Span) {
 	switch {
 	case p.IsMultipart():
 		w.around(p, at)
+		begun := p.Subtype == "alternative" && !w.inside && w.alternatives != nil
+		if begun {
+			w.inside = true
+			w.alternatives(true)
+		}
 		for i := range p.Children {
 			w.part(&p.Children[i], w.section(at, i), message.Span{})
+		}
+		if begun {
+			w.inside = false
+			w.alternatives(false)
 		}
 	case p.Message != nil:
 		w.embedded(p, at)

@@ -35,6 +35,7 @@ type words struct {
 	digits  bool
 	letters int
 	lastVS  int // end of the last variation selector
+	flag    int // where tags behind a flag began, and 1
 	runVS   []byte
 }
 
@@ -144,7 +145,11 @@ func (w *words) rune(i, n int, r rune) {
 		w.close(i)
 	case 0xE0020 <= r && r <= 0xE007E: // tag characters spell ASCII
 		w.tags = append(w.tags, byte(r-0xE0000))
+	case r == 0x1F3F4:
+		w.flag = len(w.tags) + 1
+		w.close(i)
 	case r == 0xE0001 || r == 0xE007F:
+		w.endFlag()
 	case 0xFE00 <= r && r <= 0xFE0F:
 		w.selector(i, n, byte(r-0xFE00))
 	case 0xE0100 <= r && r <= 0xE01EF:
@@ -164,6 +169,19 @@ func (w *words) rune(i, n int, r rune) {
 	default:
 		w.fold(i, r)
 	}
+}
+
+// endFlag takes the name of a region away that tag characters spell behind a flag
+// (Unicode Technical Standard 51, annex C).
+func (w *words) endFlag() {
+	if w.flag == 0 {
+		return
+	}
+	name := string(w.tags[w.flag-1:])
+	if name == "gbeng" || name == "gbsct" || name == "gbwls" || len(name) == 4 && name[:2] == "us" {
+		w.tags = w.tags[:w.flag-1]
+	}
+	w.flag = 0
 }
 
 // selector collects a variation selector. One after a character is how emoji are
