@@ -41,6 +41,12 @@
 // with its UID, and the events. Transactions that come together share a flush.
 // Only after the commit does smtpd say 250, and sessions in IDLE wake.
 //
+// What policy puts away goes into a mailbox that has no name and no part in what an
+// agent can count: the numbers of every other mailbox stay as they are. A record says
+// why it is there. People decide through control (delivery.Quarantine): to let it go is
+// to move it to INBOX, under a new UID and with the view that it has, so that everybody
+// hears of it as of new mail; to reject it deletes it.
+//
 // The bytes are kept as they came. What a mailbox shows is a view that is made
 // here and never changes: our header block in front, and without the fields in
 // which a stranger would speak in our name.

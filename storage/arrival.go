@@ -78,4 +78,5 @@ func (in *Inbox) Whereabouts(ctx context.Context, mailbox uuid.UUID, uid uint32,
 }
 
 // departures are the events by which a message leaves where it stood.
-var departures = []audit.Verb{audit.MessageCopied, audit.MessageMoved, audit.MessageExpunged, audit.MailboxRename, audit.MailboxDelete}
+var departures = []audit.Verb{audit.MessageCopied, audit.MessageMoved, audit.MessageExpunged, audit.MailboxRename, audit.MailboxDelete,
+	audit.QuarantineRelease, audit.QuarantineReject}

@@ -140,6 +140,7 @@ var whereabouts = []audit.Verb{
 	audit.MessageRead, audit.MessageSearched, audit.MessageFlagged, audit.MessageCopied, audit.MessageMoved,
 	audit.MessageExpunged, audit.MailboxRename, audit.MailboxDelete,
 	audit.ApprovalRelease, audit.ApprovalReject, audit.ApprovalExpire, // which take the copy out of Outbox
+	audit.QuarantineRelease, audit.QuarantineReject,
 }
 
 // follow walks through the events of an inbox, knowing at each which UIDs in
@@ -220,7 +221,7 @@ func (p places) passed(e *audit.Event) bool {
 			}
 		}
 	}
-	if e.Verb == audit.MessageExpunged || moved && e.Verb != audit.MessageCopied {
+	if e.Verb == audit.MessageExpunged || e.Verb == audit.QuarantineReject || moved && e.Verb != audit.MessageCopied {
 		p.remove(e.Mailbox, both)
 	}
 	return true

@@ -10,6 +10,7 @@ import (
 
 	"postern/server/injection"
 	"postern/server/message"
+	"postern/server/policy"
 	"postern/storage"
 	"postern/storage/audit"
 )
@@ -201,11 +202,11 @@ func (d *InjectionDay) count(e *audit.Event) {
 		}
 	}
 	switch e.Fields.Text(audit.KeyRule) {
-	case "injection-report-only":
+	case policy.InjectionReportOnly.String():
 		d.Reported++
-	case "injection-allowed":
+	case policy.InjectionAllowed.String():
 		d.Allowed++
-	case "injection-hard", "injection-quarantine", "injection-suspicious", "injection-partial":
+	case policy.InjectionHard.String(), policy.InjectionQuarantine.String(), policy.InjectionSuspicious.String(), policy.InjectionPartial.String():
 		d.PutAway++
 	}
 	if d.Above == nil {

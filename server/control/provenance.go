@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"postern/server/policy"
 	"postern/storage"
 	"postern/storage/audit"
 )
@@ -97,7 +98,7 @@ type Sequel struct {
 // Decision is what a rule or a person decided about a message.
 type Decision struct {
 	Time  time.Time `json:"time"`
-	What  string    `json:"what"`           // held, released, rejected, expired, refused, retried, bounced
+	What  string    `json:"what"`           // held, released, rejected, expired, refused, retried, bounced, quarantined, let in
 	Kind  string    `json:"kind"`           // of who decided: system, person, unix, agent
 	By    string    `json:"by,omitempty"`   // the name of a person or Unix user
 	To    []string  `json:"to"`             // the recipients that it concerns; empty: all
@@ -108,20 +109,37 @@ type Decision struct {
 // decided are the decisions by the event that has them.
 var decided = map[audit.Verb]string{
 	audit.MessageHeld: "held", audit.ApprovalRelease: "released", audit.ApprovalReject: "rejected", audit.ApprovalExpire: "expired",
+	audit.QuarantineRelease: "released", audit.QuarantineReject: "rejected",
 	audit.MessageRefused: "refused", audit.QueueHold: "held", audit.QueueRetry: "retried", audit.QueueBounce: "bounced",
 }
 
 // decide notes a decision.
 func (t *Trace) decide(e *audit.Event) {
 	what, ok := decided[e.Verb]
+	by := e.Actor
+	if slices.Contains(arriving, e.Verb) {
+		what, ok = placed(e)
+		by = storage.System // whoever sent it
+	}
 	if !ok {
 		return
 	}
 	if e.Verb == audit.QueueHold && e.Fields.Text(audit.KeyState) == storage.OutgoingQueued.String() {
 		what = "released"
 	}
-	t.Decisions = append(t.Decisions, Decision{Time: e.Time, What: what, Kind: e.Actor.Kind.String(), By: e.Actor.Name,
+	t.Decisions = append(t.Decisions, Decision{Time: e.Time, What: what, Kind: by.Kind.String(), By: by.Name,
 		To: all(e.Personal, audit.KeyTo), Rules: all(e.Fields, audit.KeyRule), Note: e.Personal.Text(audit.KeyNote)})
+}
+
+// placed says what a rule decided about a message that came in, if one did.
+func placed(e *audit.Event) (what string, ok bool) {
+	switch rule := e.Fields.Text(audit.KeyRule); rule {
+	case "":
+		return "", false
+	case policy.InjectionAllowed.String(), policy.InjectionReportOnly.String():
+		return "let in", true
+	}
+	return "quarantined", true
 }
 
 // Hash is the digest of a message at one step of its way. // AU-5

@@ -25,6 +25,14 @@
 // The Scorer is that of every server. What it found, with reasons and places, is
 // stored with the copy, in the transaction that makes it visible.
 //
+// # Put away
+//
+// Where a copy goes by its verdict is policy's to say, for each inbox. One that is put
+// away lies in the quarantine, and its sender hears the same 250. Quarantine is what
+// people do about it. A sender that people allowed is excepted from what scores decide
+// if it is proved to have written the message: by DMARC, or by a credential of the
+// organization.
+//
 // # Correspondents
 //
 // Who wrote to an inbox what provably came from them, and had nothing said against
