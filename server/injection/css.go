@@ -571,6 +571,9 @@ func number(v string) (float32, bool) {
 		v[end] == 'e' && end+1 < len(v) && (v[end+1] == '-' || v[end+1] >= '0' && v[end+1] <= '9') || v[end] == '-' && v[end-1] == 'e') {
 		end++
 	}
+	if end == 0 {
+		return 0, false
+	}
 	n, err := strconv.ParseFloat(v[:end], 32)
 	if err != nil || math.IsInf(n, 0) {
 		return 0, false

@@ -32,7 +32,8 @@ type decoder struct {
 	all  []found
 	more bool // there were more runs than are kept
 
-	tried [256]int // by the character that escapes begin with: up to where they were looked at
+	scratch []byte
+	tried   [256]int // by the character that escapes begin with: up to where they were looked at
 }
 
 // decodings finds encoded runs in a text. Each byte is looked at a bounded number of
@@ -155,7 +156,7 @@ func (d *decoder) grouped(i, next int) int {
 		return 0
 	}
 	if isBinaryDigit(t[i]) && isBinaryDigit(t[i+1]) {
-		if digits, end := digitGroups(t, i, 8, isBinaryDigit); end-i >= 4*minRun {
+		if digits, end := digitGroups(t, i, 8, 4*minRun, isBinaryDigit); digits != nil {
 			if out := legibleParts(fromDigits(digits, 2, 8)); out != nil || end >= next {
 				d.add(i, end, stepBinary, out)
 				return end
@@ -163,7 +164,7 @@ func (d *decoder) grouped(i, next int) int {
 		}
 	}
 	if isHexDigit(t[i+1]) || t[i+1]|0x20 == 'x' {
-		if digits, end := digitGroups(t, i, 2, isHexDigit); end-i >= 2*minRun {
+		if digits, end := digitGroups(t, i, 2, 2*minRun, isHexDigit); digits != nil {
 			if out := legibleParts(fromDigits(digits, 16, 2)); out != nil || end >= next {
 				d.add(i, end, stepHex, out)
 				return end
@@ -184,31 +185,45 @@ func (d *decoder) grouped(i, next int) int {
 	return 0
 }
 
-// digitGroups collects groups of n digits with separators between.
-func digitGroups(text []byte, i, n int, is func(byte) bool) (digits []byte, end int) {
+// digitGroups collects groups of n digits with separators between, when they take
+// least bytes of the text.
+func digitGroups(text []byte, i, n, least int, is func(byte) bool) (digits []byte, end int) {
 	if i+3 <= len(text) && n < 8 && text[i] == '0' && text[i+1]|0x20 == 'x' {
 		i += 2
 	}
-	end = i
-	for {
-		j := end
-		for gap := 0; j < len(text) && gap < 5 && isSeparator(text, j); gap++ {
-			j++
+	for end = i; ; {
+		at := nextGroup(text, end, n, is)
+		if at < 0 {
+			break
 		}
-		if j+n > len(text) {
-			return digits, end
-		}
-		for _, c := range text[j : j+n] {
-			if !is(c) {
-				return digits, end
-			}
-		}
-		if digits == nil {
-			digits = make([]byte, 0, 4*minRun)
-		}
-		digits = append(digits, text[j:j+n]...)
-		end = j + n
+		end = at + n
 	}
+	if end-i < least {
+		return nil, end
+	}
+	digits = make([]byte, 0, (end-i+1)*n/(n+1)+n)
+	for at := i; at < end; at += n {
+		at = nextGroup(text, at, n, is)
+		digits = append(digits, text[at:at+n]...)
+	}
+	return digits, end
+}
+
+// nextGroup is where the next group of n digits is behind at most a few separators;
+// below 0 for nowhere.
+func nextGroup(text []byte, j, n int, is func(byte) bool) int {
+	for gap := 0; j < len(text) && gap < 5 && isSeparator(text, j); gap++ {
+		j++
+	}
+	if j+n > len(text) {
+		return -1
+	}
+	for _, c := range text[j : j+n] {
+		if !is(c) {
+			return -1
+		}
+	}
+	return j
 }
 
 // isSeparator reports whether the character at j stands between groups of digits.
@@ -334,11 +349,11 @@ func (d *decoder) tokens(i, next int) int {
 		if n < 2 || (k-j)%4 != 0 {
 			break
 		}
-		word := unbase64(nil, t[j:j+n])
-		if !plainWord(word) {
+		d.scratch = unbase64(d.scratch[:0], t[j:j+n])
+		if !plainWord(d.scratch) {
 			break
 		}
-		out = append(append(out, word...), ' ')
+		out = append(append(out, d.scratch...), ' ')
 		count++
 		end, j = k, k
 		for gap := 0; j < len(t) && gap < 3 && (isSpace(t[j]) || t[j] == ',' || t[j] == '.'); gap++ {

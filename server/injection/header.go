@@ -47,7 +47,7 @@ func (w *walk) header(header []byte, at string) {
 			w.put(segment{view: Subject, part: at, text: subject.text, source: header, marks: subject.marks})
 		case name == "from" || name == "to" || name == "cc" || name == "reply-to" || name == "sender" || name == "bcc":
 			names.add(addressNames(f.Value()), from, to)
-		case !unread[name] || prose(linkWords(f.Body), proseInTrace):
+		case !unread[name] || prose(linkWords(traceText(name, f.Body)), proseInTrace):
 			others.add([]byte(decodeWords(f.Value())), from, to)
 			others.end()
 		}
@@ -58,6 +58,15 @@ func (w *walk) header(header []byte, at string) {
 	}
 	w.put(segment{view: Name, part: at, text: names.text, source: header, marks: names.marks})
 	w.put(segment{view: Header, part: at, text: others.text, source: header, marks: others.marks})
+}
+
+// traceText is what of a field that is for machines may be words: the name of a media
+// type, which can be long, is not.
+func traceText(name string, body []byte) []byte {
+	if name == "content-type" {
+		_, body, _ = bytes.Cut(body, []byte(";"))
+	}
+	return body
 }
 
 // proseInTrace is how many words beside one another no mail program writes into a

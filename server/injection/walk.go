@@ -20,6 +20,9 @@ const (
 	maxParts    = 1000
 	maxDepth    = 4        // messages and archives in one another, beyond what MIME nests
 	maxUnpacked = 16 << 20 // bytes that come out of archives and compressed files, over all
+	minUnpacked = 2 << 20  // so many at least, and eight for each byte of the message
+
+	unpackedPerByte = 8
 )
 
 // walk goes through the texts of one message.
@@ -44,6 +47,9 @@ func newWalk(body io.ReaderAt, emit func(segment), skip func(part, why string)) 
 
 // message walks the top header and all parts.
 func (w *walk) message(s *message.Structure) {
+	if w.depth == 0 { // a small message is no reason for much work
+		w.unpacked = int(min(maxUnpacked, minUnpacked+unpackedPerByte*max(s.Size, 0)))
+	}
 	if s.Defects&(message.DefectHeaderTruncated|message.DefectDepth|message.DefectParts|message.DefectValueTruncated|message.DefectAddresses) != 0 {
 		w.skip(w.fixed, "limit")
 	}
