@@ -80,6 +80,9 @@ func (t *talk) quarantined(k *control.QuarantineContent) error {
 	if k.By != "" {
 		pairs = append(pairs, pair{"decided", instant(k.Decided) + " by " + k.By})
 	}
+	if k.Marked != "" {
+		pairs = append(pairs, pair{"marked", k.Marked})
+	}
 	if k.Verdict != "" {
 		pairs = append(pairs, pair{"from", k.From}, pair{"Subject", k.Subject}, pair{"Message-ID", k.MessageID}, pair{"size", decimal(k.Size)}, pair{"SHA-256", k.SHA256},
 			pair{"verdict", strings.TrimSpace(k.Verdict + " " + strings.TrimPrefix(score(k.Score, k.Verdict), "-") + " " + k.Model)})

@@ -174,6 +174,11 @@ func (s *Server) quarantineShow(ctx context.Context, by caller, q QuarantineRef)
 		return QuarantineContent{}, err
 	}
 	c := QuarantineContent{Quarantined: view, Scorings: []Judgement{}}
+	mark, err := s.Store.MarkOf(ctx, by.org, k.Message)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return QuarantineContent{}, err
+	}
+	c.Marked = string(mark.Label)
 	if open.inbox == nil { // decided about: what it was is in the log
 		return c, nil
 	}
