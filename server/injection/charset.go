@@ -93,7 +93,7 @@ func otherCharsets(p *message.Part, raw func() []byte, decoded []byte) [][]byte 
 	if bytes.HasPrefix(decoded, []byte("ÿþ")) || bytes.HasPrefix(decoded, []byte("þÿ")) {
 		list = append(list, []byte(message.DecodeCharset("utf-16", raw())))
 	}
-	if b := utf7(decoded); b != nil {
+	if b := utf7(decoded, strings.Contains(label, "utf-7") || strings.Contains(label, "utf7")); b != nil {
 		list = append(list, b)
 	}
 	switch label {
@@ -120,8 +120,9 @@ func isASCII(b []byte) bool {
 
 // utf7 decodes UTF-7 (RFC 2152), which the libraries that read mail leave out and
 // languages that agents are written in still know. It is nil for a text that has
-// none.
-func utf7(b []byte) []byte {
+// none. In one that does not claim to be in it, only ASCII counts: nobody but who
+// hides it writes that so, and much else looks like the rest.
+func utf7(b []byte, claimed bool) []byte {
 	const shortest = 5 // letters of two characters
 	var out []byte
 	last := 0
@@ -134,7 +135,7 @@ func utf7(b []byte) []byte {
 			end++
 		}
 		if end-i-1 >= shortest || end-i > 2 && out != nil {
-			if s := utf16Text(b[i+1 : end]); s != "" {
+			if s := utf16Text(b[i+1 : end]); s != "" && (claimed || isASCII([]byte(s))) {
 				out = append(append(out, b[last:i]...), s...)
 				if end < len(b) && b[end] == '-' {
 					end++

@@ -115,7 +115,7 @@ func FuzzDecodings(f *testing.F) {
 			last = max(last, d.end)
 		}
 		bounded(t, []byte(decodeWords(string(b))), b, 3)
-		bounded(t, utf7(b), b, 2)
+		bounded(t, utf7(b, true), b, 2)
 		bounded(t, unfold(b), b, 1)
 	})
 }

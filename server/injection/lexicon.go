@@ -3,6 +3,7 @@ package injection
 import (
 	_ "embed"
 	"strings"
+	"sync"
 )
 
 // slots are the places of a request that a word may fill. A request to a machine is
@@ -50,7 +51,8 @@ func (l *lexicon) beginsWith(h uint32) bool { return l.begins[h>>6&(1<<12-1)]&(1
 // maxPrefix is the longest beginning of a word that the lexicon may have, in bytes.
 const maxPrefix = 24
 
-var words4slots = readLexicon(lexiconText)
+// words4slots is read when the first text is, and not when the program starts.
+var words4slots = sync.OnceValue(func() *lexicon { return readLexicon(lexiconText) })
 
 func readLexicon(text string) *lexicon {
 	l := &lexicon{whole: map[uint32]slots{}, prefix: map[uint32]slots{}}

@@ -170,7 +170,7 @@ func pieceEnd(text []byte, from int) int {
 func (r *reader) piece(s *segment, from, to int) (tags, selectors []byte) {
 	text := s.text[from:to]
 	r.words.read(text)
-	words4slots.mark(&r.words)
+	words4slots().mark(&r.words)
 	markForms(&r.words, text)
 	r.speech.read(concepts(), &r.words)
 	r.features.extract(&r.words, concepts().classes)
