@@ -145,6 +145,31 @@ func TestCO6_RenditionsGoAlongAndGoAway(t *testing.T) {
 	}
 }
 
+func TestCO5_RenditionsAreErased(t *testing.T) {
+	ts, in, inbox := newSafeStore(t)
+	for n := range 3 {
+		ts.deposit(t, in, inbox, []byte("Subject: one\r\n\r\nHello.\r\n"), letter(n))
+	}
+	if err := ts.render(t, in, inbox, []byte("shown"), 1, 2); err != nil {
+		t.Fatal(err)
+	}
+	rec, err := ts.InboxRecord(t.Context(), in.Org(), in.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ts.remove(t, rec, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := ts.EraseInbox(t.Context(), in.ID()); err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range []string{"rendition", "body", "body_ref", "safe_inbox"} {
+		if n := ts.number(t, "SELECT COUNT(*) FROM "+table); n != 0 {
+			t.Errorf("%d rows are left in %s", n, table)
+		}
+	}
+}
+
 // assertVerifies stops the store, holds its rows against its log, and starts it.
 func assertVerifies(t *testing.T, ts *testStore) {
 	t.Helper()

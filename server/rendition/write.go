@@ -8,15 +8,18 @@ import (
 	"unicode/utf8"
 )
 
+// boundaryMark begins every boundary.
+const boundaryMark = "=_postern-safe-"
+
 // appendMessage appends a message: its header, and a body of parts. level tells the boundaries of
-// multiparts inside one another apart. None can stand in a text, which is always encoded: "=_" is
-// neither base64 nor quoted-printable.
+// multiparts inside one another apart. None can stand in a text: one with the mark is encoded, and
+// "=_" is neither base64 nor quoted-printable.
 func appendMessage(b []byte, items []item, level int) []byte {
 	b = append(b, "MIME-Version: 1.0\r\n"...)
 	if len(items) == 1 && items[0].header == nil && items[0].name == "" {
 		return appendPart(b, &items[0], level)
 	}
-	boundary := fmt.Sprintf("=_postern-safe-%d", level)
+	boundary := fmt.Sprint(boundaryMark, level)
 	b = fmt.Appendf(b, "Content-Type: multipart/mixed; boundary=\"%s\"\r\n\r\n", boundary)
 	for i := range items {
 		b = fmt.Appendf(b, "--%s\r\n", boundary)
@@ -36,7 +39,10 @@ func appendPart(b []byte, x *item, level int) []byte {
 	if x.name != "" {
 		b = fmt.Appendf(b, "Content-Disposition: attachment; filename=\"%s\"\r\n", x.name)
 	}
-	if mostlyASCII(x.text) {
+	if plain(x.text) {
+		b = append(b, "Content-Transfer-Encoding: 7bit\r\n\r\n"...)
+		b = append(b, bytes.ReplaceAll(x.text, []byte("\n"), []byte("\r\n"))...)
+	} else if mostlyASCII(x.text) {
 		b = append(b, "Content-Transfer-Encoding: quoted-printable\r\n\r\n"...)
 		b = appendQuoted(b, x.text)
 	} else {
@@ -47,6 +53,22 @@ func appendPart(b []byte, x *item, level int) []byte {
 		b = append(b, "\r\n"...)
 	}
 	return b
+}
+
+// maxLine is the longest line that goes without an encoding (RFC 5322, section 2.1.1, has 998).
+const maxLine = 900
+
+// plain reports whether a text needs no encoding: most do not, and a search need not remove one.
+func plain(text []byte) bool {
+	if !ascii(text) || bytes.Contains(text, []byte(boundaryMark)) {
+		return false
+	}
+	for line := range bytes.Lines(text) {
+		if len(line) > maxLine {
+			return false
+		}
+	}
+	return true
 }
 
 // mostlyASCII reports whether a text is shorter in quoted-printable than in base64.
