@@ -97,6 +97,9 @@ func addressNames(value string) []byte {
 			line(a.Host)
 		}
 	}
+	if whole := []byte(decodeWords(value)); prose(whole, 5) && !prose(b, 5) {
+		line(string(whole)) // words where none belong
+	}
 	return b
 }
 

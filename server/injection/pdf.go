@@ -58,8 +58,7 @@ type object struct {
 // pdf reads a PDF document.
 func (w *walk) pdf(f *file, at string) {
 	if bytes.Contains(f.text, []byte("/Encrypt")) && bytes.Contains(f.text, []byte("/Standard")) {
-		w.skip(at, "encrypted")
-		return
+		w.skip(at, "encrypted") // strings and streams are; it may be a lie
 	}
 	inner := w.into(stepPDF, at)
 	if inner == nil {

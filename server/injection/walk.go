@@ -197,7 +197,10 @@ func (w *walk) leaf(p *message.Part, at string) {
 	switch {
 	case f.enveloped || p.MediaType() == "application/pgp-encrypted" || armored(head):
 		w.skip(at, "encrypted")
-		return
+		if !textual(head) {
+			return
+		}
+		// What only claims to be encrypted is read all the same.
 	case p.Type != "text" && wordless(p.Type, head):
 		return
 	}
