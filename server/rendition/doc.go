@@ -13,10 +13,11 @@
 //
 // # What is kept
 //
-//   - Our own header block, byte for byte.
+//   - Our own header block, but for Received, which says how the peer called itself.
 //   - Of the sender's header: Date, From, Sender, Reply-To, To, Cc, Bcc, Subject, Message-ID,
-//     In-Reply-To, References, Auto-Submitted, Precedence and List-Id, rebuilt from what they
-//     say, without comments. DKIM and ARC signatures go: they are about other bytes, and are
+//     In-Reply-To, References, Auto-Submitted and Precedence, rebuilt from what they say,
+//     without comments. An id of a message is needed for replies, and is the one thing kept
+//     that no person sees: letters and signs without a space. DKIM and ARC signatures go: they are about other bytes, and are
 //     for the stored original, which still verifies.
 //   - Text that is shown, as text/plain in UTF-8. HTML becomes text too, with links spelled
 //     out. A sanitiser that keeps HTML would leave a style sheet's cascade to whoever reads

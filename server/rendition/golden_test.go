@@ -49,12 +49,14 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestRenderKeepsTheBlock: what stands in front is ours, and stays as it is, byte for byte.
+// TestRenderKeepsTheBlock: what stands in front is ours, and stays as it is, but for what it says of
+// the peer's own name.
 func TestRenderKeepsTheBlock(t *testing.T) {
+	received := "Received: from PLANTED ([192.0.2.1])\r\n by mx.example.org; Mon, 1 Jun 2026 10:00:00 +0000\r\n"
 	block := "Return-Path: <ann@example.com>\r\nAuthentication-Results: mx.example.org; spf=pass\r\nPostern-Verdict: v=1; verdict=clean\r\n"
-	mail := block + "From: ann@example.com\r\nAuthentication-Results: mx.example.org; dkim=pass\r\nSubject: x\r\n\r\nHello.\r\n"
+	mail := received + block + "From: ann@example.com\r\nAuthentication-Results: mx.example.org; dkim=pass\r\nSubject: x\r\n\r\nHello.\r\n"
 	r := strings.NewReader(mail)
-	got, err := rendition.Render(rendition.Source{View: r, Structure: message.Parse(r, r.Size()), Block: int64(len(block))})
+	got, err := rendition.Render(rendition.Source{View: r, Structure: message.Parse(r, r.Size()), Block: int64(len(received + block))})
 	if err != nil {
 		t.Fatal(err)
 	}

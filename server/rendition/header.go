@@ -14,7 +14,7 @@ const (
 	maxSubject    = 1000
 	maxName       = 200
 	maxAddresses  = 500
-	maxReferences = 50
+	maxReferences = 20
 )
 
 // header rebuilds the header of a message, without the fields of MIME: our block as it is, then
@@ -24,7 +24,7 @@ func (r *renderer) header(env *message.Envelope, span message.Span, block int64)
 	if err != nil {
 		return nil, err
 	}
-	b := raw[:block:block]
+	b := ourBlock(raw[:block])
 	raw = raw[block:]
 	if !env.Time.IsZero() {
 		b = append(message.AppendDate(append(b, "Date: "...), env.Time), "\r\n"...)
@@ -43,6 +43,18 @@ func (r *renderer) header(env *message.Envelope, span message.Span, block int64)
 		b = appendIDs(b, "References", v, maxReferences)
 	}
 	return appendWords(b, raw), nil
+}
+
+// ourBlock is our header block without the field of our own that has a text of the peer: Received
+// says how it called itself (RFC 5321, section 4.4).
+func ourBlock(block []byte) []byte {
+	out := make([]byte, 0, len(block)+4096)
+	for f := range message.Fields(block) {
+		if !f.Is("received") {
+			out = append(out, block[f.Span.Start:f.Span.End]...)
+		}
+	}
+	return out
 }
 
 // rawHeader reads a header as far as it is interpreted, and at least our block.
@@ -213,7 +225,7 @@ func isID(id string) bool {
 	}) < 0
 }
 
-// appendWords appends fields whose value is one of a few words, and the id of a list.
+// appendWords appends fields whose value is one of a few words.
 func appendWords(b, raw []byte) []byte {
 	for _, f := range []struct {
 		name  string
@@ -228,12 +240,6 @@ func appendWords(b, raw []byte) []byte {
 			if strings.EqualFold(strings.TrimSpace(v), w) {
 				b = append(b, f.name+": "+w+"\r\n"...)
 			}
-		}
-	}
-	if v, ok := message.Lookup(raw, "list-id"); ok { // RFC 2919, without its phrase
-		_, id, _ := strings.Cut(v, "<")
-		if id, _, ok = strings.Cut(id, ">"); ok && ascii(id) && isAtoms(id) && len(id) <= 250 {
-			b = append(b, "List-ID: <"+id+">\r\n"...)
 		}
 	}
 	return b
