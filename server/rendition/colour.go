@@ -12,6 +12,7 @@ type colour int32
 const (
 	transparent colour = -1 - iota
 	unread             // a value that is not understood: nobody knows what it shows
+	inherited          // that of what is around, also in a link
 )
 
 const (

@@ -28,17 +28,18 @@ type element struct {
 	attrs   map[string]bool
 	href    string // of a link
 
-	hidden bool    // itself, and all in it
-	own    look    // what is set for it
-	maybe  []*look // what may be set for it
-	state  state   // of text in it
-	from   int     // where its text begins, of a link
+	hidden bool            // itself, and all in it
+	links  setting[colour] // of links in it
+	own    look            // what is set for it
+	maybe  []*look         // what may be set for it
+	state  state           // of text in it
+	from   int             // where its text begins, of a link
 }
 
 // A state is what text looks like where it stands.
 type state struct {
 	hidden, ghost, flat bool
-	ink, paper          colour
+	ink, paper, link    colour
 	font                float64
 }
 
@@ -49,13 +50,20 @@ func (s *state) shows() bool {
 // inside is the state in an element that stands where s holds.
 func (s state) inside(e *element) state {
 	s.hidden = s.hidden || e.hidden || e.own.hides
-	if e.href != "" {
-		s.ink = link // unless somebody says otherwise, whatever stands around
+	if e.links.set {
+		s.link = e.links.value
+	}
+	around := s.ink
+	if e.href != "" && (!e.own.ink.set || e.own.ink.value != inherited) {
+		s.ink = s.link // unless somebody says otherwise, whatever stands around
 	}
 	s.apply(&e.own)
 	for _, l := range e.maybe {
 		t := s
 		t.apply(l)
+		if l.ink.set && l.ink.value == inherited {
+			t.ink = around
+		}
 		if l.hides || s.shows() && !t.shows() {
 			s.hidden = true
 		}
@@ -64,7 +72,7 @@ func (s state) inside(e *element) state {
 }
 
 func (s *state) apply(l *look) {
-	if l.ink.set {
+	if l.ink.set && l.ink.value != inherited {
 		s.ink = l.ink.value
 	}
 	if l.paper.set && l.paper.value != transparent {
@@ -175,7 +183,7 @@ func (p *page) state() state {
 	if n := len(p.open); n > 0 {
 		return p.open[n-1].state
 	}
-	return state{ink: black, paper: white, font: 16}
+	return state{ink: black, paper: white, link: link, font: 16}
 }
 
 // text takes a text as far as it is seen.
@@ -337,6 +345,8 @@ func (p *page) attribute(e *element, key, value string) {
 			return
 		}
 		e.own.ink = e.own.ink.over(setting[colour]{attributeColour(value), true, false})
+	case "link":
+		e.links.put(attributeColour(value), false)
 	case "bgcolor":
 		e.own.paper = e.own.paper.over(setting[colour]{attributeColour(value), true, false})
 	case "size":

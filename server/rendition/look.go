@@ -57,6 +57,9 @@ type length struct {
 	relative bool
 }
 
+// minRoom is the height or width, in pixels, below which what is cut off there shows nothing.
+const minRoom = 6
+
 // maxDeclarations is how many declarations of one block are read. What has more is not read
 // further, and hides: nobody writes that many.
 const maxDeclarations = 200
@@ -81,7 +84,7 @@ func parseLook(block string) (l look) {
 			clipped = clipped || value != "visible"
 		case "width", "height", "max-width", "max-height", "inline-size", "block-size", "max-inline-size", "max-block-size":
 			n, ok := parseLength(value)
-			none = none || ok && n.pixels(16) <= 1
+			none = none || ok && n.pixels(16) < minRoom || !ok && strings.Contains(value, "(") && !strings.HasSuffix(key, "width")
 			l.hides = l.hides || ok && n.n == 0 && strings.HasPrefix(key, "max-")
 		default:
 			l.declare(key, value, important)
@@ -102,12 +105,14 @@ func cutImportant(value string) (string, bool) {
 // declare reads one declaration.
 func (l *look) declare(key, value string, important bool) {
 	switch key {
-	case "color", "-webkit-text-fill-color":
+	case "color":
 		switch c, ok := parseColour(value); {
 		case ok:
 			l.ink.put(c, important)
 		case value == "initial":
 			l.ink.put(black, important)
+		case value == "inherit", value == "unset", value == "currentcolor":
+			l.ink.put(inherited, important)
 		case strings.Contains(value, "("):
 			l.ink.put(unread, important)
 		}
@@ -116,8 +121,8 @@ func (l *look) declare(key, value string, important bool) {
 			l.paper.put(c, important)
 		}
 	case "font-size":
-		if n, ok := parseLength(value); ok {
-			l.size.put(n, important)
+		if n, ok := parseLength(firstArgument(value)); ok || strings.Contains(value, "(") {
+			l.size.put(n, important) // what is computed otherwise is none
 		}
 	case "font":
 		l.font(value, important)
@@ -130,6 +135,14 @@ func (l *look) declare(key, value string, important bool) {
 	default:
 		l.hides = l.hides || hides(key, value)
 	}
+}
+
+// firstArgument is the least of what clamp computes; of other values, all.
+func firstArgument(value string) string {
+	if args, ok := strings.CutPrefix(value, "clamp("); ok {
+		value, _, _ = strings.Cut(args, ",")
+	}
+	return value
 }
 
 // trimNumber is a value without a unit.
@@ -182,6 +195,10 @@ func hides(key, value string) bool {
 		return strings.HasPrefix(value, "-")
 	case "-webkit-text-security", "text-security":
 		return value != "none"
+	case "-webkit-text-fill-color": // inherited beside the colour, and stronger
+		return value != "currentcolor" && value != "inherit" && value != "initial" && value != "unset"
+	case "mix-blend-mode":
+		return value != "normal"
 	}
 	return false
 }
@@ -207,7 +224,7 @@ func far(key, value string) bool {
 			return n.pixels(16) <= -4
 		}
 		if strings.HasSuffix(word, "%") || strings.HasSuffix(word, "vw") || strings.HasSuffix(word, "vh") {
-			if n.n <= -0.5 || n.n >= 1.5 {
+			if n.n <= -0.5 || n.n >= 1.5 || key == "text-indent" && n.n >= 0.9 {
 				return true
 			}
 			continue
