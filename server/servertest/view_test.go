@@ -49,13 +49,9 @@ func TestCO6_NothingHiddenReachesTheSafeView(t *testing.T) {
 	a := p.Agents["scout"]
 	sent, key := hiddenMail(t)
 	half := len(sent) / 2
-	for _, m := range sent[:half] { // older than the credential: rendered when it asks
-		deliver(t, p, a, m)
-	}
+	deliver(t, p, a, sent[:half]) // older than the credential: rendered when it asks
 	safe := safeCredential(t, p, a)
-	for _, m := range sent[half:] {
-		deliver(t, p, a, m)
-	}
+	deliver(t, p, a, sent[half:])
 	appended := "From: scout@alpha.test\r\nSubject: mine\r\nX-Note: PLANTED-3141\r\n\r\nIn plain sight\r\n"
 	s := imap(t, p, safe)
 	s.want("OK", fmt.Sprintf("APPEND INBOX {%d+}\r\n%s", len(appended), appended))
@@ -80,10 +76,14 @@ func TestCO6_NothingHiddenReachesTheSafeView(t *testing.T) {
 	}
 }
 
-func deliver(t *testing.T, p *servertest.Postern, a *servertest.Agent, mail string) {
+// deliver sends messages on one connection, of which an address has only so many.
+func deliver(t *testing.T, p *servertest.Postern, a *servertest.Agent, mails []string) {
 	t.Helper()
-	if r := smtp(t, p).send(a.Address, mail); r[0] != '2' {
-		t.Fatal(r)
+	c := smtp(t, p)
+	for _, mail := range mails {
+		if r := c.send(a.Address, mail); r[0] != '2' {
+			t.Fatal(r)
+		}
 	}
 }
 
