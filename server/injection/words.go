@@ -251,7 +251,7 @@ func (w *words) fold(i int, r rune) {
 		w.letter(i, foreign)
 		w.norm = utf8.AppendRune(w.norm, r)
 	case r == 0x2019 && w.open: // don’t is one word
-	case 0x2010 <= r && r <= 0x205E:
+	case 0x2010 <= r && r <= 0x205E, 0x3000 <= r && r <= 0x3004, 0xFF01 <= r && r <= 0xFF0F:
 		w.close(i)
 	case styledLetter(r) != 0:
 		w.signals.styled++
