@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -58,7 +59,29 @@ func (tx *Tx) Quarantine(e *audit.Event, in *Inbox, mailbox uuid.UUID, d Deposit
 	if err != nil {
 		return 0, err
 	}
-	return uid, tx.RaiseAlert(Alert{Head: Head{Org: q.Org}, Kind: AlertQuarantined, Inbox: q.Inbox, Object: q.Inbox,
+	return uid, tx.alertQuarantined(in, &q)
+}
+
+// quarantineBurst is how many messages in a row are one alert.
+const quarantineBurst = 64
+
+// alertQuarantined says that somebody should look. What follows within an hour
+// another one that still waits is said already, but for each 64th: an alert for each
+// would take time, by which a sender could tell that his message was put away.
+func (tx *Tx) alertQuarantined(in *Inbox, q *Quarantined) error {
+	box, err := in.box(tx, q.Mailbox)
+	if err != nil {
+		return err
+	}
+	var last int64
+	err = found(tx.row("SELECT received FROM message WHERE place = $1", place(box, q.UID-1)).Scan(&last))
+	switch {
+	case err == nil && tx.now.Sub(fromMicros(last)).Abs() < alertWindow && q.UID%quarantineBurst != 0:
+		return nil
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return err
+	}
+	return tx.RaiseAlert(Alert{Head: Head{Org: q.Org}, Kind: AlertQuarantined, Inbox: q.Inbox, Object: q.Inbox,
 		Detail: "Mail to an inbox was put into quarantine, where its agents do not see it: postern quarantine list shows it."})
 }
 

@@ -160,3 +160,37 @@ func TestQuarantineOfOthers(t *testing.T) {
 		t.Errorf("%v, %v", all, err)
 	}
 }
+
+// TestQuarantineAlerts: a burst of messages is one alert, and another one comes when
+// somebody has decided about the last, or an hour has passed.
+func TestQuarantineAlerts(t *testing.T) {
+	ts, in, _ := newMailStore(t)
+	raised := func() (n int64) {
+		all, err := ts.Alerts(t.Context(), in.Org(), uuid.Nil, 100, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range all {
+			n += a.Count
+		}
+		return n
+	}
+	for n := range quarantineBurst - 1 {
+		ts.putAway(t, in, n)
+	}
+	if got := raised(); got != 1 {
+		t.Errorf("%d alerts about a burst", got)
+	}
+	last := ts.putAway(t, in, 0)
+	if got := raised(); got != 2 {
+		t.Errorf("%d alerts about %d messages", got, quarantineBurst)
+	}
+	ts.write(t, audit.QuarantineReject, func(tx *Tx, e *audit.Event) error {
+		k := last
+		return tx.RejectQuarantined(e, in, &k, "ada")
+	})
+	ts.putAway(t, in, 1)
+	if got := raised(); got != 3 {
+		t.Errorf("%d alerts after a decision", got)
+	}
+}
