@@ -46,12 +46,16 @@ func (k *Quarantine) Decide(ctx context.Context, actor audit.Actor, org, id uuid
 		return q, false, err
 	}
 	if q.State == storage.QuarantineWaiting {
-		err = k.decide(ctx, actor, &q, r)
-		if err == nil || !errors.Is(err, storage.ErrConflict) {
-			return q, err == nil, err
+		failed := k.decide(ctx, actor, &q, r)
+		if failed == nil {
+			return q, true, nil
 		}
-		if q, err = k.store.Quarantined(ctx, org, id); err != nil { // somebody was faster
+		// Perhaps somebody was faster: then the copy is gone, or the row another.
+		if q, err = k.store.Quarantined(ctx, org, id); err != nil {
 			return q, false, err
+		}
+		if q.State == storage.QuarantineWaiting {
+			return q, false, failed
 		}
 	}
 	if q.State != r.state() {
