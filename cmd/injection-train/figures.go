@@ -2,29 +2,14 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"math"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 )
 
-// figures of a set of scored examples.
-type figures struct {
-	negatives []float64
-	attacks   map[string][]float64 // by group of families
-	over      map[string][]float64 // harmless texts that look suspicious, by kind
-}
-
-func measure(examples []*example, score func(*example) float64) *figures {
-	f := &figures{attacks: map[string][]float64{}, over: map[string][]float64{}}
-	for i, s := range scoreAll(examples, score) {
-		f.add(examples[i], s)
-	}
-	slices.Sort(f.negatives)
-	return f
-}
-
+// scoreAll scores examples on all processors that it may use.
 func scoreAll(examples []*example, score func(*example) float64) []float64 {
 	scores := make([]float64, len(examples))
 	var wait sync.WaitGroup
@@ -40,19 +25,35 @@ func scoreAll(examples []*example, score func(*example) float64) []float64 {
 	return scores
 }
 
-func (f *figures) add(e *example, s float64) {
-	switch {
-	case e.Label == 1 && e.Kind != "attack_prompt":
-		f.attacks[e.group()] = append(f.attacks[e.group()], s)
-	case e.Label == 1:
-	case e.mail():
-		f.negatives = append(f.negatives, s)
-		if e.ours() {
-			f.over[e.Sort] = append(f.over[e.Sort], s)
+// figures of a set of scored examples.
+type figures struct {
+	negatives []float64            // of harmless mail, rising
+	attacks   map[string][]float64 // by group of families, or by writer
+	harmless  map[string][]float64 // by kind
+}
+
+func measure(list []scored) *figures {
+	f := &figures{attacks: map[string][]float64{}, harmless: map[string][]float64{}}
+	for _, s := range list {
+		switch {
+		case s.Label == 1 && s.Kind == "attack_prompt": // a chat, not mail
+		case s.Label == 1 && s.ours():
+			f.attacks[s.Source] = append(f.attacks[s.Source], s.score)
+		case s.Label == 1:
+			f.attacks[s.group()] = append(f.attacks[s.group()], s.score)
+		default:
+			kind := s.Kind
+			if s.ours() {
+				kind = s.Sort
+			}
+			f.harmless[kind] = append(f.harmless[kind], s.score)
 		}
-	default:
-		f.over[e.Kind] = append(f.over[e.Kind], s)
+		if s.mail() {
+			f.negatives = append(f.negatives, s.score)
+		}
 	}
+	slices.Sort(f.negatives)
+	return f
 }
 
 // mail reports whether the example is harmless mail, which sets the thresholds.
@@ -60,16 +61,15 @@ func (e *example) mail() bool {
 	return e.Kind == "ham" || e.Kind == "spam" || e.Kind == "newsletter" || e.Kind == "fixture"
 }
 
-func (e *example) group() string {
-	g, _, _ := strings.Cut(e.Family, "_")
-	return g
-}
-
-// at is the threshold that a share of harmless mail reaches.
+// at is the threshold that a share of harmless mail exceeds.
 func (f *figures) at(rate float64) float64 {
+	if len(f.negatives) == 0 {
+		return 1
+	}
 	return f.negatives[len(f.negatives)-1-int(rate*float64(len(f.negatives)))]
 }
 
+// auc is the chance that an attack scores above a harmless mail.
 func (f *figures) auc(scores []float64) float64 {
 	s := 0.0
 	for _, x := range scores {
@@ -98,21 +98,35 @@ func (f *figures) all() (list []float64) {
 	return list
 }
 
-func (f *figures) print(title string) {
+// line prints the figures that matter most.
+func (f *figures) line(w io.Writer, title string) {
 	all := f.all()
-	if len(f.negatives) == 0 || len(all) == 0 {
+	fmt.Fprintf(w, "%-40s AUC %.4f  recall %.3f at 1 %%, %.3f at 0.1 %% of %d harmless; %d attacks\n",
+		title, f.auc(all), share(all, f.at(suspiciousShare)), share(all, f.at(quarantineShare)), len(f.negatives), len(all))
+}
+
+// table prints them by groups as well: recall at 1 % and 0.1 % of the harmless mail of
+// this set, and at the thresholds that ship; and what was left alone.
+func (f *figures) table(w io.Writer, title string, m *weights) {
+	if len(f.negatives) == 0 || len(f.attacks) == 0 {
 		return
 	}
-	one, tenth := f.at(.01), f.at(.001)
-	fmt.Printf("%-26s AUC %.4f, recall at 1 %% %.3f (over %.3f), at 0.1 %% %.3f (over %.3f); %d harmless, %d attacks\n",
-		title, f.auc(all), share(all, one), one, share(all, tenth), tenth, len(f.negatives), len(all))
-	if len(f.attacks) > 1 {
-		for _, g := range sortedKeys(f.attacks) {
-			fmt.Printf("  %-24s %5d  %.4f  %.3f  %.3f\n", g, len(f.attacks[g]), f.auc(f.attacks[g]), share(f.attacks[g], one), share(f.attacks[g], tenth))
+	f.line(w, title)
+	bounds := []float64{f.at(suspiciousShare), f.at(quarantineShare), m.suspicious, m.quarantine}
+	row := func(name string, auc string, of func(float64) float64, n int) {
+		fmt.Fprintf(w, "  %-24s %5d  %6s", name, n, auc)
+		for _, b := range bounds {
+			fmt.Fprintf(w, "  %.3f", of(b))
 		}
+		fmt.Fprintln(w)
 	}
-	for _, g := range sortedKeys(f.over) {
-		fmt.Printf("  left alone: %-12s %5d          %.3f  %.3f\n", g, len(f.over[g]), 1-share(f.over[g], one), 1-share(f.over[g], tenth))
+	for _, g := range sortedKeys(f.attacks) {
+		s := f.attacks[g]
+		row(g, fmt.Sprintf("%.4f", f.auc(s)), func(b float64) float64 { return share(s, b) }, len(s))
+	}
+	for _, g := range sortedKeys(f.harmless) {
+		s := f.harmless[g]
+		row("left alone: "+g, "", func(b float64) float64 { return 1 - share(s, b) }, len(s))
 	}
 }
 
@@ -123,8 +137,4 @@ func sortedKeys[V any](m map[string]V) []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-func (m *weights) report(title string, examples []*example) {
-	measure(examples, m.score).print(title)
 }

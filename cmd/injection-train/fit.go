@@ -4,17 +4,19 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
 
 	"postern/server/injection"
 )
 
 // options of training.
 type options struct {
-	Frame  stage
-	Words  stage
-	Length float64
-	Copies int // how often an instruction of our own is put into another mail
-	Seed   uint64
+	Frame   stage
+	Words   stage
+	Length  float64
+	Copies  int // how often an instruction of our own is put into another mail
+	Members int // frames that are trained apart, and then agree
+	Seed    uint64
 }
 
 // stage is how a part of the model is trained.
@@ -23,14 +25,14 @@ type stage struct {
 	Rate   float64 // of weights
 	Net    float64 // of the hidden layer
 	L2     float64
-	Keep   float64 // share of the features of a window that are looked at in a step
 	Ours   float64 // how much more mail of our own teaches than the open data
+	Blind  bool    // do not look at the marks of the writers
 }
 
 var defaults = options{
-	Frame:  stage{Epochs: 5, Rate: 0.004, Net: 0.002, L2: 1e-4, Keep: 1, Ours: 3},
-	Words:  stage{Epochs: 6, Rate: 0.004, Net: 0.005, L2: 1e-4, Keep: 1, Ours: 1},
-	Length: 0.2, Copies: 4, Seed: 1,
+	Frame:  stage{Epochs: 5, Rate: 0.004, Net: 0.002, L2: 1e-4, Ours: 3},
+	Words:  stage{Epochs: 6, Rate: 0.004, Net: 0.005, L2: 1e-4, Ours: 1},
+	Length: 0.2, Copies: 4, Members: 2, Seed: 1,
 }
 
 // whole is how much faster what a text shows as a whole is learned.
@@ -43,20 +45,41 @@ const whole = 8
 // learning). A harmless example teaches by that one and by one at random; so does
 // what stands around a marked attack.
 func fit(examples []*example, o options) *weights {
+	more := examples
 	if o.Copies > 0 {
-		examples = append(slices.Clone(examples), carried(examples, o.Copies, o.Seed)...)
+		more = append(slices.Clone(examples), carried(examples, o.Copies, o.Seed)...)
 	}
-	r := rand.New(rand.NewPCG(o.Seed, 2))
-	m := &weights{bias: -3, wordBias: -1, length: o.Length, frame: newPart(r), words: newPart(r)}
-	clear(m.words.rows) // words say nothing yet
-	t := &training{weights: m, part: &m.frame, traits: frameOf, stage: o.Frame, random: r}
-	t.run(examples)
+	m := &weights{length: o.Length, wordBias: -1}
+	m.frame, m.words = newPart(nil, 0, 0), newPart(nil, 0, 0)
+	for _, member := range frames(more, o) {
+		share := 1 / float32(o.Members)
+		m.frame.join(&member.frame, share)
+		m.bias += share * member.bias
+	}
 	if o.Words.Epochs > 0 {
-		m.words = newPart(r)
-		t = &training{weights: m, part: &m.words, traits: wordsOf, stage: o.Words, random: r, frames: map[*example][]float32{}}
+		r := rand.New(rand.NewPCG(o.Seed, uint64(o.Members)))
+		m.words = newPart(r, 0, units)
+		t := &training{weights: m, part: &m.words, traits: wordsOf, stage: o.Words, random: r, frames: map[*example][]float32{}}
 		t.run(examples)
 	}
 	return m
+}
+
+// frames trains the members of the frame, each with hidden units of its own.
+func frames(examples []*example, o options) []*weights {
+	members := make([]*weights, o.Members)
+	var wait sync.WaitGroup
+	for k := range members {
+		wait.Go(func() {
+			r := rand.New(rand.NewPCG(o.Seed, uint64(k)))
+			m := &weights{bias: -3, frame: newPart(r, k*units/o.Members, (k+1)*units/o.Members)}
+			t := &training{weights: m, part: &m.frame, traits: frameOf, stage: o.Frame, random: r}
+			t.run(examples)
+			members[k] = m
+		})
+	}
+	wait.Wait()
+	return members
 }
 
 // training is the training of one part.
@@ -69,7 +92,6 @@ type training struct {
 	frames map[*example][]float32 // what the frame says, when that is trained already
 
 	rest map[*example]int // rounds that an example sits out because it has nothing to teach
-	kept injection.Traits // room
 }
 
 func (t *training) run(examples []*example) {
@@ -88,6 +110,14 @@ func (t *training) run(examples []*example) {
 			}
 		}
 	}
+}
+
+// relation of a window to what the writers have marked.
+func (t *training) relation(at window) relation {
+	if t.Blind {
+		return unknown
+	}
+	return at.e.relation(at.passage, at.i)
 }
 
 // each calls use for every window of an example.
@@ -130,7 +160,7 @@ func (t *training) example(e *example) {
 	n := 0
 	t.each(e, func(w window) {
 		n++
-		switch relation := e.relation(w.passage, w.i); {
+		switch relation := t.relation(w); {
 		case e.Label == 1 && relation <= inside:
 			if w.logit > worst.logit {
 				worst = w
@@ -162,7 +192,7 @@ func (t *training) example(e *example) {
 // teach moves the weights of one window towards its label.
 func (t *training) teach(at window, weight float32) {
 	label := float32(at.e.Label)
-	switch at.e.relation(at.passage, at.i) {
+	switch t.relation(at) {
 	case edge:
 		return
 	case outside:
@@ -174,70 +204,52 @@ func (t *training) teach(at window, weight float32) {
 	t.learn(at, label, weight)
 }
 
-// look gathers what is looked at of a window in this step.
+// look adds up what the part sees of a window.
 func (t *training) look(blocks []injection.Block) (s sums) {
-	t.kept.Weights, t.kept.Rows = t.kept.Weights[:0], t.kept.Rows[:0]
 	for i := range blocks {
-		all := t.traits(&blocks[i])
-		t.kept.Weights = t.keep(t.kept.Weights, all.Weights)
-		t.kept.Rows = t.keep(t.kept.Rows, all.Rows)
-	}
-	s = t.part.sum(t.kept)
-	more := float32(1 / t.Keep)
-	s.weight *= more
-	for k := range s.units {
-		s.units[k] *= more
+		own := t.part.sum(t.traits(&blocks[i]))
+		s.add(&own)
 	}
 	return s
 }
 
-func (t *training) keep(list, all []uint32) []uint32 {
-	if t.Keep == 1 {
-		return append(list, all...)
-	}
-	for _, f := range all {
-		if t.random.Float64() < t.Keep {
-			list = append(list, f)
-		}
-	}
-	return list
-}
-
+// learn moves the weights of one window by the gradient of the logistic loss.
 func (t *training) learn(at window, label, weight float32) {
 	p := &at.e.passages[at.passage]
 	blocks, mask := p.Window(at.i)
+	wholes, bias := []uint32{mask}, &t.bias
+	if t.frames != nil {
+		wholes, bias = p.Whole, &t.wordBias
+	}
 	s := t.look(blocks)
-	wholes, logit := []uint32{mask}, t.bias
-	if t.frames != nil {
-		wholes = p.Whole
-	}
-	own := t.part.weigh(wholes) + t.part.logit(&s)
-	slope := float32(1)
-	if t.frames != nil {
-		own += t.wordBias
-		slope = float32(sigmoid(float64(own)))
-		logit += at.frame + max(own, 0)
-	} else {
-		logit += own
-	}
+	logit, slope := t.combine(at, t.part.weigh(wholes)+t.part.logit(&s))
 	g := (float32(sigmoid(float64(logit))) - label) * weight * slope
 	if g < 1e-4 && g > -1e-4 {
 		return
 	}
-	if t.frames != nil {
-		t.wordBias -= float32(t.Rate) * 0.02 * g
-	} else {
-		t.bias -= float32(t.Rate) * 0.02 * g
-	}
+	*bias -= float32(t.Rate) * 0.02 * g
 	for _, f := range wholes {
 		t.step(f, float32(t.Rate*whole), g)
 	}
-	for _, f := range t.kept.Weights {
-		t.step(f, float32(t.Rate), g)
+	for i := range blocks {
+		for _, f := range t.traits(&blocks[i]).Weights {
+			t.step(f, float32(t.Rate), g)
+		}
 	}
 	if t.Net > 0 {
-		t.learnNet(&s, g)
+		t.learnNet(blocks, &s, g)
 	}
+}
+
+// combine is the logit of a window to which the part that learns gives its own, and
+// how much the one moves with the other. Words count above zero alone; below it their
+// gradient fades, so that they can come back.
+func (t *training) combine(at window, own float32) (logit, slope float32) {
+	if t.frames == nil {
+		return own + t.bias, 1
+	}
+	own += t.wordBias
+	return t.bias + at.frame + max(own, 0), float32(sigmoid(float64(own)))
 }
 
 // step moves one weight.
@@ -248,19 +260,21 @@ func (t *training) step(f uint32, rate, g float32) {
 }
 
 // learnNet moves the hidden layer by the gradient g of a window's logit.
-func (t *training) learnNet(s *sums, g float32) {
+func (t *training) learnNet(blocks []injection.Block, s *sums, g float32) {
 	var d [units]float32
-	for k := range units {
+	for k := t.lo; k < t.hi; k++ {
 		x := s.units[k] + t.from[k]
 		slope := 1 / (1 + max(x, -x))
 		d[k] = g * t.out[k] * slope * slope
 		t.ada(&t.out[k], &t.og[k], g*bend(x))
 		t.ada(&t.from[k], &t.fg[k], d[k])
 	}
-	for _, f := range t.kept.Rows {
-		row, sum := t.rows[int(f)*units:][:units:units], t.rg[int(f)*units:][:units:units]
-		for k := range units {
-			t.ada(&row[k], &sum[k], d[k])
+	for i := range blocks {
+		for _, f := range t.traits(&blocks[i]).Rows {
+			row, sum := t.rows[int(f)*units:][:units:units], t.rg[int(f)*units:][:units:units]
+			for k := t.lo; k < t.hi; k++ {
+				t.ada(&row[k], &sum[k], d[k])
+			}
 		}
 	}
 }

@@ -7,98 +7,113 @@
 // part of this command). It trains, calibrates the thresholds by cross-validation
 // that leaves whole families, sources and writers out, and prints what it measured.
 // The same input gives the same model.
+//
+// # What was tried, and what it gave
+//
+// The measure is mail in 26 languages by a writer from whom nothing was learned, her
+// attacks against her harmless mail: AUC, and recall where one harmless mail in a
+// hundred is flagged.
+//
+//   - Weights of words, pairs and triples of words, slots of a request: .75, .17.
+//   - A hidden layer over sums of word vectors: .79, .19.
+//   - Concepts that a glossary names in every language, beside words: .80, .22. The
+//     concepts alone: .89, .25. What words memorise of one writer does not hold for the
+//     next; leaving each writer out in turn, words and concepts reach .69 and concepts
+//     alone .83.
+//   - Putting each instruction into four other mails, and harmless paragraphs into
+//     others as well: .93, .47.
+//   - Adding words as a second part that sees what the frame says: .86, .24. As a part
+//     that may only add, being cut off below zero: .93, .40, and recall on the held
+//     back part of the open data rises from .71 to .91.
+//   - Three more writers, who brought as many attacks again: .95. Two frames that are
+//     trained apart and then agree: .96, .52; four small ones: .96, .49.
+//   - Marks of the writers: which windows of an attack are the attack. Without them
+//     (multi-instance learning alone) recall on the held-back open data is .81, with
+//     them .95.
+//   - Looking at a random share of the features in each step, more decay and other
+//     rates changed nothing that could be told from chance. Most rounds were too many.
 package main
 
 import (
 	"flag"
 	"fmt"
+	"io"
 	"os"
+	"sync"
 )
 
 func main() {
-	data := flag.String("data", "", "labelled messages, JSON Lines; several separated by commas")
-	corpus := flag.String("corpus", "cmd/injection-train/corpus", "folder of our own mail")
-	out := flag.String("out", "", "file to write the model to; empty: only report")
-	o := defaults
-	o.Frame.flags("frame.")
-	o.Words.flags("words.")
-	flag.Float64Var(&o.Length, "length", o.Length, "")
-	check := flag.Bool("writers", false, "leave each writer out in turn")
-	flag.IntVar(&o.Copies, "copies", o.Copies, "of each instruction in other mail")
-	flag.Uint64Var(&o.Seed, "seed", o.Seed, "of the random numbers")
-	glossary := flag.String("glossary", "", "file to write the glossary to, which is all that is done then")
+	var c command
+	flag.StringVar(&c.data, "data", "", "labelled messages, JSON Lines; several separated by commas")
+	flag.StringVar(&c.corpus, "corpus", "cmd/injection-train/corpus", "folder of our own mail and of the glossaries")
+	flag.StringVar(&c.version, "version", "0", "name of the model")
+	flag.StringVar(&c.out, "out", "", "file to write the model to; empty: only report")
+	flag.StringVar(&c.glossary, "glossary", "", "file to write the glossary to, which is all that is done then: the model stands on it")
+	flag.BoolVar(&c.quick, "quick", false, "no cross-validation: report on held-back messages alone")
+	flag.BoolVar(&c.ablate, "ablate", false, "train without one thing after the other, and report")
 	flag.Parse()
-	if *glossary != "" {
-		if err := writeGlossary(*corpus, *glossary); err != nil {
-			fmt.Fprintln(os.Stderr, "injection-train:", err)
-			os.Exit(1)
-		}
-		return
-	}
-	if err := run(*data, *corpus, *out, o, *check); err != nil {
+	if err := c.run(os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "injection-train:", err)
 		os.Exit(1)
 	}
 }
 
-func run(data, corpus, out string, o options, check bool) error {
-	all, err := load(data)
+// command is what was asked for.
+type command struct {
+	data, corpus, version, out, glossary string
+	quick, ablate                        bool
+}
+
+func (c *command) run(w io.Writer) error {
+	if c.glossary != "" {
+		return c.writeGlossary(w)
+	}
+	all, err := load(c.data)
 	if err != nil {
 		return err
 	}
-	ours, err := readCorpus(corpus)
+	ours, err := readCorpus(c.corpus)
 	if err != nil {
 		return err
 	}
 	all = append(all, ours...)
 	takeApart(all)
-	sets := map[string][]*example{}
-	for _, e := range all {
-		set := e.Split
-		if set == "test" {
-			set = e.Source
-		}
-		sets[set] = append(sets[set], e)
-	}
-	fmt.Printf("%d to train on, %d held back, %d by a writer left out\n", len(sets["train"]), len(sets["dev"]), len(sets["eve"]))
-	if check {
-		if os.Getenv("PAIRS") != "" {
-			leavePairs(sets["train"], o)
-			return nil
-		}
-		leaveWriters(sets["train"], o)
+	s := sort(all)
+	fmt.Fprintf(w, "%d messages to train on, %d held back, %d by writers for measuring\n", len(s.train), len(s.dev), len(s.test))
+	if c.ablate {
+		ablate(w, s, defaults)
 		return nil
 	}
-	m := fit(sets["train"], o)
-	m.report("held back", sets["dev"])
-	m.report("eve", sets["eve"])
-	if out == "" {
+	return c.train(w, s)
+}
+
+func (c *command) train(w io.Writer, s sets) error {
+	var m *weights
+	var left []scored
+	var wait sync.WaitGroup
+	wait.Go(func() { m = fit(s.train, defaults) })
+	if !c.quick {
+		wait.Go(func() { left = crossValidate(s.train, defaults) })
+	}
+	wait.Wait()
+	m.calibrate(left)
+	m.report(w, s, left)
+	if c.out == "" || c.quick {
 		return nil
 	}
-	m.calibrate(sets["train"], o)
-	fmt.Printf("thresholds %.4f %.4f\n", m.suspicious, m.quarantine)
-	b, err := m.quantise("2").AppendBinary(nil)
+	b, err := m.quantise(c.version).AppendBinary(nil)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(out, b, 0o644)
+	return os.WriteFile(c.out, b, 0o644)
 }
 
-func writeGlossary(corpus, file string) error {
-	g, err := readGlossary(corpus)
+func (c *command) writeGlossary(w io.Writer) error {
+	g, err := readGlossary(c.corpus)
 	if err != nil {
 		return err
 	}
 	b := g.AppendBinary(nil)
-	fmt.Printf("%d concepts, %d terms, %d bytes\n", len(g.Classes), len(g.Terms), len(b))
-	return os.WriteFile(file, b, 0o644)
-}
-
-func (s *stage) flags(prefix string) {
-	flag.IntVar(&s.Epochs, prefix+"epochs", s.Epochs, "rounds over the examples")
-	flag.Float64Var(&s.Rate, prefix+"rate", s.Rate, "of weights")
-	flag.Float64Var(&s.Net, prefix+"net", s.Net, "rate of the hidden layer; 0: none")
-	flag.Float64Var(&s.L2, prefix+"l2", s.L2, "decay")
-	flag.Float64Var(&s.Keep, prefix+"keep", s.Keep, "share of features looked at in a step")
-	flag.Float64Var(&s.Ours, prefix+"ours", s.Ours, "weight of our own mail")
+	fmt.Fprintf(w, "%d concepts, %d terms, %d bytes\n", len(g.Classes), len(g.Terms), len(b))
+	return os.WriteFile(c.glossary, b, 0o644)
 }

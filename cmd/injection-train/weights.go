@@ -26,18 +26,38 @@ type part struct {
 	rows, rg []float32 // units numbers a row
 	from, fg [units]float32
 	out, og  [units]float32
+	lo, hi   int // hidden units that are in use
 }
 
-func newPart(r *rand.Rand) part {
+// newPart is a part that knows nothing. Of its hidden units only those from lo to hi
+// are to learn.
+func newPart(r *rand.Rand, lo, hi int) part {
 	w, n := 1<<injection.WeightBits, units<<injection.RowBits
-	p := part{w: make([]float32, w), wg: make([]float32, w), rows: make([]float32, n), rg: make([]float32, n)}
+	p := part{lo: lo, hi: hi, w: make([]float32, w), wg: make([]float32, w), rows: make([]float32, n), rg: make([]float32, n)}
 	for i := range p.rows {
-		p.rows[i] = float32(r.NormFloat64() * 0.05)
+		if k := i % units; lo <= k && k < hi {
+			p.rows[i] = float32(r.NormFloat64() * 0.05)
+		}
 	}
-	for i := range p.out {
-		p.out[i] = float32(r.NormFloat64() * 0.5)
+	for k := lo; k < hi; k++ {
+		p.out[k] = float32(r.NormFloat64() * 0.5)
 	}
 	return p
+}
+
+// join adds a share of what another part says, one whose hidden units are others.
+func (p *part) join(o *part, share float32) {
+	p.lo, p.hi = min(p.lo, o.lo), max(p.hi, o.hi)
+	for i := range p.w {
+		p.w[i] += share * o.w[i]
+	}
+	for i := range p.rows {
+		p.rows[i] += o.rows[i]
+	}
+	for k := range units {
+		p.from[k] += o.from[k]
+		p.out[k] += share * o.out[k]
+	}
 }
 
 // sums are what a block adds to every window that it is in.
@@ -63,8 +83,9 @@ func (p *part) weigh(list []uint32) (s float32) {
 func (p *part) sum(t injection.Traits) sums {
 	s := sums{weight: p.weigh(t.Weights)}
 	for _, r := range t.Rows {
-		for k, w := range p.rows[int(r)*units:][:units:units] {
-			s.units[k] += w
+		row := p.rows[int(r)*units:][:units:units]
+		for k := p.lo; k < p.hi; k++ {
+			s.units[k] += row[k]
 		}
 	}
 	return s
@@ -75,7 +96,7 @@ func bend(x float32) float32 { return x / (1 + max(x, -x)) }
 
 func (p *part) logit(s *sums) float32 {
 	l := s.weight
-	for k := range units {
+	for k := p.lo; k < p.hi; k++ {
 		l += p.out[k] * bend(s.units[k]+p.from[k])
 	}
 	return l

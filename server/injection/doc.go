@@ -13,10 +13,11 @@
 //   - Each text is normalised into words: characters without a glyph, alphabets that
 //     look alike, spaced letters and digits for letters are undone, and what is
 //     encoded is decoded and judged in turn (words.go, decode.go).
-//   - Words become hashed features, and mark the slots of a request: who is
-//     addressed, which act, on what, how it hides, by what right (features.go,
+//   - Words become hashed features (features.go), and name concepts of a request, the
+//     same in thirty languages: a machine, an act, a secret, a right (glossary.go,
 //     lexicon.go).
-//   - A [Model] weighs windows of forty words; the worst one decides (model.go).
+//   - A [Model] weighs windows of forty words by what they name and by their words;
+//     the worst one decides (model.go).
 //   - A rule of form sets a floor that nothing averages away (rule.go,
 //     alternative.go).
 //

@@ -135,6 +135,9 @@ func (f *features) extract(w *words, classes []uint8) {
 // languages that inflect.
 func (f *features) word(form []byte, h uint32) {
 	f.words.add(kindWord, h, 0)
+	if without&aspectParts != 0 {
+		return
+	}
 	if len(form) >= 6 {
 		f.words.add(kindHead, hashBytes(form[:4]), 4)
 		f.words.add(kindTail, hashBytes(form[len(form)-4:]), 0)
@@ -151,6 +154,9 @@ func (f *features) word(form []byte, h uint32) {
 
 // neighbours adds what a word shows with those before it.
 func (f *features) neighbours(i int, alone bool, hash, stem *[4]uint32) {
+	if without&aspectSequences != 0 {
+		return
+	}
 	if i >= 1 {
 		f.words.add(kindPair, hash[1], hash[0])
 		f.words.add(kindStems, stem[1], stem[0])
@@ -181,7 +187,7 @@ func (f *features) rows(i int, hash, stem *[4]uint32) {
 // slots adds pairs of slots within reach, by order and distance.
 func (f *features) slots(w *words, i int) {
 	own := w.list[i].slots
-	if own == 0 {
+	if own == 0 || without&aspectSlots != 0 {
 		return
 	}
 	var seen [numSlots]slots // pairs that were added, by own slot
@@ -218,26 +224,43 @@ func (f *features) slots(w *words, i int) {
 func (f *features) concept(c concept) {
 	f.frame.add(kindConcept, c.id, 0)
 	f.frame.row(kindConcept, c.id, 0)
-	f.frame.row(kindClass, c.class, 0)
+	if without&aspectClasses == 0 {
+		f.frame.row(kindClass, c.class, 0)
+	}
 	for i, b := range f.said {
 		if c.at-b.at > within {
 			break
 		}
-		near := uint32(min(i, 1))
-		f.frame.add(kindConceptPair, b.id, c.id)
-		f.frame.add(kindClassPair, b.class<<8|c.class, near)
-		f.frame.add(kindClassConcept, b.class, c.id)
-		f.frame.add(kindConceptClass, b.id, c.class)
-		if i == 0 {
-			f.frame.row(kindConceptPair, b.id, c.id)
-			f.frame.row(kindClassPair, b.class, c.class)
+		if without&aspectPairs == 0 {
+			f.pair(b, c, i)
 		}
-		if i == 1 {
-			f.frame.add(kindClassTriple, b.class<<16|f.said[0].class<<8|c.class, 0)
+		if without&aspectClasses == 0 {
+			f.classPair(b, c, i)
 		}
 	}
 	copy(f.said[1:], f.said[:said-1])
 	f.said[0] = c
+}
+
+// pair adds a concept with one that was named before it, i concepts between.
+func (f *features) pair(b, c concept, i int) {
+	f.frame.add(kindConceptPair, b.id, c.id)
+	if i == 0 {
+		f.frame.row(kindConceptPair, b.id, c.id)
+	}
+}
+
+// classPair adds the classes of two concepts, and the class of one with the other.
+func (f *features) classPair(b, c concept, i int) {
+	f.frame.add(kindClassPair, b.class<<8|c.class, uint32(min(i, 1)))
+	f.frame.add(kindClassConcept, b.class, c.id)
+	f.frame.add(kindConceptClass, b.id, c.class)
+	switch i {
+	case 0:
+		f.frame.row(kindClassPair, b.class, c.class)
+	case 1:
+		f.frame.add(kindClassTriple, b.class<<16|f.said[0].class<<8|c.class, 0)
+	}
 }
 
 // wholeFeatures are the view of a text and what its form shows, each count in steps.

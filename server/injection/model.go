@@ -39,13 +39,15 @@ type Part struct {
 	Half    int32        // the sum at which a unit has half of its effect
 	From    [Units]int32 // the sum of a window without features
 	Out     [Units]int32 // logit of a unit's full effect
+
+	lanes []uint64 // Rows to add four at a time: see lay
 }
 
 // Sizes of a part.
 const (
 	WeightBits = 17
-	RowBits    = 14
-	Units      = 16
+	RowBits    = 13
+	Units      = 32
 
 	partSize = 1<<WeightBits + Units<<RowBits
 )
@@ -62,7 +64,7 @@ var Shipped = sync.OnceValue(func() *Model {
 	return m
 })
 
-const modelMagic = "POSTERN-INJECTION-3\n"
+const modelMagic = "POSTERN-INJECTION-4\n"
 
 // ErrModel: bytes are no model.
 var ErrModel = errors.New("injection: not a model")
@@ -187,12 +189,33 @@ func (p *Part) weigh(list []uint32) (sum int32) {
 	return sum
 }
 
-func (p *Part) sum(f Traits) sums {
-	s := sums{weight: p.weigh(f.Weights)}
-	for _, r := range f.Rows {
-		for k, w := range p.Rows[int(r)*Units:][:Units:Units] {
-			s.units[k] += int32(w)
+// lay puts four numbers of a row side by side in one word, each 128 too great so that
+// none is below zero.
+func (p *Part) lay() {
+	p.lanes = make([]uint64, len(p.Rows)/4)
+	for i, n := range p.Rows {
+		p.lanes[i/4] |= uint64(uint8(n)^0x80) << (i % 4 * 16)
+	}
+}
+
+// laneRows is how many rows can be added before a lane runs over.
+const laneRows = 1<<16/256 - 1
+
+func (p *Part) sum(t Traits) sums {
+	s := sums{weight: p.weigh(t.Weights)}
+	for rows := t.Rows; len(rows) > 0; {
+		n := min(len(rows), laneRows)
+		var lanes [Units / 4]uint64
+		for _, r := range rows[:n] {
+			row := p.lanes[int(r)*(Units/4):][: Units/4 : Units/4]
+			for k := range lanes {
+				lanes[k] += row[k]
+			}
 		}
+		for k := range s.units {
+			s.units[k] += int32(uint16(lanes[k/4]>>(k%4*16))) - int32(128*n)
+		}
+		rows = rows[n:]
 	}
 	return s
 }

@@ -135,7 +135,7 @@ func (r *reader) segment(s segment) {
 	}
 	r.inner(&s, Invisible, stepTags, 0, len(s.text), tags)
 	r.inner(&s, Invisible, stepSelectors, 0, len(s.text), selectors)
-	if s.chain.len() == maxChain {
+	if s.chain.len() == maxChain || without&aspectEncodings != 0 {
 		return
 	}
 	all, more := decodings(s.text)
@@ -175,10 +175,15 @@ func (r *reader) piece(s *segment, from, to int) (tags, selectors []byte) {
 	r.speech.read(concepts(), &r.words)
 	r.features.extract(&r.words, concepts().classes)
 	r.build(s, from, to)
-	tags, selectors = bytes.Clone(r.words.tags), bytes.Clone(r.words.selectors)
+	if without&aspectUnseen == 0 {
+		tags, selectors = bytes.Clone(r.words.tags), bytes.Clone(r.words.selectors)
+	}
 	turned, backwards := telltales.count(&r.words)
 	r.alternatives.read(s, &r.words)
 	r.use(&r.passage)
+	if without&aspectTurns != 0 {
+		turned, backwards = 0, 0
+	}
 	if turned >= minTelltales && s.chain.last() != stepROT13 {
 		r.inner(s, Decoded, stepROT13, from, to, rot13(text))
 	}

@@ -19,6 +19,10 @@ func NewScorer(m *Model) *Scorer {
 	if m == nil {
 		m = Shipped()
 	}
+	laid := *m
+	laid.Words.lay()
+	laid.Frame.lay()
+	m = &laid
 	s := &Scorer{model: m}
 	s.pool.New = func() any { return newJudge(m) }
 	return s

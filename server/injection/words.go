@@ -82,6 +82,9 @@ func (w *words) read(text []byte) {
 	w.close(len(text))
 	w.endSelectors()
 	w.leetEverywhere()
+	if without&aspectApart != 0 {
+		return
+	}
 	if w.joinSpaced(minSpaced); w.signals.spaced >= 2 {
 		w.joinSpaced(2) // so its short words are written like that too
 	}
@@ -154,7 +157,7 @@ func (w *words) rune(i, n int, r rune) {
 		w.selector(i, n, byte(r-0xFE00))
 	case 0xE0100 <= r && r <= 0xE01EF:
 		w.selector(i, n, byte(r-0xE0100+16))
-	case isInvisible(r):
+	case isInvisible(r) && without&aspectNoGlyph == 0:
 		if w.open && w.scripts == latin {
 			w.signals.zeroWidth++
 		}
@@ -253,11 +256,11 @@ func (w *words) fold(i int, r rune) {
 	case r == 0x2019 && w.open: // don’t is one word
 	case 0x2010 <= r && r <= 0x205E, 0x3000 <= r && r <= 0x3004, 0xFF01 <= r && r <= 0xFF0F:
 		w.close(i)
-	case styledLetter(r) != 0:
+	case styledLetter(r) != 0 && without&aspectStyles == 0:
 		w.signals.styled++
 		w.letter(i, latin)
 		w.norm = append(w.norm, styledLetter(r))
-	case r >= 0x2000 && !norm.NFKC.IsNormalString(string(r)):
+	case r >= 0x2000 && without&aspectStyles == 0 && !norm.NFKC.IsNormalString(string(r)):
 		w.compatible(i, r)
 	case unicode.IsLetter(r) || unicode.Is(unicode.M, r):
 		w.letter(i, foreign)
@@ -310,7 +313,7 @@ func (w *words) close(i int) {
 	case w.scripts&latin != 0:
 		w.latin++
 	}
-	if w.digits && w.letters >= 2 {
+	if w.digits && w.letters >= 2 && without&aspectDigits == 0 {
 		w.leet(last)
 	}
 	const longest = 256 // bytes: a longer word is no word, and its head tells enough
@@ -325,6 +328,9 @@ func (w *words) close(i int) {
 
 // imitated replaces letters that look like Latin ones by these.
 func (w *words) imitated(at *word) {
+	if without&aspectLookalike != 0 {
+		return
+	}
 	from := w.norm[at.from:]
 	out := make([]byte, 0, len(from))
 	for _, r := range string(from) {
