@@ -47,7 +47,7 @@ type tracePage struct {
 // trace writes the page.
 func (t *talk) trace(tr *control.Trace) error {
 	p := tracePage{t, tr, logged{names: tr.Names}}
-	for _, part := range []func() error{p.head, p.provenance, p.recipients, p.decisions, p.readers, p.sequels, p.hashes, p.events} {
+	for _, part := range []func() error{p.head, p.provenance, p.scorings, p.recipients, p.decisions, p.readers, p.sequels, p.hashes, p.events} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -67,7 +67,22 @@ func (p tracePage) head() error {
 	if v := p.tr.Provenance; v != nil {
 		pairs = append(pairs, pair{"submitted", instant(v.Time) + " by agent " + p.names.name(v.Agent) + " with token " + p.names.name(v.Credential)})
 	}
-	return p.show(nil, append(pairs, pair{"Verdict", p.tr.Verdict})...)
+	verdict := p.tr.Verdict
+	if len(p.tr.Reasons) > 0 {
+		verdict += ": " + strings.Join(p.tr.Reasons, ", ")
+	}
+	return p.show(nil, append(pairs, pair{"Verdict", verdict})...)
+}
+
+// scorings writes why the message has its verdict, where that is not clean, or became
+// another.
+func (p tracePage) scorings() error {
+	for i := range p.tr.Scorings {
+		if j := &p.tr.Scorings[i]; j.Verdict != "clean" || len(p.tr.Scorings) > 1 && j.Cause != "delivery" {
+			p.judgement(j)
+		}
+	}
+	return nil
 }
 
 func orPlain(tls string) string {

@@ -3,9 +3,12 @@ package control
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/google/uuid"
 
 	"postern/storage"
 	"postern/storage/audit"
@@ -22,6 +25,8 @@ type Trace struct {
 	From       string      `json:"from,omitempty"` // envelope sender
 	Subject    string      `json:"subject,omitempty"`
 	Verdict    string      `json:"verdict,omitempty"`
+	Reasons    []string    `json:"reasons,omitempty"`  // of the verdict, codes of a closed list
+	Scorings   []Judgement `json:"scorings,omitempty"` // the newest first; none of a message that is not here any more
 	SHA256     []string    `json:"sha256,omitempty"`   // as it came or was submitted, and as it was stored
 	Declared   []string    `json:"declared,omitempty"` // what the agent said of it // AU-3
 	Recipients []Recipient `json:"recipients"`
@@ -86,6 +91,9 @@ func (s *Server) messageTrace(ctx context.Context, by caller, q MessageRef) (Tra
 		maps.Copy(t.Names, row.Names)
 	}
 	t.tell(found)
+	if err := s.scorings(ctx, by, &t, found.Events); err != nil {
+		return Trace{}, err
+	}
 	for _, e := range slices.Concat(found.Before, found.Sequels) {
 		fresh, err := names.fresh(ctx, &e)
 		if err != nil {
@@ -94,6 +102,30 @@ func (s *Server) messageTrace(ctx context.Context, by caller, q MessageRef) (Tra
 		maps.Copy(t.Names, fresh)
 	}
 	return t, nil
+}
+
+// maxTraceScored bounds the messages with one Message-ID of which the places are told.
+const maxTraceScored = 16
+
+// scorings tells as what the message was judged, and by which of its places. Several
+// messages may have one Message-ID.
+func (s *Server) scorings(ctx context.Context, by caller, t *Trace, events []audit.Event) error {
+	asked := map[uuid.UUID]bool{}
+	for i := range events {
+		e := &events[i]
+		if asked[e.Object] || len(asked) >= maxTraceScored || e.Fields.Text(audit.KeyVerdict) == "" {
+			continue
+		}
+		asked[e.Object] = true
+		all, err := s.Store.Scorings(ctx, by.org, e.Object)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return err
+		}
+		for _, run := range all {
+			t.Scorings = append(t.Scorings, judgement(run))
+		}
+	}
+	return nil
 }
 
 // describe takes from the events that brought the message in what it is.
@@ -109,6 +141,9 @@ func (t *Trace) describe(e *audit.Event) {
 	t.From, t.Subject = e.Personal.Text(audit.KeyFrom), e.Personal.Text(audit.KeySubject)
 	t.Verdict = e.Fields.Text(audit.KeyVerdict)
 	for _, f := range e.Fields {
+		if reason, ok := f.Value.(string); ok && f.Key == audit.KeyReason {
+			t.Reasons = append(t.Reasons, reason)
+		}
 		if sum, ok := f.Value.([]byte); ok && f.Key == audit.KeySHA256 {
 			t.SHA256 = append(t.SHA256, hex.EncodeToString(sum))
 		}
