@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -24,7 +23,6 @@ import (
 	"postern/server/delivery"
 	"postern/server/directory"
 	"postern/server/imapd"
-	"postern/server/message"
 	"postern/server/monitor"
 	"postern/server/msgauth"
 	"postern/server/policy"
@@ -65,6 +63,8 @@ type Server struct {
 
 	store     *storage.Store
 	directory *directory.Directory
+	scorer    *delivery.Scorer
+	judge     delivery.Judge
 	inbound   *delivery.Inbound
 	relay     *relay.Relay
 	queue     *queue.Queue
@@ -206,11 +206,12 @@ func (s *Server) wire(ctx context.Context, o Options) error {
 		Terms: s.terms, PolicyEpoch: s.store.PolicyEpoch, Keys: s.turning(o.Names), Names: s.asking(o.Names), Now: s.now, Log: s.log,
 	})
 	auth := &msgauth.Checker{Resolver: resolver, Now: s.now}
-	if o.Judge == nil {
-		o.Judge = delivery.NewScorer(nil, s.log).Judge
+	s.scorer = delivery.NewScorer(nil, s.log)
+	if s.judge = o.Judge; s.judge == nil {
+		s.judge = s.scorer.Judge
 	}
 	s.inbound = delivery.NewInbound(s.store, s.directory, delivery.Options{
-		Hostname: s.cfg.Host, Auth: auth, Judge: o.Judge, Now: s.now, Log: s.log,
+		Hostname: s.cfg.Host, Auth: auth, Judge: s.judge, Now: s.now, Log: s.log,
 	})
 	s.relay = relay.New(hop)
 	s.queue = queue.New(s.store, queue.Options{
@@ -224,7 +225,7 @@ func (s *Server) wire(ctx context.Context, o Options) error {
 		Now:      s.now, Log: s.log,
 	})
 	s.outbound = submission.NewOutbound(s.store, s.directory, submission.Options{
-		Hostname: s.cfg.Host, Judge: judgeOwn(o.Judge), Kick: s.queue.Kick, Now: s.now, Log: s.log,
+		Hostname: s.cfg.Host, Judge: judgeOwn(s.judge), Kick: s.queue.Kick, Now: s.now, Log: s.log,
 	})
 	s.webhooks = webhook.NewSender(s.store, webhook.Options{
 		Resolver: resolver, Roots: o.Roots, AllowPrivate: s.cfg.Webhook.AllowPrivate, Now: s.now, Log: s.log,
@@ -243,22 +244,14 @@ func (s *Server) wire(ctx context.Context, o Options) error {
 	})
 	s.imap = imapd.New(imapd.Config{
 		Hostname: s.cfg.Host, TLS: s.tls, Limits: s.cfg.Limits.imap(), Now: s.now, Log: s.log,
-		Store: s.store, Directory: s.directory, Judge: o.Judge,
+		Store: s.store, Directory: s.directory, Judge: s.judge,
 	})
 	s.web = s.newWeb()
 	s.control = control.New(control.Config{
-		Store: s.store, Directory: s.directory, Queue: s.queue, Quarantine: delivery.NewQuarantine(s.store), Webhooks: s.webhooks, Certificates: s.certs, Host: s.cfg.Host, Version: Version(), Ladder: s.ladder, Now: s.now, Log: s.log,
+		Store: s.store, Directory: s.directory, Queue: s.queue, Scorer: s.scorer, Quarantine: delivery.NewQuarantine(s.store), Webhooks: s.webhooks, Certificates: s.certs, Host: s.cfg.Host, Version: Version(), Ladder: s.ladder, Now: s.now, Log: s.log,
 	})
 	s.panel, err = s.newPanel(o.Laboratory)
 	return err
-}
-
-// judgeOwn judges what agents write, before a copy of it lies where others read.
-func judgeOwn(judge delivery.Judge) submission.Judge {
-	return func(ctx context.Context, body io.ReaderAt, size int64, s *message.Structure) (*storage.Scoring, error) {
-		found, err := judge.Of(ctx, delivery.Judged{Body: body, Size: size, Structure: s, Origin: storage.OriginSubmission})
-		return found.Scoring, err
-	}
 }
 
 // resolver is how the server asks for names. Where none is given it is made of the
@@ -382,6 +375,7 @@ func (s *Server) Run(ctx context.Context) error {
 	loop.Go(func() { s.names.run(loops) })
 	loop.Go(func() { s.reports.Run(loops) })
 	loop.Go(func() { s.relay.RunPolicies(loops) })
+	loop.Go(func() { s.judgeOld(loops) })
 	queued.Go(func() { s.certs.Run(working) })
 	failed := make(chan error, len(s.doors)+1)
 	queued.Go(func() {
@@ -472,7 +466,10 @@ func (s *Server) Close() error {
 // record writes an event of the server itself.
 func (s *Server) record(ctx context.Context, verb audit.Verb) error {
 	return s.store.Write(ctx, storage.System, func(tx *storage.Tx) error {
-		tx.Record(audit.Event{Verb: verb, Outcome: audit.OK, Fields: audit.Fields{audit.Word(audit.KeyVersion, Version())}})
+		e := tx.Record(audit.Event{Verb: verb, Outcome: audit.OK, Fields: audit.Fields{audit.Word(audit.KeyVersion, Version())}})
+		if verb == audit.ServerStart {
+			e.Fields = append(e.Fields, audit.Word(audit.KeyModel, s.scorer.Model())) // PI-9: since when which model judges
+		}
 		return nil
 	})
 }

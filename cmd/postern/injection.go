@@ -20,7 +20,7 @@ import (
 )
 
 func injectionCommand(t *talk) *cobra.Command {
-	return noun("injection", "Judge mail for instructions to machines", injectionScore(t), injectionExplain(t), injectionReport(t), injectionEvaluate(t))
+	return noun("injection", "Judge mail for instructions to machines", injectionScore(t), injectionExplain(t), injectionReport(t), injectionEvaluate(t), injectionReplay(t), injectionModel(t))
 }
 
 func injectionScore(t *talk) *cobra.Command {

@@ -24,6 +24,7 @@ var acts = map[string]directory.Act{
 	"queue.hold": directory.ActOperate, "queue.release": directory.ActRelease, "queue.bounce": directory.ActOperate,
 	"approval.list": directory.ActEvidence, "approval.show": directory.ActContent, // which who may release has, too
 	"approval.release": directory.ActRelease, "approval.reject": directory.ActRelease,
+	"injection.replay": directory.ActOperate, "injection.model": directory.ActEvidence, // to apply what it finds: its own question
 	"quarantine.list": directory.ActEvidence, "quarantine.show": directory.ActEvidence, // with content: its own question
 	"quarantine.release": directory.ActRelease, "quarantine.reject": directory.ActRelease,
 	"allow.add": directory.ActPolicy, "allow.list": directory.ActEvidence, "allow.remove": directory.ActPolicy,

@@ -65,6 +65,8 @@ var matrix = map[string]struct{ who, request string }{
 	"message.marks":         {everybody, `{}`},
 	"injection.evaluate":    {operators, `{}`},
 	"injection.report":      {everybody, `{}`},
+	"injection.replay":      {operators, `{"inbox":"x@x.test"}`}, // to apply what it finds: admins
+	"injection.model":       {everybody, `{}`},
 	"quarantine.list":       {everybody, `{}`},
 	"quarantine.show":       {everybody, `{"id":"x"}`}, // with content: reviewers
 	"quarantine.release":    {reviewers, `{"id":"x","reason":"x"}`},

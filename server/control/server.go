@@ -34,13 +34,14 @@ const (
 	trailerOfFail = "Postern-Error"
 )
 
-// Config is what the door needs. Store, Directory, Queue, Quarantine, Webhooks, Certificates and
+// Config is what the door needs. Store, Directory, Queue, Quarantine, Scorer, Webhooks, Certificates and
 // Host are required.
 type Config struct {
 	Store        *storage.Store
 	Directory    *directory.Directory
 	Queue        *queue.Queue
 	Quarantine   *delivery.Quarantine
+	Scorer       *delivery.Scorer
 	Webhooks     *webhook.Sender
 	Certificates *acme.Keeper
 	Host         string // this server's name, for the records of domains
@@ -69,7 +70,7 @@ func New(c Config) *Server {
 	}
 	s := &Server{Config: c, mux: http.NewServeMux()}
 	s.mux.HandleFunc("/", unknown)
-	for _, noun := range []func(){s.domainCommands, s.dkimCommands, s.inboxCommands, s.agentCommands, s.credentialCommands, s.freezeCommands, s.personCommands, s.queueCommands, s.approvalCommands, s.auditCommands, s.messageCommands, s.capturedCommands, s.healthCommands, s.alertCommands, s.policyCommands, s.webhookCommands, s.reportCommands, s.certificateCommands, s.quarantineCommands, s.allowCommands, s.markCommands, s.evaluateCommands} {
+	for _, noun := range []func(){s.domainCommands, s.dkimCommands, s.inboxCommands, s.agentCommands, s.credentialCommands, s.freezeCommands, s.personCommands, s.queueCommands, s.approvalCommands, s.auditCommands, s.messageCommands, s.capturedCommands, s.healthCommands, s.alertCommands, s.policyCommands, s.webhookCommands, s.reportCommands, s.certificateCommands, s.quarantineCommands, s.allowCommands, s.markCommands, s.evaluateCommands, s.injectionCommands} {
 		noun()
 	}
 	s.http = &http.Server{
@@ -243,7 +244,7 @@ func request[Q any](s *Server, w http.ResponseWriter, r *http.Request, name stri
 		return by, q, err
 	}
 	limit := int64(maxRequest)
-	if name == "injection.evaluate" {
+	if name == "injection.evaluate" || name == "injection.replay" {
 		limit = maxModel
 	}
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))

@@ -58,7 +58,7 @@ func newWorld(t testing.TB) *world {
 	q := queue.New(w.store, queue.Options{Hostname: "mail.example.com", Remote: delivery.NewLocal(in), Local: delivery.NewLocal(in),
 		Report: in.Report, Now: w.clock})
 	w.out = submission.NewOutbound(w.store, w.dir, submission.Options{Hostname: "mail.example.com", Now: w.clock})
-	w.server = New(Config{Store: w.store, Directory: w.dir, Queue: q, Quarantine: delivery.NewQuarantine(w.store), Webhooks: webhook.NewSender(w.store, webhook.Options{Now: w.clock}),
+	w.server = New(Config{Store: w.store, Directory: w.dir, Queue: q, Scorer: delivery.NewScorer(nil, nil), Quarantine: delivery.NewQuarantine(w.store), Webhooks: webhook.NewSender(w.store, webhook.Options{Now: w.clock}),
 		Certificates: w.certificates(), Host: "mail.example.com", Version: "1.2.3", Now: w.clock})
 	w.serve(w.server)
 	w.Client = NewClient(w.path)

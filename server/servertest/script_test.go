@@ -12,11 +12,9 @@ import (
 // notYet are the verbs that nothing writes yet, or that no conversation can
 // bring about, and why.
 var notYet = map[audit.Verb]string{
-	audit.LogRollback:     "needs an operator who starts a server on older data: TestAcceptRollback in server",
-	audit.DomainDisplace:  "needs two organizations: TestFirstProofWins",
-	audit.InjectionReplay: "comes with the command that scores stored mail again: TestPI9_Rescore in storage",
-	audit.MessageRescored: "comes with the command that scores stored mail again: TestPI9_Rescore in storage",
-	audit.StorageSwept:    "needs a crash between file and commit: the sweep's tests in storage",
+	audit.LogRollback:    "needs an operator who starts a server on older data: TestAcceptRollback in server",
+	audit.DomainDisplace: "needs two organizations: TestFirstProofWins",
+	audit.StorageSwept:   "needs a crash between file and commit: the sweep's tests in storage",
 }
 
 // TestConversations plays the scripts, and holds that between them they leave an

@@ -70,6 +70,8 @@ var lookups = map[string][]string{
 	"message.marks":         {`{}`},
 	"injection.evaluate":    {`{}`},
 	"injection.report":      {`{"inbox":"INBOX"}`},
+	"injection.replay":      {`{}`, `{"inbox":"INBOX"}`, `{"domain":"DOMAIN"}`, `{"apply":true,"reason":"x"}`},
+	"injection.model":       {`{}`},
 	"quarantine.list":       {`{}`, `{"inbox":"INBOX"}`},
 	"quarantine.show":       {`{"id":"ANY"}`, `{"id":"ANY","content":true,"reason":"x"}`},
 	"quarantine.release":    {`{"id":"ANY","reason":"x"}`},

@@ -180,6 +180,9 @@ func checkString(k kind, s string) bool {
 }
 
 // isWord holds text of people and messages off the clear fields: no space, no @, no quote, nothing beyond ASCII.
+// IsWord reports whether a text can be the value of a key of words.
+func IsWord(s string) bool { return isWord(s) }
+
 func isWord(s string) bool {
 	for i := range len(s) {
 		c := s[i]
