@@ -14,7 +14,8 @@ import (
 )
 
 // samples are messages that a laboratory's inboxes begin with: one that attacks
-// its reader, one that only talks about such attacks, and the ordinary kinds.
+// its reader, and is put away, one that only talks about such attacks, and the
+// ordinary kinds.
 //
 //go:embed samples/*.eml
 var samples embed.FS
