@@ -18,20 +18,26 @@ func markForms(w *words, text []byte) {
 
 // Telltales are words that mail in no language has and that a request has when it is
 // turned by thirteen letters, or written backwards.
-type telltaleSet struct{ turned, backwards map[uint32]bool }
+type telltaleSet struct{ table }
+
+// What a telltale is.
+const (
+	turnedWord slots = 1 << iota
+	backwardWord
+)
 
 // minTelltales is how many make it worth to turn a text.
 const minTelltales = 3
 
 var telltales = func() telltaleSet {
-	t := telltaleSet{map[uint32]bool{}, map[uint32]bool{}}
+	all := map[uint32]slots{}
 	for _, s := range []string{"ignore", "previous", "instructions", "instruction", "system", "prompt", "assistant", "forward", "password", "passwords",
 		"message", "messages", "email", "emails", "mailbox", "inbox", "user", "without", "mention", "should", "please", "send", "delete", "reply",
 		"following", "address", "attach", "the", "this", "that", "and", "all", "your", "you", "from", "with", "any", "disregard", "reveal", "secret"} {
-		t.turned[hashBytes(rot13([]byte(s)))] = true
-		t.backwards[hashBytes(reversed([]byte(s)))] = true
+		all[hashBytes(rot13([]byte(s)))] |= turnedWord
+		all[hashBytes(reversed([]byte(s)))] |= backwardWord
 	}
-	return t
+	return telltaleSet{newTable(all)}
 }()
 
 // wordTree is words by their letters: from each node, the next one for each letter.
@@ -92,11 +98,11 @@ func (t telltaleSet) count(w *words) (turned, backwards int) {
 		if n := w.list[i].to - w.list[i].from; n < 3 || n > 12 {
 			continue
 		}
-		h := hashBytes(w.at(i))
-		if t.turned[h] {
+		switch set := t.of(hashBytes(w.at(i))); {
+		case set == 0:
+		case set&turnedWord != 0:
 			turned++
-		}
-		if t.backwards[h] {
+		default:
 			backwards++
 		}
 	}

@@ -212,8 +212,18 @@ func (s *speech) read(d *dictionary, w *words) {
 		s.ends = append(s.ends, int32(len(s.list)))
 		s.vote(own)
 	}
+	var near [maxLanguages]int32 // votes of the blocks around one
+	for b := range min(around, len(s.votes)) {
+		count(&near, &s.votes[b], 1)
+	}
 	for b := range s.votes {
-		language := s.language(b)
+		if b+around < len(s.votes) {
+			count(&near, &s.votes[b+around], 1)
+		}
+		if b > around {
+			count(&near, &s.votes[b-around-1], -1)
+		}
+		language := s.language(&near)
 		for i := b * BlockWords; i < min((b+1)*BlockWords, len(w.list)); i++ {
 			s.choose(w, i, language)
 		}
@@ -233,17 +243,21 @@ func (s *speech) vote(own []candidate) {
 	}
 }
 
+// around is how many blocks before and after one vote on its language with it.
+const around = 2
+
+func count(near *[maxLanguages]int32, votes *[maxLanguages]int16, times int32) {
+	for l, n := range votes {
+		near[l] += int32(n) * times
+	}
+}
+
 // language is that of most words in the blocks around one, and of the text among
 // equals.
-func (s *speech) language(block int) uint32 {
-	const around = 2
+func (s *speech) language(near *[maxLanguages]int32) uint32 {
 	best, top := 0, -1
-	for l := range maxLanguages {
-		n := 0
-		for b := max(0, block-around); b <= min(block+around, len(s.votes)-1); b++ {
-			n += int(s.votes[b][l])
-		}
-		if n = n<<16 + min(s.total[l], 1<<16-1); n > top {
+	for l, votes := range near {
+		if n := int(votes)<<16 + min(s.total[l], 1<<16-1); n > top {
 			best, top = l, n
 		}
 	}

@@ -37,8 +37,7 @@ var lexiconText string
 
 // lexicon maps the hash of a word, or of the beginning of one, to its slots.
 type lexicon struct {
-	whole  map[uint32]slots
-	prefix map[uint32]slots
+	whole, prefix table
 	// lengths of prefixes, in bytes, that occur
 	lengths [maxPrefix + 1]bool
 	longest int
@@ -55,7 +54,8 @@ const maxPrefix = 24
 var words4slots = sync.OnceValue(func() *lexicon { return readLexicon(lexiconText) })
 
 func readLexicon(text string) *lexicon {
-	l := &lexicon{whole: map[uint32]slots{}, prefix: map[uint32]slots{}}
+	l := &lexicon{}
+	whole, prefix := map[uint32]slots{}, map[uint32]slots{}
 	var w words
 	for line := range strings.Lines(text) {
 		fields := strings.Fields(line)
@@ -70,20 +70,21 @@ func readLexicon(text string) *lexicon {
 			switch {
 			case len(w.list) == 0:
 			case len(w.list) > 1: // characters of a script without spaces
-				l.whole[hashBytes(form)] |= bit
+				whole[hashBytes(form)] |= bit
 				l.longest = max(l.longest, len(w.list))
 				for i := range w.list {
 					h := hashBytes(form[:w.list[i].to])
 					l.begins[h>>6&(1<<12-1)] |= 1 << (h & 63)
 				}
 			case starred && len(form) <= maxPrefix:
-				l.prefix[hashBytes(form)] |= bit
+				prefix[hashBytes(form)] |= bit
 				l.lengths[len(form)] = true
 			default:
-				l.whole[hashBytes(form)] |= bit
+				whole[hashBytes(form)] |= bit
 			}
 		}
 	}
+	l.whole, l.prefix = newTable(whole), newTable(prefix)
 	return l
 }
 
@@ -100,21 +101,14 @@ func slotBit(name string) slots {
 func (l *lexicon) mark(w *words) {
 	for i := range w.list {
 		form := w.at(i)
-		s := l.whole[hashBytes(form)]
-		h := hashStart
+		s, h := slots(0), hashStart
 		for n, c := range form {
-			if n > maxPrefix {
-				break
-			}
-			if n > 0 && l.lengths[n] {
-				s |= l.prefix[h]
-			}
 			h = hashByte(h, c)
+			if n < maxPrefix && l.lengths[n+1] {
+				s |= l.prefix.of(h)
+			}
 		}
-		if len(form) <= maxPrefix && l.lengths[len(form)] {
-			s |= l.prefix[h]
-		}
-		w.list[i].slots |= s
+		w.list[i].slots |= s | l.whole.of(h)
 		if w.list[i].alone(w) {
 			l.markRun(w, i)
 		}
@@ -131,7 +125,7 @@ func (l *lexicon) markRun(w *words, i int) {
 		if !l.beginsWith(h) {
 			return
 		}
-		w.list[i].slots |= l.whole[h]
+		w.list[i].slots |= l.whole.of(h)
 	}
 }
 

@@ -181,6 +181,13 @@ func (s *sums) add(o *sums) {
 	}
 }
 
+func (s *sums) sub(o *sums) {
+	s.weight -= o.weight
+	for k, n := range &o.units {
+		s.units[k] -= n
+	}
+}
+
 // weigh adds weights up.
 func (p *Part) weigh(list []uint32) (sum int32) {
 	for _, f := range list {
@@ -242,15 +249,20 @@ func (m *Model) best(p *Passage, room []blockSums) (top int64, at int, _ []block
 		room = append(room, blockSums{m.Words.sum(b.Words), m.Frame.sum(b.Frame)})
 	}
 	top = math.MinInt64
-	whole := m.Words.weigh(p.Whole)
+	s := blockSums{words: sums{weight: m.Words.weigh(p.Whole)}}
+	next := 0 // block that comes into the window
 	for i := range p.Windows() {
-		blocks, mask := p.Window(i)
-		s := blockSums{sums{weight: whole}, sums{weight: int32(m.Frame.Weights[mask])}}
-		for j := range blocks {
-			s.words.add(&room[i+j].words)
-			s.frame.add(&room[i+j].frame)
+		if i > 0 {
+			s.words.sub(&room[i-1].words)
+			s.frame.sub(&room[i-1].frame)
 		}
-		if l := m.Frame.logit(&s.frame) + max(0, m.Words.logit(&s.words)+int64(m.WordBias)); l > top {
+		blocks, mask := p.Window(i)
+		for ; next < i+len(blocks); next++ {
+			s.words.add(&room[next].words)
+			s.frame.add(&room[next].frame)
+		}
+		framed := m.Frame.logit(&s.frame) + int64(m.Frame.Weights[mask])*int64(m.Frame.Unit)
+		if l := framed + max(0, m.Words.logit(&s.words)+int64(m.WordBias)); l > top {
 			top, at = l, i
 		}
 	}
