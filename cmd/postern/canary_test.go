@@ -119,7 +119,7 @@ func (c *canaries) message(from, to string, size int) []byte {
 	fmt.Fprintf(&b, "--%s\r\nContent-Type: text/plain\r\n\r\n%s\r\n", boundary, c.next())
 	fmt.Fprintf(&b, "--%s\r\nContent-Type: application/octet-stream; name=%q\r\nContent-Disposition: attachment; filename=%q\r\n\r\n", boundary, c.next(), c.next())
 	for b.Len() < size {
-		fmt.Fprintf(&b, "%s %s\r\n", c.mark, strings.Repeat("filling ", 8))
+		fmt.Fprintf(&b, "%s The harbour was quiet that morning, and the boats lay at their berths.\r\n", c.mark)
 	}
 	fmt.Fprintf(&b, "\r\n--%s--\r\n", boundary)
 	return []byte(b.String())

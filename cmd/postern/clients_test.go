@@ -186,11 +186,13 @@ func (d *dev) read(c *imapclient.Client, name string) map[imap.UID]stored {
 	return found
 }
 
-// flagList writes flags so that two lists can be compared.
+// flagList writes flags so that two lists can be compared: without \Recent, which each
+// session sees otherwise, and without what the server alone says of a message, which
+// is nothing that a replica keeps.
 func flagList(flags []imap.Flag) string {
 	var list []string
 	for _, f := range flags {
-		if !strings.EqualFold(string(f), `\Recent`) {
+		if !strings.EqualFold(string(f), `\Recent`) && f != "$InjectionSuspected" {
 			list = append(list, string(f))
 		}
 	}

@@ -113,8 +113,15 @@ func (a *NameServer) set(origin string, text func(origin string) string) {
 	if err := a.program.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		a.t.Fatal(err)
 	}
-	a.program.answers(a.Addr, origin, hasSerial(a.serial))
+	// For a moment the process that knew the zone as it was answers beside the one that
+	// takes its place.
+	for range handover {
+		a.program.answers(a.Addr, origin, hasSerial(a.serial))
+	}
 }
+
+// handover is how many answers in a row come from the new process alone.
+const handover = 20
 
 func hasSerial(serial uint32) func(*mdns.Msg) bool {
 	return func(m *mdns.Msg) bool {
