@@ -26,12 +26,13 @@ type stage struct {
 	Net    float64 // of the hidden layer
 	L2     float64
 	Ours   float64 // how much more mail of our own teaches than the open data
+	Hard   float64 // how much more again what is harmless and looks suspicious does
 	Blind  bool    // do not look at the marks of the writers
 }
 
 var defaults = options{
-	Frame:  stage{Epochs: 5, Rate: 0.004, Net: 0.002, L2: 1e-4, Ours: 3},
-	Words:  stage{Epochs: 6, Rate: 0.004, Net: 0.005, L2: 1e-4, Ours: 1},
+	Frame:  stage{Epochs: 5, Rate: 0.004, Net: 0.002, L2: 1e-4, Ours: 3, Hard: 2},
+	Words:  stage{Epochs: 6, Rate: 0.004, Net: 0.005, L2: 1e-4, Ours: 1, Hard: 2},
 	Length: 0.2, Copies: 4, Members: 2, Seed: 1,
 }
 
@@ -200,6 +201,9 @@ func (t *training) teach(at window, weight float32) {
 	}
 	if at.e.ours() {
 		weight *= float32(t.Ours)
+		if at.e.Sort == "hard" {
+			weight *= float32(t.Hard)
+		}
 	}
 	t.learn(at, label, weight)
 }

@@ -31,11 +31,18 @@
 //   - Marks of the writers: which windows of an attack are the attack. Without them
 //     (multi-instance learning alone) recall on the held-back open data is .81, with
 //     them .95.
+//   - Harmless mail that talks of such attacks, quotes them, or has their words by
+//     chance, three hundred more of them and twice the weight: left alone at the
+//     threshold that ships are .88 and .95 of two writers' instead of .73 and .92, and
+//     recall falls by .00 and .06.
+//   - Attacks of the classic kind and off-topic tasks, four hundred by three writers:
+//     nothing that could be told from chance on others' attacks. A writer of off-topic
+//     tasks who is left out is not found at all (AUC .49): there is no frame to find.
 //   - A source of open data that is left out wholly, with its kind of attack (BIPIA's
 //     tasks, deepset's questions), is found hardly ever, and spikee's templates seven
 //     times in ten; tricks of writing and placing that were left out nearly always.
-//   - Looking at a random share of the features in each step, more decay and other
-//     rates changed nothing that could be told from chance. Most rounds were too many.
+//   - Looking at a random share of the features in each step changed nothing that could
+//     be told from chance. A lower rate of the hidden layer and fewer rounds helped.
 package main
 
 import (
