@@ -46,6 +46,7 @@ const (
 	minOther     = 12 // words of the other side: fewer say "open this in a browser"
 	longWord     = 4  // bytes: shorter words are in every text
 	mostlyShared = 2  // a place is in the other side when one in so many of its words is
+	ownRun       = 8  // and no run of so many words is its own
 )
 
 // side is which of two alternatives a segment is in.
@@ -89,13 +90,17 @@ func (a *alternatives) tell(p *Passage, at int, e Evidence, w *words) {
 func (a *alternatives) differing() (list []Evidence) {
 	for _, t := range a.telling {
 		other := &a.sides[1-t.side]
-		shared := 0
+		shared, run, longest := 0, 0, 0
 		for _, h := range t.words {
 			if other.has(h) {
 				shared++
+				run = 0
+				continue
 			}
+			run++
+			longest = max(longest, run)
 		}
-		if other.words >= minOther && len(t.words) > 0 && shared*mostlyShared < len(t.words) {
+		if other.words >= minOther && len(t.words) > 0 && (shared*mostlyShared < len(t.words) || longest >= ownRun) {
 			list = append(list, t.evidence)
 		}
 	}
