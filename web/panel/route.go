@@ -1,12 +1,13 @@
 package panel
 
 import (
+	"encoding/json"
 	"errors"
-	"io"
 	"iter"
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"postern/server/control"
 	"postern/web/ui"
@@ -71,11 +72,17 @@ func nowhere(*visit) error {
 const maxReport = 8 << 10
 
 // refusedByBrowser notes that a browser kept a page from doing what our policy
-// forbids. That is a fault of ours, or an attack that came to nothing.
+// forbids. That is a fault of ours, or an attack that came to nothing. Anybody may
+// say so, and a report quotes the page: of it the directive alone goes into the log.
 func (s *Server) refusedByBrowser(w http.ResponseWriter, r *http.Request) {
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxReport))
-	if err == nil {
-		s.Log.Warn("a browser refused what a page wanted", "report", string(text))
+	var told struct {
+		Report struct {
+			Directive string `json:"effective-directive"`
+		} `json:"csp-report"`
+	}
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxReport)).Decode(&told)
+	if err == nil && told.Report.Directive != "" && strings.Contains(policy, told.Report.Directive+" ") {
+		s.Log.Warn("a browser refused what a page wanted", "directive", told.Report.Directive)
 	}
 	w.WriteHeader(http.StatusNoContent)
 }

@@ -67,14 +67,14 @@ func (v *visit) page(title, section, command string, body templ.Component) error
 	return v.pageAs(http.StatusOK, title, section, command, body)
 }
 
-func (v *visit) pageAs(status int, title, section, command string, body templ.Component) error {
+func (v *visit) pageAs(code int, title, section, command string, body templ.Component) error {
 	f := ui.Frame{Title: title, Section: section, Host: v.Host, Live: v.Live, Person: v.who.Address, Rail: rail, Foot: below, Command: command}
 	said := v.said.take(v.who.ID)
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	if v.wrong != nil {
-		status = statusOf(v.wrong)
+		code = status(v.wrong)
 	}
-	v.w.WriteHeader(status)
+	v.w.WriteHeader(code)
 	return framed(f, said, v.wrong, body).Render(v.r.Context(), v.w)
 }
 
@@ -121,8 +121,6 @@ func (v *visit) fail(err error) {
 	}
 	v.pageAs(status(err), heading(status(err)), "", "", failed(heading(status(err)), text))
 }
-
-func statusOf(err error) int { return status(err) }
 
 func heading(status int) string {
 	switch status {
