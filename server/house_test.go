@@ -21,7 +21,7 @@ var floors = map[string]int{
 	"server/acme": 3, "server/report": 3, "dns/nameserver": 3,
 	"server/delivery": 4, "server/submission": 4, "server/relay": 4,
 	"server/smtpd": 5, "server/imapd": 5, "web": 5, "server/control": 5,
-	"web/panel":   6,
+	"web/panel": 6, "web/ui/chart": 2,
 	"server":      7,
 	"cmd/postern": 8, "server/servertest": 8, "cmd/injection-train": 3,
 }

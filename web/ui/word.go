@@ -28,6 +28,15 @@ func Count[T int | int64 | uint64](n T, one string) string {
 	return Number(n) + " " + plural(one)
 }
 
+// Capital writes a word as the first of a sentence.
+func Capital(word string) string {
+	r := []rune(word)
+	if len(r) == 0 {
+		return ""
+	}
+	return string(unicode.ToUpper(r[0])) + string(r[1:])
+}
+
 func plural(one string) string {
 	switch {
 	case strings.HasSuffix(one, "x"), strings.HasSuffix(one, "s"):
