@@ -17,6 +17,8 @@
 // and Unbound start Debian's servers on addresses of FreeAddr: zones that somebody
 // else keeps, signed if need be, and a resolver that begins at the root.
 //
+// OpenTab opens the panel in Chromium, as a person does who clicks, types and reads.
+//
 // # Conversations
 //
 // Run plays scripts: a .txtar file for each promise, which says who speaks to

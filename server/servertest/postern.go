@@ -60,6 +60,7 @@ type Postern struct {
 	tls       *tls.Config
 	certified atomic.Pointer[tls.Certificate] // in place of its own; nil: its own
 	log       *slog.Logger
+	refused   *atomic.Int64 // what browsers refused to do with our pages
 	// Options that the server gets at every start.
 	judge   delivery.Judge
 	checker *zone.Checker
@@ -117,7 +118,8 @@ func Start(o Options) (*Postern, error) {
 	if o.Judge == nil {
 		o.Judge = Marked
 	}
-	p := &Postern{World: o.World, Domain: o.Domain, Host: "mail." + o.Domain, Agents: map[string]*Agent{}, Pebble: o.Pebble, log: o.Log, judge: o.Judge, checker: o.Checker}
+	p := &Postern{World: o.World, Domain: o.Domain, Host: "mail." + o.Domain, Agents: map[string]*Agent{}, Pebble: o.Pebble, judge: o.Judge, checker: o.Checker}
+	p.log, p.refused = watched(o.Log)
 	if err := p.configure(o); err != nil {
 		return nil, err
 	}

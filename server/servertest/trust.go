@@ -54,6 +54,10 @@ func (w *World) Certify(names ...string) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
+	return w.certify(key, names...)
+}
+
+func (w *World) certify(key *ecdsa.PrivateKey, names ...string) (*tls.Certificate, error) {
 	t := certificate(names[0])
 	t.DNSNames = names
 	der, err := x509.CreateCertificate(rand.Reader, t, w.authority.cert, key.Public(), w.authority.key)
