@@ -50,6 +50,10 @@ CREATE TABLE IF NOT EXISTS inbox_key (
 CREATE TABLE IF NOT EXISTS secret (
     name   TEXT PRIMARY KEY,
     sealed BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS recovery (
+    name    TEXT PRIMARY KEY,
+    wrapped BLOB NOT NULL
 ) WITHOUT ROWID;`
 
 func openKeys(ctx context.Context, path string, root *seal.RootKey) (*keyStore, error) {

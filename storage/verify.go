@@ -406,6 +406,7 @@ var decisive = []struct {
 	{"quarantine", "state", quarantineHint},
 	{"mark", "message", markHint},
 	{"allowance", "inbox", allowanceHint},
+	{"setup", "id", nil},
 	{"mailbox", "inbox", nil}, // opened with its inbox, by messages
 }
 

@@ -134,6 +134,12 @@ var sentences = map[string]string{
 	"certificate.renew":  "{host} got another certificate[ from {authority}].",
 	"certificate.fail":   "No certificate could be had for {host}.",
 	"certificate.remove": "The certificate of {host} was removed.",
+
+	"setup.link":   "{who} made a link by which this server is set up[, until {expires}].",
+	"setup.enter":  "The link by which this server is set up was used.",
+	"setup.change": "{who} set up this server, step {step}: {state}[, {after}].",
+	"setup.finish": "{who} ended the set-up of this server.",
+	"key.recovery": "{who} and the recovery key {key_id}: {state}.",
 }
 
 // Sentence tells the event to a person. names is what people call ids.
@@ -241,6 +247,8 @@ func (e *Event) who(called func(string) string) string {
 		return strings.TrimSpace("A stranger " + a.Network)
 	case "system":
 		return "Postern"
+	case "founder":
+		return "Who sets this server up"
 	case "unix":
 		return "Unix user " + a.Name
 	default:

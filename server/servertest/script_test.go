@@ -14,6 +14,11 @@ import (
 var notYet = map[audit.Verb]string{
 	audit.LogRollback:    "needs an operator who starts a server on older data: TestAcceptRollback in server",
 	audit.DomainDisplace: "needs two organizations: TestFirstProofWins",
+	audit.SetupLink:      "needs a server without a configured name: TestSetup in cmd/postern",
+	audit.SetupEnter:     "as setup.link",
+	audit.SetupChange:    "as setup.link",
+	audit.SetupFinish:    "as setup.link",
+	audit.KeyRecovery:    "as setup.link",
 	audit.StorageSwept:   "needs a crash between file and commit: the sweep's tests in storage",
 }
 

@@ -58,6 +58,7 @@ const (
 	Person   ActorKind = 3 // a person with a session of their own
 	Unix     ActorKind = 4 // a Unix user at the control socket
 	Stranger ActorKind = 5 // a peer that showed no credential
+	Founder  ActorKind = 6 // who holds the link by which a server is set up, before anybody has an account
 )
 
 // Outcome says how the act ended. Numbers are stable.
@@ -72,7 +73,7 @@ const (
 )
 
 var (
-	actorNames   = [...]string{System: "system", Agent: "agent", Person: "person", Unix: "unix", Stranger: "stranger"}
+	actorNames   = [...]string{System: "system", Agent: "agent", Person: "person", Unix: "unix", Stranger: "stranger", Founder: "founder"}
 	outcomeNames = [...]string{OK: "ok", Refused: "refused", Failed: "failed", Held: "held"}
 )
 

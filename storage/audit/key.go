@@ -139,6 +139,7 @@ const (
 
 // Clear keys of the quarantine, and of what people say of verdicts.
 const (
+	KeyStep      Key = 126 // word: step of a set-up: name, keys, admin, domain, agent
 	KeyLabel     Key = 122 // word: what a person says of a message (injection, harmless), or why a sender is allowed
 	KeyAllowance Key = 123 // id: the exception by which a message was let in
 )
@@ -247,6 +248,7 @@ var keys = [...]keyInfo{
 	KeyModel: {"model", kindWord}, KeyReason: {"reason", kindWord},
 	KeyRendition: {"rendition", kindInt}, KeyView: {"view", kindWord},
 	KeyLabel: {"label", kindWord}, KeyAllowance: {"allowance", kindID},
+	KeyStep:     {"step", kindWord},
 	KeyReporter: {"reporter", kindText}, KeyReportID: {"report_id", kindText},
 }
 

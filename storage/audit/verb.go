@@ -153,6 +153,15 @@ const (
 	DKIMRotate  Verb = 101 // a person asked for new signing keys
 )
 
+// Verbs of the set-up of an installation.
+const (
+	SetupLink   Verb = 150 // a link was made by which somebody may set this server up
+	SetupEnter  Verb = 151 // such a link was used up
+	SetupChange Verb = 152 // a step was done, or skipped
+	SetupFinish Verb = 153 // the set-up ended
+	KeyRecovery Verb = 154 // a recovery key was made, or somebody showed that they keep it
+)
+
 var verbNames = [...]string{
 	ServerStart: "server.start", ServerStop: "server.stop", ServerHeartbeat: "server.heartbeat",
 	ClockStep: "clock.step", LogRollback: "log.rollback", KeyCreate: "key.create",
@@ -195,6 +204,7 @@ var verbNames = [...]string{
 	QuarantineSwept: "quarantine.swept", MessageMarked: "message.marked", AllowAdd: "allow.add", AllowRemove: "allow.remove",
 	InjectionEvaluate: "injection.evaluate",
 	ReportReceived:    "report.received", ReportSent: "report.sent", ReportSwept: "report.swept",
+	SetupLink: "setup.link", SetupEnter: "setup.enter", SetupChange: "setup.change", SetupFinish: "setup.finish", KeyRecovery: "key.recovery",
 }
 
 var verbsByName = func() map[string]Verb {

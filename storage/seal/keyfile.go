@@ -69,9 +69,18 @@ func LoadRootKey(path string) (*RootKey, error) {
 // left alone and gives an error that is fs.ErrExist.
 func CreateRootKey(path string) (*RootKey, error) {
 	r := newRootKey(NewKey())
+	if err := r.Save(path); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Save writes the key to a new file, as CreateRootKey does: for one that was opened
+// with a recovery key.
+func (r *RootKey) Save(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	text := r.text()
 	defer clear(text)
@@ -87,9 +96,8 @@ func CreateRootKey(path string) (*RootKey, error) {
 	}
 	if err != nil {
 		os.Remove(path) // ours: half a key is worse than none
-		return nil, err
 	}
-	return r, nil
+	return err
 }
 
 // syncDirectory makes the entries of a folder durable.
