@@ -350,7 +350,8 @@ const find = `(what) => {
   const seen = (el) => el.checkVisibility({visibilityProperty: true, contentVisibilityAuto: true}) && (el.getClientRects().length > 0);
   const flat = (text) => (text || "").replace(/\s+/g, " ").trim();
   if (/^[#.\[]/.test(what)) return [...document.querySelectorAll(what)].find(seen);
-  const named = (el) => [el.getAttribute("aria-label"), el.innerText, el.value, el.title].map(flat);
+  const aloud = (el) => { const c = el.cloneNode(true); c.querySelectorAll("[aria-hidden=true]").forEach((h) => h.remove()); return c.textContent; };
+  const named = (el) => [el.getAttribute("aria-label"), aloud(el), el.innerText, el.value, el.title].map(flat);
   const acts = [...document.querySelectorAll("button, a[href], summary, input[type=submit], label")].filter(seen);
   const fields = [...document.querySelectorAll("input, select, textarea")].filter(seen);
   const of = (el) => [...(el.labels || [])].map((l) => flat(l.innerText)).concat(flat(el.getAttribute("aria-label")));
