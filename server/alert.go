@@ -50,21 +50,8 @@ func (s *Server) freezeFor(ctx context.Context, a *storage.Alert) error {
 	return err
 }
 
-// mailAlert prepares mail about an alert: stored at once where the address is an
-// inbox of the organization, otherwise queued. // PI-8
+// mailAlert prepares mail about an alert.
 func (s *Server) mailAlert(ctx context.Context, a *storage.Alert, address string, frozen bool) (monitor.Notice, error) {
-	to, err := message.ParseAddress(address)
-	if err != nil {
-		return monitor.Notice{}, nil
-	}
-	here, err := s.directory.Recipient(ctx, to)
-	outside := errors.Is(err, directory.ErrNotLocal)
-	switch {
-	case errors.Is(err, directory.ErrNoSuchInbox) || err == nil && here.Org != a.Org:
-		return monitor.Notice{}, nil
-	case err != nil && !outside:
-		return monitor.Notice{}, err
-	}
 	sender, err := s.alertSender(ctx, a)
 	if errors.Is(err, storage.ErrNotFound) {
 		return monitor.Notice{}, nil
@@ -72,10 +59,39 @@ func (s *Server) mailAlert(ctx context.Context, a *storage.Alert, address string
 	if err != nil {
 		return monitor.Notice{}, err
 	}
-	n, err := s.alertLetter(ctx, a, sender, to, frozen)
-	if err != nil {
+	agent, err := s.store.Agent(ctx, a.Org, a.Agent)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return monitor.Notice{}, err
 	}
+	report, _, err := s.mailNotice(ctx, a.Org, address, sender, func(from, to message.Path) queue.Notice {
+		l := monitor.Letter{From: from, To: to, MessageID: message.NewMessageID(from.Domain), Host: s.cfg.Host, Agent: agent.Name, Frozen: frozen, Time: s.now()}
+		return queue.Notice{Org: a.Org, Inbox: sender.ID, Agent: a.Agent, To: to, MessageID: l.MessageID, Data: l.Bytes(a)}
+	})
+	return monitor.Notice{Store: report.Store, Discard: report.Discard}, err
+}
+
+// mailNotice prepares a letter to a person, from the postmaster of the sending inbox's
+// domain: stored at once where the address is an inbox of the organization, otherwise
+// queued. False when nobody can get it there. // PI-8
+func (s *Server) mailNotice(ctx context.Context, org uuid.UUID, address string, sender storage.InboxRecord, write func(from, to message.Path) queue.Notice) (queue.Report, bool, error) {
+	to, err := message.ParseAddress(address)
+	if err != nil {
+		return queue.Report{}, false, nil
+	}
+	here, err := s.directory.Recipient(ctx, to)
+	outside := errors.Is(err, directory.ErrNotLocal)
+	switch {
+	case errors.Is(err, directory.ErrNoSuchInbox) || err == nil && here.Org != org:
+		return queue.Report{}, false, nil
+	case err != nil && !outside:
+		return queue.Report{}, false, err
+	}
+	from, err := message.ParseAddress(sender.Address)
+	if err != nil {
+		return queue.Report{}, false, err
+	}
+	from.Local = "postmaster"
+	n := write(from, to)
 	prepare := s.queue.Post
 	if !outside {
 		n.Inbox, prepare = here.ID, s.inbound.Report
@@ -83,24 +99,9 @@ func (s *Server) mailAlert(ctx context.Context, a *storage.Alert, address string
 	report, err := prepare(ctx, n)
 	var refused *delivery.RefusedError
 	if errors.As(err, &refused) {
-		return monitor.Notice{}, nil
+		return queue.Report{}, false, nil
 	}
-	return monitor.Notice{Store: report.Store, Discard: report.Discard}, err
-}
-
-// alertLetter writes the mail: from the postmaster of the sending inbox's domain.
-func (s *Server) alertLetter(ctx context.Context, a *storage.Alert, sender storage.InboxRecord, to message.Path, frozen bool) (queue.Notice, error) {
-	from, err := message.ParseAddress(sender.Address)
-	if err != nil {
-		return queue.Notice{}, err
-	}
-	from.Local = "postmaster"
-	agent, err := s.store.Agent(ctx, a.Org, a.Agent)
-	if err != nil && !errors.Is(err, storage.ErrNotFound) {
-		return queue.Notice{}, err
-	}
-	l := monitor.Letter{From: from, To: to, MessageID: message.NewMessageID(from.Domain), Host: s.cfg.Host, Agent: agent.Name, Frozen: frozen, Time: s.now()}
-	return queue.Notice{Org: a.Org, Inbox: sender.ID, Agent: a.Agent, To: to, MessageID: l.MessageID, Data: l.Bytes(a)}, nil
+	return report, err == nil, err
 }
 
 // alertSender is the inbox in whose name mail about an alert goes: that of the

@@ -248,7 +248,7 @@ func (s *Server) wire(ctx context.Context, o Options) error {
 	})
 	s.web = s.newWeb()
 	s.control = control.New(control.Config{
-		Store: s.store, Directory: s.directory, Queue: s.queue, Scorer: s.scorer, Quarantine: delivery.NewQuarantine(s.store), Webhooks: s.webhooks, Certificates: s.certs, Host: s.cfg.Host, Version: Version(), Ladder: s.ladder, Now: s.now, Log: s.log,
+		Store: s.store, Directory: s.directory, Queue: s.queue, Scorer: s.scorer, Quarantine: delivery.NewQuarantine(s.store), Webhooks: s.webhooks, Certificates: s.certs, TellOwners: s.tellOwners, Host: s.cfg.Host, Version: Version(), Ladder: s.ladder, Now: s.now, Log: s.log,
 	})
 	s.panel, err = s.newPanel(o.Laboratory)
 	return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -165,4 +166,26 @@ func (s *Store) Credentials(ctx context.Context, org, agent uuid.UUID) ([]Creden
 		}
 		return nil
 	})
+}
+
+// AgentsOf lists the agents of an organization with a credential that could open an
+// inbox now, each once. It reads all credentials: it is for what is rare.
+func (s *Store) AgentsOf(ctx context.Context, org, inbox uuid.UUID, now time.Time) (agents []uuid.UUID, err error) {
+	const chunk = 500
+	for after := uuid.Nil; ; {
+		some, err := list[Credential](ctx, s, "credential", "org = $1"+page, org[:], after[:], chunk)
+		if err != nil {
+			return nil, err
+		}
+		for i := range some {
+			c := &some[i]
+			after = c.ID
+			if c.May(inbox, 0) && c.Revoked.IsZero() && now.Before(c.Expires) && !slices.Contains(agents, c.Agent) {
+				agents = append(agents, c.Agent)
+			}
+		}
+		if len(some) < chunk {
+			return agents, nil
+		}
+	}
 }

@@ -143,7 +143,7 @@ func (s *Store) eraseStep(ctx context.Context, inbox uuid.UUID) (more bool, err 
 // mailbox without messages, and when nothing is left, the note that there was
 // something.
 func (tx *Tx) eraseRows(org, inbox uuid.UUID) (more bool, err error) {
-	for _, erase := range []func(org, inbox uuid.UUID) (int, error){tx.eraseQueued, tx.eraseApprovals, tx.eraseCaptured, tx.eraseQuarantine, tx.eraseAllowances} {
+	for _, erase := range []func(org, inbox uuid.UUID) (int, error){tx.eraseQueued, tx.eraseApprovals, tx.eraseCaptured, tx.eraseQuarantine, tx.eraseAllowances, tx.eraseGlasses} {
 		if n, err := erase(org, inbox); err != nil || n > 0 {
 			return true, err
 		}

@@ -407,6 +407,7 @@ var decisive = []struct {
 	{"mark", "message", markHint},
 	{"allowance", "inbox", allowanceHint},
 	{"setup", "id", nil},
+	{"glass", "message", glassHint},
 	{"mailbox", "inbox", nil}, // opened with its inbox, by messages
 }
 

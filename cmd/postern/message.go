@@ -14,7 +14,7 @@ import (
 )
 
 func messageCommand(t *talk) *cobra.Command {
-	return noun("message", "What happened to a message", messageTrace(t), messageMark(t), messageMarks(t), messageCaptured(t))
+	return noun("message", "What is in an inbox, and what happened to a message", messageList(t), messageShow(t), messageSave(t), messageTrace(t), messageMark(t), messageMarks(t), messageCaptured(t))
 }
 
 func messageTrace(t *talk) *cobra.Command {

@@ -39,7 +39,7 @@ Try it on this machine, without root, DNS or configuration:  postern dev`
 		in(groupServer, serveCommand(), devCommand(t), keyCommand(t), configCommand(t), certificateCommand(t), healthzCommand(t), versionCommand(t))...)
 	root.AddCommand(in(groupNames, domainCommand(t), dkimCommand(t), inboxCommand(t), agentCommand(t), credentialCommand(t), freezeCommand(t), unfreezeCommand(t), policyCommand(t), allowCommand(t))...)
 	root.AddCommand(in(groupPeople, adminCommand(t), loginCommand(t), logoutCommand(t), whoamiCommand(t))...)
-	root.AddCommand(in(groupMail, messageCommand(t), quarantineCommand(t), injectionCommand(t), queueCommand(t), approvalCommand(t))...)
+	root.AddCommand(in(groupMail, messageCommand(t), quarantineCommand(t), glassCommand(t), injectionCommand(t), queueCommand(t), approvalCommand(t))...)
 	root.AddCommand(in(groupEvidence, auditCommand(t), alertCommand(t), webhookCommand(t), reportCommand(t))...)
 	root.AddCommand(manCommand())
 	root.SetHelpCommandGroupID(groupServer)

@@ -33,6 +33,9 @@ var acts = map[string]directory.Act{
 	"policy.keys": directory.ActEvidence, "policy.show": directory.ActEvidence, "policy.set": directory.ActPolicy, "policy.unset": directory.ActPolicy,
 	"captured.list": directory.ActEvidence, "captured.show": directory.ActContent,
 	"report.list": directory.ActEvidence, "report.show": directory.ActEvidence,
+	"message.list": directory.ActEvidence, "message.show": directory.ActEvidence, // subjects: their own question
+	"message.text": directory.ActContent, "message.page": directory.ActContent, "message.part": directory.ActContent,
+	"glass.open": directory.ActContent, "glass.agree": directory.ActContent, "glass.end": directory.ActContent, "glass.list": directory.ActEvidence,
 	"message.trace": directory.ActEvidence, "health": directory.ActSelf,
 	"alert.list": directory.ActEvidence, "alert.show": directory.ActEvidence, "alert.acknowledge": directory.ActOperate,
 	"webhook.create": directory.ActOperate, "webhook.list": directory.ActEvidence, "webhook.show": directory.ActEvidence,

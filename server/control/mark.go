@@ -136,11 +136,20 @@ func arrived(m *storage.Mark, e *audit.Event) error {
 
 // copyOf finds one copy of a message of an organization.
 func (s *Server) copyOf(ctx context.Context, org, message uuid.UUID) (where storage.Whereabout, w waiting, err error) {
+	return s.copyIn(ctx, org, message, uuid.Nil)
+}
+
+// copyIn finds one copy of a message of an organization, in one inbox unless that is
+// zero.
+func (s *Server) copyIn(ctx context.Context, org, message, only uuid.UUID) (where storage.Whereabout, w waiting, err error) {
 	places, err := s.Store.Whereabouts(ctx, org, message)
 	if err != nil {
 		return where, w, err
 	}
 	for _, where := range places {
+		if only != uuid.Nil && where.Inbox != only {
+			continue
+		}
 		in, err := s.Store.OpenInbox(ctx, org, where.Inbox)
 		if errors.Is(err, storage.ErrNotFound) {
 			continue // it is being erased

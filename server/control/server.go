@@ -34,8 +34,8 @@ const (
 	trailerOfFail = "Postern-Error"
 )
 
-// Config is what the door needs. Store, Directory, Queue, Quarantine, Scorer, Webhooks, Certificates and
-// Host are required.
+// Config is what the door needs. Store, Directory, Queue, Quarantine, Scorer, Webhooks, Certificates,
+// TellOwners and Host are required.
 type Config struct {
 	Store        *storage.Store
 	Directory    *directory.Directory
@@ -44,8 +44,11 @@ type Config struct {
 	Scorer       *delivery.Scorer
 	Webhooks     *webhook.Sender
 	Certificates *acme.Keeper
-	Host         string // this server's name, for the records of domains
-	Version      string // of the program, for health
+	// TellOwners prepares mail about a grant to the owners of the agents that have its
+	// inbox.
+	TellOwners func(ctx context.Context, g *storage.Glass) (Letters, error)
+	Host       string // this server's name, for the records of domains
+	Version    string // of the program, for health
 	// Ladder judges whether a domain may take the next step of its DMARC policy.
 	Ladder func(ctx context.Context, d storage.Domain) (report.Rung, error)
 	Now    func() time.Time // nil: time.Now
@@ -70,7 +73,7 @@ func New(c Config) *Server {
 	}
 	s := &Server{Config: c, mux: http.NewServeMux()}
 	s.mux.HandleFunc("/", unknown)
-	for _, noun := range []func(){s.domainCommands, s.dkimCommands, s.inboxCommands, s.agentCommands, s.credentialCommands, s.freezeCommands, s.personCommands, s.queueCommands, s.approvalCommands, s.auditCommands, s.messageCommands, s.capturedCommands, s.healthCommands, s.alertCommands, s.policyCommands, s.webhookCommands, s.reportCommands, s.certificateCommands, s.quarantineCommands, s.allowCommands, s.markCommands, s.evaluateCommands, s.injectionCommands} {
+	for _, noun := range []func(){s.domainCommands, s.dkimCommands, s.inboxCommands, s.agentCommands, s.credentialCommands, s.freezeCommands, s.personCommands, s.queueCommands, s.approvalCommands, s.auditCommands, s.messageCommands, s.listingCommands, s.glassCommands, s.readingCommands, s.capturedCommands, s.healthCommands, s.alertCommands, s.policyCommands, s.webhookCommands, s.reportCommands, s.certificateCommands, s.quarantineCommands, s.allowCommands, s.markCommands, s.evaluateCommands, s.injectionCommands} {
 		noun()
 	}
 	s.http = &http.Server{

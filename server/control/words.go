@@ -68,6 +68,13 @@ var (
 	}
 )
 
+// GlassWhys are the closed list of why a person reads a message.
+var GlassWhys = Words{
+	"incident": "something went wrong, and the message may say why", "complaint": "who wrote it or got it asks",
+	"verdict": "to see whether it was judged rightly", "fault": "mail or an agent does not work",
+	"legal": "the law or a court asks", "permission": "the owner of the agent asked for it",
+}
+
 // Contradictions are what an agent declared and the server saw otherwise.
 var Contradictions = Words{
 	"schedule-answers-message": "it says that a schedule was the cause, but answers a message that had just been read",

@@ -47,6 +47,7 @@ type Rules struct {
 	Credentials Credentials
 	Alerts      Alerts
 	TLS         TLS
+	Reading     Reading
 	Published   Published
 	// KeyAge is how long a signing key signs before the next is made; zero: nothing is
 	// said; Never: until a person asks.
@@ -159,6 +160,7 @@ func Effective(s Subjects, policies []storage.Policy) Rules {
 			SafeView: e.word(KeyCredentialView) != string(storage.ViewOriginal),
 		},
 		Alerts:    Alerts{Mail: e.union(KeyAlertMail), Freeze: e.union(KeyAlertFreeze)},
+		Reading:   Reading{Persons: int(e.number(KeyGlassPersons)), Subjects: e.yes(KeyListSubjects)},
 		TLS:       TLS{Required: e.union(KeyTLSRequired)},
 		Published: Published{DMARC: e.word(KeyDMARC), MTASTS: e.word(KeyMTASTS)},
 		KeyAge:    e.duration(KeyDKIMRotate),

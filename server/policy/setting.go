@@ -52,6 +52,9 @@ const (
 	KeyInjectionPartial    Key = "injection-partial"
 	KeyInjectionReportOnly Key = "injection-report-only"
 
+	KeyGlassPersons Key = "break-glass-persons"
+	KeyListSubjects Key = "list-subjects"
+
 	KeyDMARC        Key = "dmarc"
 	KeyMTASTS       Key = "mta-sts"
 	KeyDMARCReject  Key = "dmarc-reject"
@@ -190,6 +193,11 @@ var settings = []Setting{
 	band(KeyInjectionPartial, "mark", []string{"mark", "quarantine"}, "mail that could not be read in whole: mark or quarantine"),
 	{Key: KeyInjectionReportOnly, Kind: YesNo, Join: Least, Levels: receiving, Default: "no", DefaultLevel: storage.LevelInbox,
 		Help: "mark and record what would go into quarantine because of its score, and let it in"},
+
+	{Key: KeyGlassPersons, Kind: Count, Join: Most, Min: 1, Max: 2, Levels: receiving, Default: "1", DefaultLevel: storage.LevelOrganization,
+		Help: "people that it takes to read a message of an inbox, who reads it included"},
+	{Key: KeyListSubjects, Kind: YesNo, Join: Least, Levels: receiving, Default: "no", DefaultLevel: storage.LevelOrganization,
+		Help: "lists of messages show subjects to people who may see content"},
 
 	{Key: KeyDMARC, Kind: Choice, Join: Most, Words: []string{"none", "quarantine", "reject"}, Levels: published, Default: "none",
 		DefaultLevel: storage.LevelDomain, Help: "what others are asked to do with mail that forges the domain: none, quarantine or reject"},

@@ -102,6 +102,13 @@ func remember(ts *testscript.TestScript, answer []byte) {
 		return
 	}
 	for key, v := range row {
+		if list, ok := v.([]any); ok && len(list) > 0 { // of a list within, the first
+			if first, ok := list[0].(map[string]any); ok {
+				for inner, v := range first {
+					ts.Setenv("answer_"+key+"_"+inner, fmt.Sprint(v))
+				}
+			}
+		}
 		switch v := v.(type) {
 		case string:
 			ts.Setenv("answer_"+key, v)

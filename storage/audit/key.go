@@ -140,8 +140,13 @@ const (
 // Clear keys of the quarantine, and of what people say of verdicts.
 const (
 	KeyStep      Key = 126 // word: step of a set-up: name, keys, admin, domain, agent
-	KeyLabel     Key = 122 // word: what a person says of a message (injection, harmless), or why a sender is allowed
+	KeyLabel     Key = 122 // word: what a person says of a message (injection, harmless), why a sender is allowed, or why a message is read
 	KeyAllowance Key = 123 // id: the exception by which a message was let in
+)
+
+// Clear keys of people who look into an inbox.
+const (
+	KeyGlass Key = 127 // id: what lets a person read one message
 )
 
 // Personal keys.
@@ -247,8 +252,8 @@ var keys = [...]keyInfo{
 	KeyNotAfter: {"not_after", kindTime}, KeyChallenge: {"challenge", kindWord},
 	KeyModel: {"model", kindWord}, KeyReason: {"reason", kindWord},
 	KeyRendition: {"rendition", kindInt}, KeyView: {"view", kindWord},
-	KeyLabel: {"label", kindWord}, KeyAllowance: {"allowance", kindID},
-	KeyStep:     {"step", kindWord},
+	KeyStep:  {"step", kindWord},
+	KeyLabel: {"label", kindWord}, KeyGlass: {"glass", kindID}, KeyAllowance: {"allowance", kindID},
 	KeyReporter: {"reporter", kindText}, KeyReportID: {"report_id", kindText},
 }
 

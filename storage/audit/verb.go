@@ -144,6 +144,15 @@ const (
 	InjectionEvaluate Verb = 132 // the messages that people marked were scored, to compare
 )
 
+// Verbs of people who look into an inbox.
+const (
+	GlassOpen     Verb = 155 // a person may read one message, for a while; held: when another person agrees
+	GlassViewed   Verb = 156 // a person was shown something of such a message
+	GlassEnd      Verb = 157 // such a grant, or the asking for one, was ended before its time
+	GlassSwept    Verb = 158 // what is noted of such grants for an inbox that is erased was removed
+	MessageListed Verb = 159 // a person was shown which messages are in a mailbox, from whom and to whom
+)
+
 // Verbs of the rotation of signing keys.
 const (
 	DKIMPublish Verb = 97  // the record of a signing key was seen in the DNS; failed: it is still, or again, not there
@@ -205,6 +214,8 @@ var verbNames = [...]string{
 	InjectionEvaluate: "injection.evaluate",
 	ReportReceived:    "report.received", ReportSent: "report.sent", ReportSwept: "report.swept",
 	SetupLink: "setup.link", SetupEnter: "setup.enter", SetupChange: "setup.change", SetupFinish: "setup.finish", KeyRecovery: "key.recovery",
+	GlassOpen: "glass.open", GlassViewed: "glass.viewed", GlassEnd: "glass.end", GlassSwept: "glass.swept",
+	MessageListed: "message.listed",
 }
 
 var verbsByName = func() map[string]Verb {
