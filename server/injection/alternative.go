@@ -67,7 +67,7 @@ func (a *alternatives) read(s *segment, w *words) {
 	}
 	for i := range w.list {
 		if form := w.at(i); len(form) >= longWord || w.list[i].alone(w) {
-			a.sides[s.side()].add(hashBytes(form))
+			a.sides[s.side()].add(w.list[i].hash)
 		}
 	}
 }
@@ -80,7 +80,7 @@ func (a *alternatives) tell(p *Passage, at int, e Evidence, w *words) {
 	t := telling{evidence: e, side: p.segment.side()}
 	for i := at * BlockWords; i < min((at+WindowBlocks)*BlockWords, len(w.list)); i++ {
 		if form := w.at(i); len(form) >= longWord || w.list[i].alone(w) {
-			t.words = append(t.words, hashBytes(form))
+			t.words = append(t.words, w.list[i].hash)
 		}
 	}
 	a.telling = append(a.telling, t)

@@ -117,7 +117,7 @@ func (f *features) extract(w *words, classes []uint8) {
 		form := w.at(i)
 		copy(hash[1:], hash[:3])
 		copy(stem[1:], stem[:3])
-		hash[0] = hashBytes(form)
+		hash[0] = w.list[i].hash
 		stem[0] = hashBytes(form[:min(len(form), 5)])
 		f.word(form, hash[0])
 		f.neighbours(i, w.list[i].alone(w), &hash, &stem)

@@ -98,7 +98,7 @@ func (t telltaleSet) count(w *words) (turned, backwards int) {
 		if n := w.list[i].to - w.list[i].from; n < 3 || n > 12 {
 			continue
 		}
-		switch set := t.of(hashBytes(w.at(i))); {
+		switch set := t.of(w.list[i].hash); {
 		case set == 0:
 		case set&turnedWord != 0:
 			turned++

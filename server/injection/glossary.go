@@ -121,6 +121,7 @@ func DecodeGlossary(b []byte) (*Glossary, error) {
 // dictionary is a glossary to look things up in: an open hash table.
 type dictionary struct {
 	classes []uint8
+	known   filter
 	mask    uint32
 	table   []meaning
 }
@@ -141,6 +142,7 @@ func (g *Glossary) index() *dictionary {
 			at = (at + 1) & d.mask
 		}
 		d.table[at] = meaning{t.Hash, d.table[at].languages | 1<<t.Language, t.Concept}
+		d.known.add(t.Hash)
 	}
 	return d
 }
@@ -176,19 +178,24 @@ func (d *dictionary) of(list []candidate, w *words, i int) []candidate {
 				h = hashByte(h, c)
 			}
 			n += len(w.at(j))
-			list = d.look(list, h, n, j-i+1)
+			if d.known.has(h) {
+				list = d.look(list, h, n, j-i+1)
+			}
 		}
 		return list
 	}
-	h := hashStart
 	form := w.at(i)
-	for n, c := range form {
+	h := hashStart
+	for n, c := range form[:min(len(form), maxForm)] {
 		h = hashByte(h, c)
-		if n+1 >= 2 && n+1 <= maxForm {
+		if n > 0 && d.known.has(h^prefixed) {
 			list = d.look(list, h^prefixed, n+1, 1)
 		}
 	}
-	return d.look(list, h, len(form)+1, 1)
+	if whole := w.list[i].hash; d.known.has(whole) {
+		list = d.look(list, whole, len(form)+1, 1)
+	}
+	return list
 }
 
 // speech finds the concepts of a text.

@@ -38,6 +38,7 @@ var lexiconText string
 // lexicon maps the hash of a word, or of the beginning of one, to its slots.
 type lexicon struct {
 	whole, prefix table
+	known         filter // the hashes of both
 	// lengths of prefixes, in bytes, that occur
 	lengths [maxPrefix + 1]bool
 	longest int
@@ -85,6 +86,11 @@ func readLexicon(text string) *lexicon {
 		}
 	}
 	l.whole, l.prefix = newTable(whole), newTable(prefix)
+	for _, set := range []map[uint32]slots{whole, prefix} {
+		for h := range set {
+			l.known.add(h)
+		}
+	}
 	return l
 }
 
@@ -97,18 +103,22 @@ func slotBit(name string) slots {
 	panic("injection: the lexicon has no slot " + name) // our own file, read at start
 }
 
-// mark finds the slots of every word.
+// mark finds the slots of every word, and its hash.
 func (l *lexicon) mark(w *words) {
 	for i := range w.list {
 		form := w.at(i)
 		s, h := slots(0), hashStart
 		for n, c := range form {
 			h = hashByte(h, c)
-			if n < maxPrefix && l.lengths[n+1] {
+			if n < maxPrefix && l.lengths[n+1] && l.known.has(h) {
 				s |= l.prefix.of(h)
 			}
 		}
-		w.list[i].slots |= s | l.whole.of(h)
+		if l.known.has(h) {
+			s |= l.whole.of(h)
+		}
+		w.list[i].slots |= s
+		w.list[i].hash = h
 		if w.list[i].alone(w) {
 			l.markRun(w, i)
 		}

@@ -40,7 +40,7 @@ type Part struct {
 	From    [Units]int32 // the sum of a window without features
 	Out     [Units]int32 // logit of a unit's full effect
 
-	lanes []uint64 // Rows to add four at a time: see lay
+	lanes []uint64 // Rows to add eight at a time: see lay
 }
 
 // Sizes of a part.
@@ -196,31 +196,39 @@ func (p *Part) weigh(list []uint32) (sum int32) {
 	return sum
 }
 
-// lay puts four numbers of a row side by side in one word, each 128 too great so that
-// none is below zero.
+// lay puts eight numbers of a row side by side in one word, each 128 too great so that
+// none is below zero. A row is half of a line of the processor's cache.
 func (p *Part) lay() {
-	p.lanes = make([]uint64, len(p.Rows)/4)
+	p.lanes = make([]uint64, len(p.Rows)/8)
 	for i, n := range p.Rows {
-		p.lanes[i/4] |= uint64(uint8(n)^0x80) << (i % 4 * 16)
+		p.lanes[i/8] |= uint64(uint8(n)^0x80) << (i % 8 * 8)
 	}
 }
 
-// laneRows is how many rows can be added before a lane runs over.
-const laneRows = 1<<16/256 - 1
+const (
+	// laneRows is how many rows can be added before a lane of 16 bits runs over.
+	laneRows = 1<<16/256 - 1
+	// evenLanes are every other number of eight, with room for a sum.
+	evenLanes = 0x00FF00FF00FF00FF
+)
 
 func (p *Part) sum(t Traits) sums {
 	s := sums{weight: p.weigh(t.Weights)}
 	for rows := t.Rows; len(rows) > 0; {
 		n := min(len(rows), laneRows)
-		var lanes [Units / 4]uint64
+		var even, odd [Units / 8]uint64
 		for _, r := range rows[:n] {
-			row := p.lanes[int(r)*(Units/4):][: Units/4 : Units/4]
-			for k := range lanes {
-				lanes[k] += row[k]
+			row := p.lanes[int(r)*(Units/8):][: Units/8 : Units/8]
+			for k, eight := range row {
+				even[k] += eight & evenLanes
+				odd[k] += eight >> 8 & evenLanes
 			}
 		}
-		for k := range s.units {
-			s.units[k] += int32(uint16(lanes[k/4]>>(k%4*16))) - int32(128*n)
+		for k := range even {
+			for lane := range 4 {
+				s.units[8*k+2*lane] += int32(uint16(even[k]>>(16*lane))) - int32(128*n)
+				s.units[8*k+2*lane+1] += int32(uint16(odd[k]>>(16*lane))) - int32(128*n)
+			}
 		}
 		rows = rows[n:]
 	}

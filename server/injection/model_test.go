@@ -79,6 +79,7 @@ func named(text string) map[uint16]bool {
 	var w words
 	var s speech
 	w.read([]byte(text))
+	words4slots().mark(&w)
 	s.read(concepts(), &w)
 	all := map[uint16]bool{}
 	for _, x := range w.list {

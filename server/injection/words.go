@@ -12,6 +12,7 @@ import (
 type word struct {
 	from, to   int32  // its normalised form, in words.norm
 	start, end int32  // where it stood, in the text of the segment
+	hash       uint32 // of its normalised form, once the lexicon has marked it
 	slots      slots  // what it may do in a request, by the lexicon
 	concept    uint16 // what it names, by the glossary, and 1; 0: nothing
 	covered    bool   // it belongs to what the character before it names
