@@ -33,6 +33,7 @@ type decoder struct {
 	more bool // there were more runs than are kept
 
 	scratch []byte
+	digit   []byte   // room for those of a run
 	tried   [256]int // by the character that escapes begin with: up to where they were looked at
 }
 
@@ -74,13 +75,41 @@ var kinds = func() (t [256]uint8) {
 	return t
 }()
 
-func isBase64(c byte) bool {
-	return isLetter(c) || '0' <= c && c <= '9' || c == '+' || c == '/' || c == '-' || c == '_'
-}
+// What a character may be a digit of, and what it is in a text.
+const (
+	digitBase64 = 1 << iota // in either alphabet (RFC 4648, sections 4 and 5)
+	digitHex
+	digitBase32
+	letterASCII
+	legibleASCII
+)
 
-func isHexDigit(c byte) bool    { return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f' }
+var uses = func() (t [256]uint8) {
+	for c := range t {
+		b := byte(c)
+		letter, number := isLetter(b), '0' <= b && b <= '9'
+		for _, of := range []struct {
+			property uint8
+			is       bool
+		}{
+			{digitBase64, letter || number || b == '+' || b == '/' || b == '-' || b == '_'},
+			{digitHex, number || 'a' <= b|0x20 && b|0x20 <= 'f'},
+			{digitBase32, 'A' <= b && b <= 'Z' || '2' <= b && b <= '7'},
+			{letterASCII, letter},
+			{legibleASCII, ' ' <= b && b < 0x7f || b == '\n' || b == '\r' || b == '\t'},
+		} {
+			if of.is {
+				t[c] |= of.property
+			}
+		}
+	}
+	return t
+}()
+
+func isBase64(c byte) bool      { return uses[c]&digitBase64 != 0 }
+func isHexDigit(c byte) bool    { return uses[c]&digitHex != 0 }
 func isBinaryDigit(c byte) bool { return c == '0' || c == '1' }
-func isBase32(c byte) bool      { return 'A' <= c && c <= 'Z' || '2' <= c && c <= '7' }
+func isBase32(c byte) bool      { return uses[c]&digitBase32 != 0 }
 func isSpace(c byte) bool       { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
 // add keeps a run. One that continues the run before it, as when each word is encoded
@@ -156,7 +185,7 @@ func (d *decoder) grouped(i, next int) int {
 		return 0
 	}
 	if isBinaryDigit(t[i]) && isBinaryDigit(t[i+1]) {
-		if digits, end := digitGroups(t, i, 8, 4*minRun, isBinaryDigit); digits != nil {
+		if digits, end := d.digitGroups(i, 8, 4*minRun, isBinaryDigit); digits != nil {
 			if out := legibleParts(fromDigits(digits, 2, 8)); out != nil || end >= next {
 				d.add(i, end, stepBinary, out)
 				return end
@@ -164,17 +193,21 @@ func (d *decoder) grouped(i, next int) int {
 		}
 	}
 	if isHexDigit(t[i+1]) || t[i+1]|0x20 == 'x' {
-		if digits, end := digitGroups(t, i, 2, 2*minRun, isHexDigit); digits != nil {
+		if digits, end := d.digitGroups(i, 2, 2*minRun, isHexDigit); digits != nil {
 			if out := legibleParts(fromDigits(digits, 16, 2)); out != nil || end >= next {
 				d.add(i, end, stepHex, out)
 				return end
 			}
 		}
 	}
-	if next-i > 3 && t[i] != 'U' {
-		return 0
+	var bases []int
+	switch c := t[i]; {
+	case next-i <= 3 && '0' <= c && c <= '9':
+		bases = decimalOrOctal
+	case c == 'U':
+		bases = hexadecimal
 	}
-	for _, base := range []int{10, 8, 16} {
+	for _, base := range bases {
 		if out, end := codes(t, i, base); len(out) > 0 {
 			if out := printable(out, minCodes); out != nil {
 				d.add(i, end, stepCodes, out)
@@ -185,26 +218,27 @@ func (d *decoder) grouped(i, next int) int {
 	return 0
 }
 
+var decimalOrOctal, hexadecimal = []int{10, 8}, []int{16}
+
 // digitGroups collects groups of n digits with separators between, when they take
-// least bytes of the text.
-func digitGroups(text []byte, i, n, least int, is func(byte) bool) (digits []byte, end int) {
+// least bytes of the text. They are valid until it is called again.
+func (d *decoder) digitGroups(i, n, least int, is func(byte) bool) (digits []byte, end int) {
+	text := d.text
 	if i+3 <= len(text) && n < 8 && text[i] == '0' && text[i+1]|0x20 == 'x' {
 		i += 2
 	}
+	digits = d.digit[:0]
 	for end = i; ; {
 		at := nextGroup(text, end, n, is)
 		if at < 0 {
 			break
 		}
 		end = at + n
+		digits = append(digits, text[at:end]...)
 	}
+	d.digit = digits
 	if end-i < least {
 		return nil, end
-	}
-	digits = make([]byte, 0, (end-i+1)*n/(n+1)+n)
-	for at := i; at < end; at += n {
-		at = nextGroup(text, at, n, is)
-		digits = append(digits, text[at:at+n]...)
 	}
 	return digits, end
 }
@@ -212,8 +246,10 @@ func digitGroups(text []byte, i, n, least int, is func(byte) bool) (digits []byt
 // nextGroup is where the next group of n digits is behind at most a few separators;
 // below 0 for nowhere.
 func nextGroup(text []byte, j, n int, is func(byte) bool) int {
-	for gap := 0; j < len(text) && gap < 5 && isSeparator(text, j); gap++ {
-		j++
+	if j < len(text) && (text[j] == '0' || !is(text[j])) {
+		for gap := 0; j < len(text) && gap < 5 && isSeparator(text, j); gap++ {
+			j++
+		}
 	}
 	if j+n > len(text) {
 		return -1
@@ -470,19 +506,33 @@ func printable(b []byte, least int) []byte {
 	if len(b) < least {
 		return nil
 	}
-	good, all, letters := 0, 0, 0
+	bad, all, letters := 0, 0, 0
 	for i := 0; i < len(b); {
-		r, n := utf8.DecodeRune(b[i:])
-		i += n
 		all++
-		if readable(r, n) {
-			good++
+		if c := b[i]; c < utf8.RuneSelf {
+			i++
+			switch p := uses[c]; {
+			case p&letterASCII != 0:
+				letters++
+				continue
+			case p&legibleASCII != 0:
+				continue
+			}
+		} else {
+			r, n := utf8.DecodeRune(b[i:])
+			i += n
+			if n > 1 {
+				letters++
+			}
+			if readable(r, n) {
+				continue
+			}
 		}
-		if r >= utf8.RuneSelf && n > 1 || r < utf8.RuneSelf && isLetter(byte(r)) {
-			letters++
+		if bad++; bad*20 > len(b) { // there are as many characters as bytes at the most
+			return nil
 		}
 	}
-	if good*20 < all*19 || letters*3 < all {
+	if bad*20 > all || letters*3 < all {
 		return nil
 	}
 	return b
@@ -506,6 +556,13 @@ func legibleParts(b []byte) []byte {
 	var out []byte
 	b = narrow(b)
 	for i := 0; i < len(b); {
+		// A stretch that is long enough has none of the bytes that no text has: the
+		// last of them in reach is where to go on.
+		reach := b[i:min(i+shortest, len(b))]
+		if k := lastIllegible(reach); k >= 0 {
+			i += k + 1
+			continue
+		}
 		j := i
 		for j < len(b) {
 			r, n := utf8.DecodeRune(b[j:])
@@ -520,6 +577,17 @@ func legibleParts(b []byte) []byte {
 		i = j + 1
 	}
 	return out
+}
+
+// lastIllegible is the place of the last byte that is part of no text in UTF-8, below
+// 0 for none: control characters, and what begins no character (RFC 3629, section 3).
+func lastIllegible(b []byte) int {
+	for k := len(b) - 1; k >= 0; k-- {
+		if c := b[k]; c < utf8.RuneSelf && uses[c]&legibleASCII == 0 || c == 0xC0 || c == 0xC1 || c > 0xF4 {
+			return k
+		}
+	}
+	return -1
 }
 
 // escape is the length of the escape at i, 0 when there is none.

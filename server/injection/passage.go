@@ -56,9 +56,17 @@ const (
 	overlap  = 512      // bytes in which two pieces agree
 )
 
-// maxSource is how many bytes of decoded text are looked at for what is encoded in
-// it, over all texts of a message.
-const maxSource = 2 * maxText
+// Shares of one message in the work that judging takes, which is many times that of
+// reading. A text takes at most half of what is left of its share, so that those behind
+// it have theirs; of one that is longer, the beginning and the end are judged.
+const (
+	maxJudged  = 8 << 20 // bytes of text as it stands in the parts: more than a long novel has
+	maxDecoded = 5 << 20 // bytes that were decoded from such text
+	minDecoded = 2 << 20 // so many at least, and a part of the size of the message
+
+	decodedShare = 4 // one byte for so many of the message
+	endShare     = 4 // of a text that is too long, one part in so many is judged at its end
+)
 
 // reader takes a message apart into texts. It may be used again.
 type reader struct {
@@ -66,7 +74,8 @@ type reader struct {
 	speech   speech
 	features features
 	texts    int
-	decoded  int // bytes of decoded text that may still be looked at
+	left     int // bytes of text that may still be judged
+	decoded  int // and of decoded text
 	skipped  []Skipped
 	use      func(*Passage)
 	passage  Passage // handed to use, which must not keep it
@@ -85,10 +94,14 @@ func Passages(in Input, use func(*Passage)) []Skipped {
 	return r.skipped
 }
 
-func (r *reader) begin() { r.texts, r.decoded, r.skipped, r.looked = 0, maxSource, nil, 0 }
+// begin begins a message of a size, in bytes.
+func (r *reader) begin(size int64) {
+	r.texts, r.skipped, r.looked = 0, nil, 0
+	r.left, r.decoded = maxJudged, int(min(maxDecoded, minDecoded+max(size, 0)/decodedShare))
+}
 
 func (r *reader) message(in Input) {
-	r.begin()
+	r.begin(in.Structure.Size)
 	w := newWalk(in.Body, r.segment, r.skip)
 	w.alternatives = r.body
 	w.message(in.Structure)
@@ -116,34 +129,66 @@ func (r *reader) skip(part, why string) {
 	}
 }
 
-// segment judges a text, and then what is encoded in it.
-func (r *reader) segment(s segment) {
+// segment judges a text of a part.
+func (r *reader) segment(s segment) { r.judge(&s, &r.left) }
+
+// judge judges a text, and then what is encoded in it, within a share.
+func (r *reader) judge(s *segment, share *int) {
 	if r.texts++; r.texts > maxTexts {
 		r.skip(s.part, "limit")
 		return
 	}
-	r.looked += len(s.text)
-	var tags, selectors []byte
-	for from := 0; ; {
-		to := pieceEnd(s.text, from)
-		t, v := r.piece(&s, from, to)
+	head, tail := ends(len(s.text), *share/2)
+	if head < tail {
+		r.skip(s.part, "limit")
+	}
+	*share -= head + len(s.text) - tail
+	tags, selectors := r.stretch(s, 0, head)
+	t, v := r.stretch(s, tail, len(s.text))
+	r.inner(s, Invisible, stepTags, 0, len(s.text), append(tags, t...))
+	r.inner(s, Invisible, stepSelectors, 0, len(s.text), append(selectors, v...))
+	r.encoded(s, 0, head)
+	r.encoded(s, tail, len(s.text))
+}
+
+// ends are where the beginning of a text ends, and where its end begins, when at most
+// so many bytes of it may be judged: equal for a text that is not too long.
+func ends(size, most int) (head, tail int) {
+	if size <= most {
+		return size, size
+	}
+	return most - most/endShare, size - most/endShare
+}
+
+// stretch judges a stretch of a text, in pieces. It returns what is written in it
+// without a glyph.
+func (r *reader) stretch(s *segment, from, end int) (tags, selectors []byte) {
+	if from == end {
+		return nil, nil
+	}
+	r.looked += end - from
+	for {
+		to := pieceEnd(s.text[:end], from)
+		t, v := r.piece(s, from, to)
 		tags, selectors = append(tags, t...), append(selectors, v...)
-		if to == len(s.text) {
-			break
+		if to == end {
+			return tags, selectors
 		}
 		from = to - overlap
 	}
-	r.inner(&s, Invisible, stepTags, 0, len(s.text), tags)
-	r.inner(&s, Invisible, stepSelectors, 0, len(s.text), selectors)
-	if s.chain.len() == maxChain || without&aspectEncodings != 0 {
+}
+
+// encoded judges what is encoded in a stretch of a text.
+func (r *reader) encoded(s *segment, from, to int) {
+	if from == to || s.chain.len() == maxChain || without&aspectEncodings != 0 {
 		return
 	}
-	all, more := decodings(s.text)
+	all, more := decodings(s.text[from:to])
 	if more {
 		r.skip(s.part, "limit")
 	}
 	for i := range all {
-		r.inner(&s, Decoded, all[i].step, all[i].start, all[i].end, all[i].text)
+		r.inner(s, Decoded, all[i].step, from+all[i].start, from+all[i].end, all[i].text)
 	}
 }
 
@@ -199,15 +244,14 @@ func (r *reader) inner(s *segment, v View, step Step, from, to int, text []byte)
 		return
 	}
 	chain, ok := s.chain.then(step)
-	if !ok || len(text) > r.decoded {
+	if !ok {
 		r.skip(s.part, "limit")
 		return
 	}
-	r.decoded -= len(text)
 	in := segment{view: v, part: s.part, text: text, chain: chain}
 	in.at, in.until = s.span(from, to)
 	in.declared = s.declared || isDeclared(s.text, from)
-	r.segment(in)
+	r.judge(&in, &r.decoded)
 }
 
 // build cuts the features into blocks.
@@ -271,7 +315,7 @@ func (p *Passage) Find(stretch []byte) (from, to int, ok bool) {
 // PassagesOfText is Passages for a text that is in no message.
 func PassagesOfText(text []byte, use func(*Passage)) []Skipped {
 	r := reader{use: use}
-	r.begin()
+	r.begin(int64(len(text)))
 	r.segment(segment{view: Text, part: "1", text: text})
 	return r.skipped
 }

@@ -44,7 +44,7 @@ func (s *Scorer) ScoreText(text []byte) Result {
 	j := s.pool.Get().(*judge)
 	defer s.pool.Put(j)
 	j.begin()
-	j.reader.begin()
+	j.reader.begin(int64(len(text)))
 	j.reader.segment(segment{view: Text, part: "1", text: text})
 	return j.result()
 }
