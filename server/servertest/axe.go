@@ -26,6 +26,18 @@ func (b *Tab) axeSource() string {
 // critical by the rules of WCAG 2.2 AA and its own good habits.
 func (b *Tab) Accessible() {
 	b.t.Helper()
+	b.axe(`["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]`)
+}
+
+// Legible fails the test for text that does not stand out from its ground enough
+// (WCAG 1.4.3), in the colours that are asked for now.
+func (b *Tab) Legible() {
+	b.t.Helper()
+	b.axe(`{type: "rule", values: ["color-contrast"]}`)
+}
+
+func (b *Tab) axe(rules string) {
+	b.t.Helper()
 	source := b.axeSource()
 	var loaded bool
 	b.Eval(`typeof axe === "object"`, &loaded)
@@ -33,11 +45,11 @@ func (b *Tab) Accessible() {
 		b.Eval(source+"\n;0", nil)
 	}
 	var found []string
-	b.Eval(`axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then((a) => a.violations
+	b.Eval(`axe.run(document, {resultTypes: ["violations"], runOnly: `+rules+`}).then((a) => a.violations
   .filter((v) => v.impact === "serious" || v.impact === "critical")
   .flatMap((v) => v.nodes.map((n) => v.id + ": " + n.target.join(" ") + " " + n.html.slice(0, 160) + " " + n.failureSummary.replace(/\s+/g, " "))))`, &found)
 	for _, f := range found {
-		b.t.Errorf("%s: %s", b.Path(), f)
+		b.t.Error(b.where() + f)
 	}
 }
 

@@ -1,6 +1,7 @@
 package servertest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -84,31 +85,39 @@ func OpenTab(t testing.TB, p *Postern, o TabOptions) *Tab {
 
 // prepare sets the tab up.
 func (b *Tab) prepare() error {
-	width, height := int64(b.o.Width), int64(b.o.Height)
-	if width == 0 {
-		width = 1440
-	}
-	if height == 0 {
-		height = 900
-	}
-	scheme, zone := "light", b.o.Zone
-	if b.o.Dark {
-		scheme = "dark"
-	}
+	zone := b.o.Zone
 	if zone == "" {
 		zone = "UTC"
 	}
-	_, err := chromedp.Call(b.ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1})
-	_, e1 := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
-		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
-	_, e2 := chromedp.Call(b.ctx, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: zone})
-	_, e3 := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: b.o.NoScripts})
+	err := b.look(b.o.Width, b.o.Dark)
+	_, e1 := chromedp.Call(b.ctx, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: zone})
+	_, e2 := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: b.o.NoScripts})
 	// A page has the focus as if its window were in front, in every tab.
-	_, e4 := chromedp.Call(b.ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
-	if err = errors.Join(err, e1, e2, e3, e4); err != nil || b.o.Session == "" {
+	_, e3 := chromedp.Call(b.ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+	if err = errors.Join(err, e1, e2, e3); err != nil || b.o.Session == "" {
 		return err
 	}
 	return b.SignIn(b.o.Session)
+}
+
+// look sets how wide the window is, 1440 if it is not said, and which colours are asked for.
+func (b *Tab) look(width int, dark bool) error {
+	b.o.Width, b.o.Dark = cmp.Or(width, 1440), dark
+	scheme := "light"
+	if dark {
+		scheme = "dark"
+	}
+	_, err := chromedp.Call(b.ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+		Width: int64(b.o.Width), Height: int64(cmp.Or(b.o.Height, 900)), DeviceScaleFactor: 1})
+	_, e1 := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
+	return errors.Join(err, e1)
+}
+
+// Look changes the width of the window, in CSS pixels, and the colours.
+func (b *Tab) Look(width int, dark bool) {
+	b.t.Helper()
+	b.must(b.look(width, dark))
 }
 
 // SignIn puts the cookie of a session into the tab.
