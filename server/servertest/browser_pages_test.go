@@ -87,6 +87,7 @@ func TestBrowser_EveryPageIsAccessible(t *testing.T) {
 		for _, width := range []int{1024, 390, 320} {
 			b.Look(width, false)
 			b.Fits()
+			b.FocusShows()
 		}
 	})
 	all, _ := panel.Patterns()

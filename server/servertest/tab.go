@@ -533,6 +533,20 @@ const hiddenFocus = `(el) => {
   return "";
 }`
 
+// FocusShows fails the test if something that the keyboard reaches would have the
+// focus unseen: without a ring, or under what stays in place (WCAG 2.4.7, 2.4.11).
+func (b *Tab) FocusShows() {
+	b.t.Helper()
+	b.Press("Tab") // from here on the focus is one of the keyboard
+	var hidden []string
+	b.Eval(fmt.Sprintf(`[...document.querySelectorAll("a[href], button, summary, input:not([type=hidden]), select, textarea, [tabindex='0']")]
+  .filter((el) => !el.disabled && el.checkVisibility({visibilityProperty: true}))
+  .map((el) => { el.focus(); return document.activeElement === el ? (%s)(el) : ""; }).filter(Boolean)`, hiddenFocus), &hidden)
+	for _, h := range hidden {
+		b.t.Error(b.where() + "the focus is not to be seen: " + h)
+	}
+}
+
 // Shot writes a picture of the whole page into a file.
 func (b *Tab) Shot(file string) {
 	b.t.Helper()

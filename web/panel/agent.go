@@ -24,7 +24,11 @@ func (v *visit) agents() error {
 	if err != nil {
 		return err
 	}
-	return v.page("Agents", "/agents", "postern agent list", agentsPage(v.clock, all, v.may(directory.ActOperate)))
+	stopped, err := v.frozen()
+	if err != nil {
+		return err
+	}
+	return v.page("Agents", "/agents", "postern agent list", agentsPage(v.clock, all, stopped, v.may(directory.ActOperate)))
 }
 
 func (v *visit) newAgent() error {
@@ -49,7 +53,11 @@ func (v *visit) agent() error {
 	if err != nil {
 		return err
 	}
-	return v.page(a.Name, "/agents", "postern agent show "+a.Name, agentPage(v, a, credentials))
+	stopped, err := v.frozen()
+	if err != nil {
+		return err
+	}
+	return v.page(a.Name, "/agents", "postern agent show "+a.Name, agentPage(v, a, credentials, stopped))
 }
 
 // changeAgent suspends an agent, lets it work again, or retires it for good. Who
@@ -81,9 +89,12 @@ func (v *visit) changeAgent() error {
 func agentPath(name string) string { return "/agents/" + url.PathEscape(name) }
 
 // agentState is the state of an agent as a page shows it.
-func agentState(a *control.Agent) ui.State {
+func agentState(a *control.Agent, stopped frozen) ui.State {
 	switch word := string(a.State); word {
 	case "active":
+		if stopped.agent(a.Name) != nil {
+			return isFrozen
+		}
 		return ui.State{Class: "ok", Word: "Active"}
 	case "suspended":
 		return ui.State{Class: "wait", Icon: "pause", Word: "Suspended"}
@@ -91,9 +102,6 @@ func agentState(a *control.Agent) ui.State {
 		return ui.State{Class: "none", Word: "Decommissioned"}
 	}
 }
-
-// stopTitle is the title over the button that stops an agent now.
-func stopTitle(a *control.Agent) string { return "Freeze " + a.Name }
 
 // lastUsed is when any of the credentials was used last.
 func lastUsed(all []control.Credential) (at time.Time) {

@@ -103,7 +103,11 @@ func (v *visit) credential() error {
 	if err != nil {
 		return err
 	}
-	return v.page("Credential "+c.PublicID, "/agents", "postern credential show "+c.PublicID, credentialPage(v, c))
+	stopped, err := v.frozen()
+	if err != nil {
+		return err
+	}
+	return v.page("Credential "+c.PublicID, "/agents", "postern credential show "+c.PublicID, credentialPage(v, c, stopped))
 }
 
 func (v *visit) rotateCredential() error {
@@ -130,8 +134,10 @@ func (v *visit) revokeCredential() error {
 func credentialPath(id string) string { return "/credentials/" + url.PathEscape(id) }
 
 // credentialState is the state of a credential as a page shows it.
-func credentialState(c *control.Credential, now time.Time) ui.State {
+func credentialState(c *control.Credential, stopped frozen, now time.Time) ui.State {
 	switch {
+	case c.State == "active" && stopped.credential(c) != nil:
+		return isFrozen
 	case c.State == "active" && c.End().Sub(now) < 14*24*time.Hour:
 		return ui.State{Class: "warn", Word: "Ends soon"}
 	case c.State == "active":

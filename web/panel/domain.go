@@ -96,7 +96,11 @@ func (v *visit) domain() error {
 	if err != nil {
 		return err
 	}
-	return v.page(p.Name, "/domains", "postern domain records "+p.Name+" -o table", domainPage(v, p))
+	stopped, err := v.frozen()
+	if err != nil {
+		return err
+	}
+	return v.page(p.Name, "/domains", "postern domain records "+p.Name+" -o table", domainPage(v, p, stopped.domain(p.Name)))
 }
 
 // zoneFile gives the records as lines to paste.
