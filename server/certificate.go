@@ -18,7 +18,7 @@ type certificates struct {
 // loadCertificates reads the operator's own files; nil where none are configured
 // and an authority is asked instead.
 func loadCertificates(cfg Config) (*certificates, error) {
-	if cfg.TLS.Cert == "" && cfg.ACME.Directory != "" {
+	if cfg.TLS.Cert == "" && (cfg.ACME.Directory != "" || cfg.managed()) {
 		return nil, nil
 	}
 	if cfg.TLS.Cert == "" {

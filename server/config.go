@@ -22,7 +22,8 @@ const DefaultConfigFile = "/etc/postern/postern.toml"
 // Config is what must be known before the database opens. Everything else that
 // an administrator decides lives in the database, where each change is an event.
 type Config struct {
-	// Host is this server's name, as in MX records and in its certificate.
+	// Host is this server's name, as in MX records and in its certificate. Empty: what
+	// the set-up says, which begins where it has said nothing.
 	Host string `toml:"host"`
 	// Addresses are those of Host, as others reach it; none: what this machine knows.
 	Addresses []string `toml:"addresses"`
@@ -290,9 +291,17 @@ func (c *Config) Settings() []Setting {
 // Check says what is wrong with the settings by themselves: a *ConfigError, or
 // nil. Files are looked at when they are opened.
 func (c *Config) Check() error {
+	if c.managed() {
+		return c.checkPlaces() // set-up names the server
+	}
 	if _, err := dns.Name(c.Host); err != nil || !strings.Contains(c.Host, ".") || net.ParseIP(c.Host) != nil {
 		return &ConfigError{Key: "host", Text: "must be the full name of this server", Hint: `as in host = "mail.example.com"`}
 	}
+	return c.checkPlaces()
+}
+
+// checkPlaces is Check without the name.
+func (c *Config) checkPlaces() error {
 	for _, d := range []struct{ key, addr string }{
 		{"listen.smtp", c.Listen.SMTP}, {"listen.submission", c.Listen.Submission},
 		{"listen.submissions", c.Listen.Submissions}, {"listen.imaps", c.Listen.IMAPS},

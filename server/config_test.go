@@ -91,7 +91,6 @@ func TestConfigKeysAreAllListed(t *testing.T) {
 func TestConfigRefusals(t *testing.T) {
 	const host = `host = "mail.example.com"` + "\n"
 	for name, c := range map[string]struct{ file, key string }{
-		"no host":              {``, "host"},
 		"a host that is none":  {`host = "localhost"`, "host"},
 		"a misspelt setting":   {host + `lisen = ":25"`, "lisen"},
 		"an unknown table":     {host + "[panel]\nport = 1", "panel"},

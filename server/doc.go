@@ -10,7 +10,7 @@
 //	7  server                                         configuration, wiring, start and stop
 //	6  web/panel                                      the door for people with a browser, who ask control
 //	5  smtpd  imapd  web  control                     doors: translate a protocol
-//	4  delivery  submission  relay                    verbs: move a message
+//	4  delivery  submission  relay  setup             verbs: move a message, found an installation
 //	3  policy  directory  queue  dns/nameserver       rules, names, schedules
 //	   monitor  webhook  acme  report                 who is not themselves, who is told, certificates
 //	2  storage  msgauth  dns/zone                     memory and judgement
@@ -142,6 +142,11 @@
 // then the queue ends, what sessions left behind is written, and the store signs
 // its last root. Killing the process instead loses nothing that was answered
 // with success: that is what the flush before each 250 is for.
+//
+// Where no configuration names the server, set-up does (package setup): until it has a
+// name, and somebody to answer for it, the panel's door alone is open. What is said there
+// is taken over by wiring the server anew in the same process (Generations); the doors
+// through which people come are handed over, so that they notice nothing.
 //
 // Dev runs the same server in a laboratory on loopback, with names, certificates
 // and an outside world of its own.

@@ -19,7 +19,7 @@ var floors = map[string]int{
 	"storage": 2, "server/msgauth": 2, "server/injection": 2, "server/rendition": 2, "dns/zone": 2,
 	"server/policy": 3, "server/directory": 3, "server/queue": 3, "server/webhook": 3, "server/monitor": 3, "server/retention": 3,
 	"server/acme": 3, "server/report": 3, "dns/nameserver": 3,
-	"server/delivery": 4, "server/submission": 4, "server/relay": 4,
+	"server/delivery": 4, "server/submission": 4, "server/relay": 4, "server/setup": 4,
 	"server/smtpd": 5, "server/imapd": 5, "web": 5, "server/control": 5,
 	"web/panel": 6, "web/ui/chart": 2,
 	"server":      7,

@@ -115,7 +115,7 @@ func (s *Server) wireCertificates(ctx context.Context, o Options, resolver dns.R
 	}
 	s.certs, err = acme.New(ctx, s.store, acme.Options{
 		Host: host, Directory: s.cfg.ACME.url(), Contact: s.cfg.ACME.Contact, Challenges: s.cfg.challenges(), Everywhere: len(s.cfg.ACME.Challenges) > 0,
-		Roots: roots, Names: s.names, Resolver: resolver, Own: ownCertificate(o.TLS), Now: s.now, Log: s.log,
+		Roots: roots, Names: s.names, Resolver: resolver, Own: ownCertificate(o.TLS), StandIn: s.standIn, Now: s.now, Log: s.log,
 	})
 	if err != nil {
 		return err

@@ -12,6 +12,9 @@ import (
 
 // panelAddr is the address of the panel, or off.
 func (c *Config) panelAddr() string {
+	if c.Listen.Panel == "" && c.managed() {
+		return ":8443" // or nobody could set the server up
+	}
 	if c.Listen.Panel == "" {
 		return off
 	}
@@ -21,7 +24,7 @@ func (c *Config) panelAddr() string {
 // newPanel makes the door for people with a browser.
 func (s *Server) newPanel(laboratory bool) (*panel.Server, error) {
 	return panel.New(panel.Config{
-		Host: s.cfg.Host, Live: !laboratory, TLS: s.tls, Now: s.now, Log: s.log,
+		Host: s.hostName(), Live: !laboratory, TLS: s.tls, Now: s.now, Log: s.log,
 		Control: func(network netip.Addr) *control.Client { return s.control.Inside("panel", network) },
 	})
 }

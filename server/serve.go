@@ -15,8 +15,9 @@ import (
 // then stops it in order; a stop that comes during the start is no error either.
 // SIGHUP reads the certificate files again. What must be mended in the
 // configuration, and a root key that is missing or another one, is a
-// *ConfigError.
-func Serve(ctx context.Context, cfg Config) error {
+// *ConfigError. Where no configuration names the server, out is told how a person
+// sets it up; what they say is taken over without another start of the process.
+func Serve(ctx context.Context, cfg Config, out io.Writer) error {
 	log := newLog(os.Stderr, cfg.Log)
 	certs, err := loadCertificates(cfg)
 	if err != nil {
@@ -26,27 +27,63 @@ func Serve(ctx context.Context, cfg Config) error {
 	if certs != nil {
 		o.TLS = &tls.Config{GetCertificate: certs.get}
 	}
-	s, err := New(ctx, cfg, o)
-	if err != nil && ctx.Err() != nil {
-		log.Info("stopped before the start was done", "at", err)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	stop := context.AfterFunc(ctx, func() { notify("STOPPING=1") })
 	defer stop()
-	running, end := context.WithCancel(ctx)
-	defer end()
 	if certs != nil {
+		running, end := context.WithCancel(ctx)
+		defer end()
 		go certs.reloadOn(running, hangup, log)
 	}
+	return Generations(ctx, cfg, o, func(s *Server, first bool) error {
+		if !first {
+			return nil
+		}
+		notify("READY=1")
+		return s.welcome(ctx, out)
+	})
+}
+
+// Generations runs a server, and another in its place whenever set-up says something
+// else, until the context is done or one fails. born is called with each once its doors
+// are open, and its error is the end; nil: nobody is told.
+func Generations(ctx context.Context, cfg Config, o Options, born func(s *Server, first bool) error) error {
+	for first := true; ; first = false {
+		s, err := New(ctx, cfg, o)
+		if err != nil {
+			for _, l := range o.Handed {
+				l.Close()
+			}
+			if ctx.Err() != nil && o.Log != nil {
+				o.Log.Info("stopped before the start was done", "at", err)
+			}
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		if err := s.generation(ctx, first, born); !errors.Is(err, ErrRenew) {
+			return err
+		}
+		o.Handed = s.Handed()
+	}
+}
+
+// generation runs one server to its end.
+func (s *Server) generation(ctx context.Context, first bool, born func(s *Server, first bool) error) error {
+	running, end := context.WithCancel(ctx)
+	defer end()
 	go watchdog(running, s)
-	notify("READY=1")
-	return s.Run(ctx)
+	var told error
+	if born != nil {
+		told = born(s, first)
+	}
+	if told != nil {
+		end()
+	}
+	return errors.Join(told, s.Run(running))
 }
 
 // newLog makes the log of a process.

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -106,7 +107,7 @@ func TestServe(t *testing.T) {
 	t.Setenv("WATCHDOG_USEC", "100000")
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(ctx, cfg) }()
+	go func() { ended <- server.Serve(ctx, cfg, io.Discard) }()
 	await(t, said, "READY=1")
 	await(t, said, "WATCHDOG=1")
 	hearGreeting(t, cfg.Listen.SMTP)
@@ -211,7 +212,7 @@ func TestServeRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg, _ := installation(t)
 			c.spoil(t, &cfg)
-			err := server.Serve(t.Context(), cfg)
+			err := server.Serve(t.Context(), cfg, io.Discard)
 			var bad *server.ConfigError
 			if !errors.As(err, &bad) || bad.Key != c.key {
 				t.Errorf("got %v, want a ConfigError about %s", err, c.key)
@@ -237,7 +238,7 @@ func TestRootKeyIsNamed(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		err := server.Serve(t.Context(), cfg)
+		err := server.Serve(t.Context(), cfg, io.Discard)
 		var bad *server.ConfigError
 		if !errors.As(err, &bad) || !strings.Contains(err.Error(), key.ID()) ||
 			!strings.Contains(err.Error(), "install -m 600 COPY "+cfg.Keys.Root) || strings.Contains(err.Error(), "key init") {

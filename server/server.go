@@ -29,6 +29,7 @@ import (
 	"postern/server/queue"
 	"postern/server/relay"
 	"postern/server/report"
+	"postern/server/setup"
 	"postern/server/smtpd"
 	"postern/server/submission"
 	"postern/server/webhook"
@@ -51,6 +52,9 @@ type Options struct {
 	Roots    *x509.CertPool   // to verify next hops with; nil: the system's
 	Timeouts relay.Timeouts   // of the relay's attempts
 	Judge    delivery.Judge   // scores what comes into a mailbox; nil: a delivery.Scorer with the model that ships
+
+	// Handed are listeners of doors that a server before this one had; others are bound.
+	Handed map[string]net.Listener
 
 	Laboratory bool // pages say that this is none of the real servers
 }
@@ -82,7 +86,20 @@ type Server struct {
 	control   *control.Server
 
 	doors []door
+	shut  []shutDoor // that could not be opened
+
+	managed bool           // no configuration names this server: set-up does
+	wired   setup.Settings // what set-up said when this was wired
+	guide   *setup.Guide
+	standIn *tls.Certificate // while there is no other; nil: acme makes its own
+	again   sync.Once
+	renew   chan struct{} // closed when set-up says something else
+	kept    map[string]net.Listener
 }
+
+// shutDoor is a door for mail that a server which set-up manages could not open. It
+// must not keep the panel from saying so.
+type shutDoor struct{ name, addr, problem string }
 
 // door is a listener and what serves it.
 type door struct {
@@ -96,7 +113,7 @@ type door struct {
 // caller calls Run, or Close. Errors that the owner of the configuration must
 // mend are *ConfigError.
 func New(ctx context.Context, cfg Config, o Options) (_ *Server, err error) {
-	s := &Server{cfg: cfg, log: o.Log, now: o.Now}
+	s := &Server{cfg: cfg, log: o.Log, now: o.Now, renew: make(chan struct{})}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -111,10 +128,13 @@ func New(ctx context.Context, cfg Config, o Options) (_ *Server, err error) {
 			s.Close()
 		}
 	}()
-	if err := s.wire(ctx, o); err != nil {
+	if err := s.found(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.listen(ctx); err != nil {
+	if err := s.wire(ctx, cfg, o); err != nil {
+		return nil, err
+	}
+	if err := s.listen(ctx, o.Handed); err != nil {
 		return nil, err
 	}
 	// The first organization is made here, so that no command meets none.
@@ -188,7 +208,7 @@ func (s *Server) unfit(err error) error {
 
 // wire puts the rooms together, in reading order: memory and names, then what
 // moves messages. The queue comes before submission, which kicks it.
-func (s *Server) wire(ctx context.Context, o Options) error {
+func (s *Server) wire(ctx context.Context, base Config, o Options) error {
 	resolver, err := s.resolver(&o)
 	if err != nil {
 		return err
@@ -205,6 +225,9 @@ func (s *Server) wire(ctx context.Context, o Options) error {
 	s.directory = directory.New(s.store, directory.Options{
 		Terms: s.terms, PolicyEpoch: s.store.PolicyEpoch, Keys: s.turning(o.Names), Names: s.asking(o.Names), Now: s.now, Log: s.log,
 	})
+	if err := s.wireSetup(ctx, base, resolver); err != nil {
+		return err
+	}
 	auth := &msgauth.Checker{Resolver: resolver, Now: s.now}
 	s.scorer = delivery.NewScorer(nil, s.log)
 	if s.judge = o.Judge; s.judge == nil {
@@ -248,7 +271,7 @@ func (s *Server) wire(ctx context.Context, o Options) error {
 	})
 	s.web = s.newWeb()
 	s.control = control.New(control.Config{
-		Store: s.store, Directory: s.directory, Queue: s.queue, Scorer: s.scorer, Quarantine: delivery.NewQuarantine(s.store), Webhooks: s.webhooks, Certificates: s.certs, TellOwners: s.tellOwners, Host: s.cfg.Host, Version: Version(), Ladder: s.ladder, Now: s.now, Log: s.log,
+		Store: s.store, Directory: s.directory, Queue: s.queue, Scorer: s.scorer, Quarantine: delivery.NewQuarantine(s.store), Webhooks: s.webhooks, Certificates: s.certs, TellOwners: s.tellOwners, Setup: s.guide, Invite: s.invite, FirstMail: s.firstMail, Host: s.hostName(), Version: Version(), Ladder: s.ladder, Now: s.now, Log: s.log,
 	})
 	s.panel, err = s.newPanel(o.Laboratory)
 	return err
@@ -278,7 +301,7 @@ func (s *Server) terms(ctx context.Context, org, domain, inbox, agent, credentia
 }
 
 // listen binds every door that is not off.
-func (s *Server) listen(ctx context.Context) error {
+func (s *Server) listen(ctx context.Context, handed map[string]net.Listener) error {
 	for _, d := range []struct {
 		name, addr string
 		serve      func(net.Listener) error
@@ -294,7 +317,12 @@ func (s *Server) listen(ctx context.Context) error {
 		if d.addr == off {
 			continue
 		}
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", d.addr)
+		l, err := open(ctx, handed[d.name], d.addr)
+		if err != nil && s.managed && d.name != "panel" {
+			s.log.Error("a door is shut", "door", d.name, "error", err)
+			s.shut = append(s.shut, shutDoor{d.name, d.addr, err.Error()})
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("listen.%s: %w", d.name, err)
 		}
@@ -306,12 +334,23 @@ func (s *Server) listen(ctx context.Context) error {
 	if s.cfg.Control == off {
 		return nil
 	}
-	l, err := control.Listen(s.cfg.Control)
-	if err != nil {
-		return err
+	l := handed["control"]
+	if l == nil {
+		var err error
+		if l, err = control.Listen(s.cfg.Control); err != nil {
+			return err
+		}
 	}
 	s.doors = append(s.doors, door{"control", l, s.control.Serve})
 	return nil
+}
+
+// open binds a door, unless it was handed over.
+func open(ctx context.Context, handed net.Listener, addr string) (net.Listener, error) {
+	if handed != nil {
+		return handed, nil
+	}
+	return new(net.ListenConfig).Listen(ctx, "tcp", addr)
 }
 
 // Addr is the address that a door is bound to, by its name in the configuration
@@ -360,7 +399,8 @@ const Grace = 25 * time.Second
 // Run serves until the context is done, a listener fails, or the store breaks: a
 // server that can store nothing is better started anew. Then it stops accepting,
 // lets what is under way finish for up to Grace, writes what waits, records the
-// stop and closes the store.
+// stop and closes the store. ErrRenew says that set-up changed what this server is
+// wired for: Handed has what the next one takes over.
 func (s *Server) Run(ctx context.Context) error {
 	// Loops outlive the doors: what sessions leave behind is still to be written.
 	loops, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -394,6 +434,8 @@ func (s *Server) Run(ctx context.Context) error {
 	var err error
 	select {
 	case <-ctx.Done():
+	case <-s.renew:
+		s.kept, err = s.handOver(), ErrRenew
 	case err = <-failed:
 		s.log.Error("stopping", "error", err)
 	case <-s.store.Broken():
@@ -408,6 +450,12 @@ func (s *Server) Run(ctx context.Context) error {
 	loop.Wait()
 	return errors.Join(err, s.record(context.WithoutCancel(ctx), audit.ServerStop), s.store.Close())
 }
+
+// ErrRenew ends Run when the server is to be made anew.
+var ErrRenew = errors.New("server: set-up says something else now")
+
+// Handed are the listeners for the server that takes this one's place.
+func (s *Server) Handed() map[string]net.Listener { return s.kept }
 
 // closeDoors stops accepting and waits for what is under way.
 func (s *Server) closeDoors() {

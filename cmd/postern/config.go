@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,13 +41,34 @@ func (s *sources) load(cmd *cobra.Command) (server.Config, error) {
 	return server.LoadConfig(server.Sources{File: s.file, Flags: flags})
 }
 
+// founded are the settings with what set-up says, where no configuration names the
+// server and one runs that can be asked.
+func (t *talk) founded(cmd *cobra.Command, all []server.Setting) []server.Setting {
+	if i := slices.IndexFunc(all, func(x server.Setting) bool { return x.Key == "host" }); i < 0 || all[i].Value != "" {
+		return all
+	}
+	c := t.client()
+	defer c.Close()
+	u, err := c.Setup(cmd.Context())
+	if err != nil || !u.Managed {
+		return all
+	}
+	said := map[string]string{"host": u.Host, "addresses": strings.Join(u.Addresses, ","), "acme.directory": u.Directory, "acme.contact": u.Contact}
+	for i, x := range all {
+		if value := said[x.Key]; value != "" {
+			all[i].Value, all[i].Origin = value, "set-up"
+		}
+	}
+	return all
+}
+
 func configShow(t *talk) *cobra.Command {
 	var s sources
 	c := &cobra.Command{
 		Use: "show", Short: "Show each effective setting and where it came from", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, wrong := s.load(cmd)
-			err := list(t, given(cfg.Settings()), "", []string{"SETTING", "VALUE", "FROM"},
+			err := list(t, given(t.founded(cmd, cfg.Settings())), "", []string{"SETTING", "VALUE", "FROM"},
 				func(x server.Setting) []string { return []string{x.Key, orDash(x.Value), x.Origin} })
 			if wrong != nil {
 				return wrong
@@ -63,10 +85,14 @@ func configCheck(t *talk) *cobra.Command {
 	c := &cobra.Command{
 		Use: "check", Short: "Say whether the configuration is sound", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := s.load(cmd); err != nil {
+			cfg, err := s.load(cmd)
+			if err != nil {
 				return err
 			}
 			t.say("The configuration is sound.")
+			if cfg.Host == "" {
+				t.say("It names no server: until postern setup did, the server runs in set-up mode.")
+			}
 			return nil
 		},
 	}

@@ -101,6 +101,7 @@ var people = map[string]string{
 	"ended":   "Log in again: postern login --admin EMAIL. To go on as the Unix user: postern logout, or --session none.",
 	"factor":  "Ask an admin for one: postern admin reset-factor EMAIL. Then log in with its code.",
 	"role":    "See who may: postern admin list",
+	"link":    "Make another: postern setup-link",
 	"login":   "Codes work once: wait for the next. An admin sees the reason: postern audit list --verb person.refused",
 }
 

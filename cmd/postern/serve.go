@@ -6,20 +6,23 @@ import (
 	"postern/server"
 )
 
-func serveCommand() *cobra.Command {
+func serveCommand(t *talk) *cobra.Command {
 	var s sources
 	var rollback string
 	c := &cobra.Command{
 		Use: "serve", Short: "Run the server", Args: exactly(),
 		Long: `Run the server until it gets TERM or INT: it then stops accepting, lets what is under way
-finish, and ends. HUP reads the certificates again.`,
+finish, and ends. HUP reads the certificates again.
+
+Where no configuration gives the server a name it runs in set-up mode: one port is open, for
+the panel, and a link is printed by which it is set up. See: postern setup --help`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := s.load(cmd)
 			if err != nil {
 				return err
 			}
 			cfg.AcceptRollback = rollback
-			return server.Serve(cmd.Context(), cfg)
+			return server.Serve(cmd.Context(), cfg, t.out)
 		},
 	}
 	s.flags(c)

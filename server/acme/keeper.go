@@ -37,8 +37,11 @@ type Options struct {
 	// Own returns the certificate of the operator's own files, which comes before
 	// any other for the names that it covers; nil: there is none.
 	Own func() *tls.Certificate
-	Now func() time.Time // nil: time.Now
-	Log *slog.Logger     // nil: nothing is logged
+	// StandIn is shown while there is no other certificate, for as long as it holds;
+	// nil: one is made at each start.
+	StandIn *tls.Certificate
+	Now     func() time.Time // nil: time.Now
+	Log     *slog.Logger     // nil: nothing is logged
 }
 
 // Keeper has the server's certificates.

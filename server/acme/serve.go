@@ -132,6 +132,10 @@ func (k *Keeper) refreshStopgap() error {
 	if k.stopgap != nil && now.Before(k.stopgap.Leaf.NotAfter.Add(-time.Hour)) && now.After(k.stopgap.Leaf.NotBefore) {
 		return nil
 	}
+	if in := k.o.StandIn; in != nil && now.Before(in.Leaf.NotAfter.Add(-time.Hour)) {
+		k.stopgap = in
+		return nil
+	}
 	cert, err := selfSigned(k.o.Host, now)
 	if err == nil {
 		k.stopgap = cert

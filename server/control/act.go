@@ -1,6 +1,10 @@
 package control
 
-import "postern/server/directory"
+import (
+	"slices"
+
+	"postern/server/directory"
+)
 
 // acts says of each command what kind of act it is. A reserved one needs a person
 // with a second factor, whose role allows it. The others need nothing more than
@@ -45,6 +49,10 @@ var acts = map[string]directory.Act{
 	"person.list":   directory.ActEvidence, "person.show": directory.ActEvidence, "person.sessions": directory.ActEvidence,
 	"person.roles": directory.ActPeople, "person.disable": directory.ActPeople, "person.enable": directory.ActPeople, "person.factor": directory.ActPeople,
 	"person.password": directory.ActSelf, "person.revoke": directory.ActSelf, // of others: their own question
+	"setup.gate": directory.ActSelf, "setup.enter": directory.ActSelf, "setup.show": directory.ActEvidence,
+	"setup.link": directory.ActOperate, "setup.name": directory.ActOperate, "setup.skip": directory.ActOperate, "setup.finish": directory.ActOperate, "setup.agent": directory.ActOperate, "setup.greet": directory.ActOperate,
+	"setup.admin": directory.ActSelf, "setup.prove": directory.ActSelf, // as person.create; in one's own session
+	"key.recovery": directory.ActSelf, "key.confirm": directory.ActSelf, // their own question: who founds, else who manages people
 	"person.login": directory.ActSelf, "person.logout": directory.ActSelf, "person.whoami": directory.ActSelf,
 }
 
@@ -55,7 +63,7 @@ func (by caller) allowed(command string) error {
 		act = directory.ActOperate
 	}
 	switch {
-	case by.person == nil && by.door != doorHere && command != "person.login":
+	case by.person == nil && by.door != doorHere && !by.founder && !slices.Contains(strangers, command):
 		return &reservedError{act, "session", "nobody is logged in"}
 	case act.Reserved():
 		return by.may(act)

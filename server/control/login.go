@@ -27,7 +27,7 @@ type PersonLogin struct {
 
 // Whoami is who acts.
 type Whoami struct {
-	Kind    string               `json:"kind"` // person, unix
+	Kind    string               `json:"kind"` // person, unix, founder
 	Unix    string               `json:"unix"` // the Unix user at the socket
 	Address string               `json:"address,omitempty"`
 	Roles   []storage.PersonRole `json:"roles,omitempty"`
@@ -108,6 +108,9 @@ func (s *Server) personWhoami(_ context.Context, by caller, _ None) (Whoami, err
 
 func (by caller) whoami() Whoami {
 	w := Whoami{Kind: "unix", Unix: by.unix}
+	if by.founder {
+		return Whoami{Kind: "founder", Acts: []directory.Act{directory.ActOperate, directory.ActEvidence, directory.ActSelf}, ID: by.Session}
+	}
 	if by.person == nil {
 		return w
 	}

@@ -99,6 +99,9 @@ func (s *Server) personCreate(ctx context.Context, by caller, q PersonCreate) (E
 	}
 	p, f, err := s.Directory.CreatePerson(ctx, by.Actor, by.org, directory.PersonSpec{
 		Address: q.Address, Roles: q.Roles, Password: q.Password, Factor: !q.WithoutFactor, First: len(some) == 0})
+	if err == nil && len(some) == 0 {
+		err = s.Setup.Settle(ctx, by.org) // doors may wait for somebody to answer for them
+	}
 	return Enrolled{*personView(&p), factorView(f)}, err
 }
 

@@ -18,6 +18,7 @@ import (
 	"postern/server/directory"
 	"postern/server/queue"
 	"postern/server/report"
+	"postern/server/setup"
 	"postern/server/webhook"
 	"postern/storage"
 	"postern/storage/audit"
@@ -35,7 +36,7 @@ const (
 )
 
 // Config is what the door needs. Store, Directory, Queue, Quarantine, Scorer, Webhooks, Certificates,
-// TellOwners and Host are required.
+// TellOwners, Setup, Invite, FirstMail and Host are required.
 type Config struct {
 	Store        *storage.Store
 	Directory    *directory.Directory
@@ -47,8 +48,14 @@ type Config struct {
 	// TellOwners prepares mail about a grant to the owners of the agents that have its
 	// inbox.
 	TellOwners func(ctx context.Context, g *storage.Glass) (Letters, error)
-	Host       string // this server's name, for the records of domains
-	Version    string // of the program, for health
+	Setup      *setup.Guide
+	// Invite is where a link for the set-up leads, and the SHA-256 of the certificate
+	// that stands there.
+	Invite func(link string, ends time.Time) (url, fingerprint string)
+	// FirstMail puts a message of the server's own into an inbox.
+	FirstMail func(ctx context.Context, actor audit.Actor, in storage.InboxRecord) error
+	Host      string // this server's name, for the records of domains
+	Version   string // of the program, for health
 	// Ladder judges whether a domain may take the next step of its DMARC policy.
 	Ladder func(ctx context.Context, d storage.Domain) (report.Rung, error)
 	Now    func() time.Time // nil: time.Now
@@ -73,7 +80,8 @@ func New(c Config) *Server {
 	}
 	s := &Server{Config: c, mux: http.NewServeMux()}
 	s.mux.HandleFunc("/", unknown)
-	for _, noun := range []func(){s.domainCommands, s.dkimCommands, s.inboxCommands, s.agentCommands, s.credentialCommands, s.freezeCommands, s.personCommands, s.queueCommands, s.approvalCommands, s.auditCommands, s.messageCommands, s.listingCommands, s.glassCommands, s.readingCommands, s.capturedCommands, s.healthCommands, s.alertCommands, s.policyCommands, s.webhookCommands, s.reportCommands, s.certificateCommands, s.quarantineCommands, s.allowCommands, s.markCommands, s.evaluateCommands, s.injectionCommands} {
+	for _, noun := range []func(){s.domainCommands, s.dkimCommands, s.inboxCommands, s.agentCommands, s.credentialCommands, s.freezeCommands, s.personCommands, s.queueCommands, s.approvalCommands, s.auditCommands, s.messageCommands, s.listingCommands, s.glassCommands, s.readingCommands, s.capturedCommands, s.healthCommands, s.alertCommands, s.policyCommands, s.webhookCommands, s.reportCommands, s.certificateCommands, s.quarantineCommands, s.allowCommands, s.markCommands, s.evaluateCommands, s.injectionCommands,
+		s.setupCommands, s.foundCommands} {
 		noun()
 	}
 	s.http = &http.Server{
@@ -110,6 +118,9 @@ type caller struct {
 	door   string                   // through which they come
 	unix   string                   // the Unix user, who stands beside a person
 	person *directory.PersonSession // nil: the Unix user alone
+	// founder: who used the link of a set-up. Until anybody has an account they may do
+	// what the Unix user may.
+	founder bool
 }
 
 type actorKey struct{}

@@ -41,6 +41,14 @@ func (s *Server) person(r *http.Request, by caller) (caller, error) {
 		err = directory.ErrSession // AC-19
 	}
 	if errors.Is(err, directory.ErrSession) {
+		founder, ferr := s.Setup.Session(r.Context(), by.Network, by.org, tokens[0])
+		if ferr == nil {
+			by.Actor, by.founder = founder, true
+			return by, nil
+		}
+		if !errors.Is(ferr, directory.ErrSession) {
+			return by, ferr
+		}
 		return by, &Error{Code: Refused, Noun: "ended", Message: "the session cannot be used: " + plain(err, directory.ErrSession), cause: err}
 	}
 	if err != nil {

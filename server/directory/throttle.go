@@ -130,3 +130,10 @@ func (t *throttle) forget(hash []byte) {
 	defer t.mu.Unlock()
 	delete(t.familiar, [32]byte(hash))
 }
+
+// Throttled reports whether a network has failed so often that it must wait, for doors
+// that take other proofs than logins. // AC-12
+func (d *Directory) Throttled(peer netip.Addr) bool { return d.throttle.full(peer, d.now()) }
+
+// Failed counts such a failure.
+func (d *Directory) Failed(peer netip.Addr) { d.throttle.failed(peer, d.now()) }

@@ -104,6 +104,19 @@ var lookups = map[string][]string{
 	"person.revoke":         {`{"person":"PERSON","session":"ANY"}`},
 	"person.list":           {`{}`},
 	"person.whoami":         {`{}`},
+	"setup.gate":            {`{}`},
+	"setup.show":            {`{}`},
+	"setup.enter":           nil, // names nothing; every refusal has the same words
+	"setup.link":            {`{}`},
+	"setup.name":            {`{"host":"DOMAIN"}`},
+	"setup.skip":            {`{"step":"keys"}`},
+	"setup.finish":          {`{}`},
+	"setup.agent":           nil, // says that an address is taken, as inbox.create does
+	"setup.greet":           {`{"address":"INBOX"}`},
+	"setup.admin":           nil, // as person.create
+	"setup.prove":           nil, // names nothing, in one's own session
+	"key.recovery":          nil, // names nothing, and tells another key each time
+	"key.confirm":           {`{"last_four":"ABCD"}`},
 	"person.create":         nil, // says that an address is taken, whoever has it: it is one for the whole server
 	"person.login":          nil, // names no organization; every refusal has the same words
 	"person.logout":         nil, // names nothing, and ends the session of this test
