@@ -24,6 +24,7 @@ var floors = map[string]int{
 	"web/panel": 6, "web/ui/chart": 2,
 	"server":      7,
 	"cmd/postern": 8, "server/servertest": 8, "cmd/injection-train": 3,
+	"packaging/release": 1,
 }
 
 // sourceFile is one Go file of the module, parsed without its bodies.

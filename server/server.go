@@ -522,9 +522,15 @@ func (s *Server) record(ctx context.Context, verb audit.Verb) error {
 	})
 }
 
+// release is the version of a build that people install; the linker sets it.
+var release string
+
 // Version is the version of this program, as its build knows it; "devel" for one
 // that was built from a checkout.
 func Version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "devel"
