@@ -40,16 +40,13 @@ type release struct {
 	maintainer string // of the package, as name and address
 }
 
-// targets are what can be made, in the order of "all".
-var targets = []struct {
-	name string
-	make func(*release, context.Context) error
-}{
-	{"binary", (*release).binary},
-	{"sbom", (*release).sbom},
-	{"deb", (*release).deb},
-	{"image", (*release).image},
-	{"tree", (*release).tree},
+// targets are what can be made.
+var targets = map[string]func(*release, context.Context) error{
+	"binary": (*release).binary,
+	"sbom":   (*release).sbom,
+	"deb":    (*release).deb,
+	"image":  (*release).image,
+	"tree":   (*release).tree,
 }
 
 func run(ctx context.Context, args []string) error {
@@ -65,8 +62,8 @@ func run(ctx context.Context, args []string) error {
 	if len(wanted) == 0 {
 		return errors.New("say what to make: all, binary, sbom, deb, image, or tree")
 	}
-	if slices.Contains(wanted, "all") {
-		wanted = []string{"binary", "sbom", "deb", "image"}
+	if i := slices.Index(wanted, "all"); i >= 0 {
+		wanted = slices.Replace(wanted, i, i+1, "binary", "sbom", "deb", "image")
 	}
 	r := &release{version: *version, maintainer: *maintainer}
 	if err := r.look(ctx, *out); err != nil {
@@ -75,16 +72,11 @@ func run(ctx context.Context, args []string) error {
 	for arch := range strings.SplitSeq(*archs, ",") {
 		r.arch = arch
 		for _, name := range wanted {
-			i := slices.IndexFunc(targets, func(t struct {
-				name string
-				make func(*release, context.Context) error
-			}) bool {
-				return t.name == name
-			})
-			if i < 0 {
+			target, known := targets[name]
+			if !known {
 				return fmt.Errorf("nothing is called %q", name)
 			}
-			if err := targets[i].make(r, ctx); err != nil {
+			if err := target(r, ctx); err != nil {
 				return fmt.Errorf("%s for %s: %w", name, arch, err)
 			}
 		}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 )
@@ -27,24 +26,30 @@ func (r *release) notice(ctx context.Context) (string, error) {
 	if err := licences(&b, "The Go programming language "+info.GoVersion, runtime.GOROOT()); err != nil {
 		return "", err
 	}
+	folders, err := moduleFolders(ctx, r.source)
+	if err != nil {
+		return "", err
+	}
 	for _, m := range info.Deps {
-		dir, err := moduleFolder(ctx, r.source, m)
-		if err != nil {
-			return "", err
-		}
-		if err := licences(&b, m.Path+" "+m.Version, dir); err != nil {
+		if err := licences(&b, m.Path+" "+m.Version, folders[m.Path]); err != nil {
 			return "", err
 		}
 	}
 	return b.String(), nil
 }
 
-// moduleFolder is where the source of a module lies.
-func moduleFolder(ctx context.Context, source string, m *debug.Module) (string, error) {
-	if m.Replace != nil {
-		m = m.Replace
+// moduleFolders says where the source of each module lies.
+func moduleFolders(ctx context.Context, source string) (map[string]string, error) {
+	list, err := output(ctx, source, "go", "list", "-m", "-f", "{{.Path}} {{.Dir}}", "all")
+	if err != nil {
+		return nil, err
 	}
-	return output(ctx, source, "go", "list", "-mod=mod", "-m", "-f", "{{.Dir}}", m.Path)
+	folders := map[string]string{}
+	for line := range strings.Lines(list) {
+		path, dir, _ := strings.Cut(strings.TrimSpace(line), " ")
+		folders[path] = dir
+	}
+	return folders, nil
 }
 
 // licences writes what a folder says of its terms. A module that says nothing could
