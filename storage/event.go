@@ -264,24 +264,22 @@ func eventConditions(q EventQuery, mids [][]byte) (where string, args []any) {
 // messageIDHashes are the hashes of one Message-ID under the key of every inbox
 // of the organization.
 func (s *Store) messageIDHashes(ctx context.Context, org uuid.UUID, id string) ([][]byte, error) {
-	var hashes [][]byte
-	for after := uuid.Nil; ; {
-		recs, err := s.InboxRecords(ctx, org, after, 500)
-		if err != nil || len(recs) == 0 {
-			return hashes, err
-		}
-		for i := range recs {
-			after = recs[i].ID
-			ik, err := s.inboxKeysOf(ctx, org, recs[i].ID)
-			if errors.Is(err, ErrNotFound) {
-				continue // erased
-			}
-			if err != nil {
-				return nil, err
-			}
-			hashes = append(hashes, ik.messageID(id))
-		}
+	inboxes, err := s.inboxIDs(ctx, org)
+	if err != nil {
+		return nil, err
 	}
+	var hashes [][]byte
+	for _, inbox := range inboxes {
+		ik, err := s.inboxKeysOf(ctx, org, inbox)
+		if errors.Is(err, ErrNotFound) {
+			continue // erased
+		}
+		if err != nil {
+			return nil, err
+		}
+		hashes = append(hashes, ik.messageID(id))
+	}
+	return hashes, nil
 }
 
 // sealedEvent is an event's row before it is opened.

@@ -352,10 +352,32 @@ func (s *Store) Heartbeat(ctx context.Context) error {
 	})
 }
 
-// Keep records heartbeats, signs checkpoints and forgets, a little at a time, what
-// nobody asks for any more, until the context ends. The first heartbeat is at once, so
-// that a start is visible.
+// columnRest is how long others read and write between two blocks of which columns are
+// made: a log of a million events that has none gets them within a minute.
+const columnRest = 50 * time.Millisecond
+
+// keepColumns makes columns of blocks that became full, and at first of all that have
+// none, until the context ends.
+func (s *Store) keepColumns(ctx context.Context) {
+	for {
+		if _, err := s.Columns(ctx, columnRest); err != nil && ctx.Err() == nil {
+			s.log.Error("columns of the log", "error", err)
+		}
+		select {
+		case <-s.full:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Keep records heartbeats, signs checkpoints, makes the columns by which the log is
+// searched, and forgets, a little at a time, what nobody asks for any more, until the
+// context ends. The first heartbeat is at once, so that a start is visible.
 func (s *Store) Keep(ctx context.Context) error {
+	var columns sync.WaitGroup
+	defer columns.Wait()
+	columns.Go(func() { s.keepColumns(ctx) })
 	tick := time.NewTicker(HeartbeatEvery)
 	defer tick.Stop()
 	var forgotten uuid.UUID // the subject up to which usage was looked through

@@ -66,6 +66,8 @@ type Store struct {
 	bodies   *bodyFiles
 	policies policyCache
 	recent   recentReads
+	built    builtBlocks
+	full     chan struct{} // a block of the log became full
 	space    space
 	instance uuid.UUID
 	index    seal.Key // equality lookups before the organization is known
@@ -111,7 +113,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{cfg: cfg, log: cfg.Log, feed: newFeed()}
+	s := &Store{cfg: cfg, log: cfg.Log, feed: newFeed(), full: make(chan struct{}, 1)}
 	s.space = space{dir: cfg.Dir, reserve: cfg.Reserve}
 	if err := s.open(ctx); err != nil {
 		s.closeFiles()

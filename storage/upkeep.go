@@ -15,8 +15,8 @@ import (
 // say nothing that the events do not, what vanished
 // before any session that could ask, correspondents of an inbox whose key is
 // destroyed, usage that is older than any limit looks back, who works at a
-// certificate and when that is tried again, and what is counted for reports to
-// other domains.
+// certificate and when that is tried again, what is counted for reports to
+// other domains, and the columns by which the log is searched.
 type Upkeep struct{ tx *Tx }
 
 // Upkeep runs fn in a transaction that needs no event.

@@ -28,6 +28,8 @@ var operational = []string{
 	"INSERT certificate_lock",
 	"INSERT checkpoint",
 	"INSERT cursor",
+	"INSERT event_block",
+	"INSERT event_column",
 	"INSERT feedback",
 	"INSERT feedback_row",
 	"INSERT webhook_delivery",

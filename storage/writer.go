@@ -173,6 +173,12 @@ func (w *writer) attempt(turn []*op) (again []*op) {
 		}
 		return w.oneByOne(turn)
 	}
+	if blockOf(tree.Size()) != blockOf(w.tree.Size()) {
+		select {
+		case w.store.full <- struct{}{}:
+		default: // it is known already
+		}
+	}
 	w.tree = tree
 	for _, o := range turn {
 		if o.err == nil {
