@@ -291,6 +291,23 @@ func (s *Store) extends(ctx context.Context, tree *audit.Tree, text string) *Rol
 	return nil
 }
 
+// Signed is the newest checkpoint, and whether there is one.
+func (s *Store) Signed(ctx context.Context) (cp audit.Checkpoint, ok bool, err error) {
+	text, err := s.newestCheckpoint(ctx)
+	if errors.Is(err, ErrNotFound) {
+		return cp, false, nil
+	}
+	if err != nil {
+		return cp, false, err
+	}
+	verifier, err := audit.OpenVerifier(s.signer.PublicKey())
+	if err != nil {
+		return cp, false, err
+	}
+	cp, err = audit.OpenCheckpoint(text, verifier)
+	return cp, err == nil, err
+}
+
 // writeFile replaces a file so that after a crash it is the old or the new one.
 func writeFile(path string, b []byte) error {
 	tmp := path + ".new"

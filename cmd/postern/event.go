@@ -18,6 +18,16 @@ type logged struct {
 	names map[string]string
 }
 
+// told are the cells of an event as a sentence.
+func (e logged) told() []string {
+	return []string{decimal(int64(e.Seq)), instant(e.Time), e.Verb, e.Outcome, e.Sentence(e.names)}
+}
+
+// facts are the cells of an event with all that it says.
+func (e logged) facts() []string {
+	return []string{decimal(int64(e.Seq)), instant(e.Time), e.Verb, e.Outcome, e.who(), e.about(), shorten(e.detail(), 120)}
+}
+
 // who is the actor, as people call it.
 func (e logged) who() string {
 	a := e.Actor

@@ -94,7 +94,7 @@ func (s *Server) activity(ctx context.Context, by caller, c *storage.Credential,
 	a := Activity{ID: c.ID, PublicID: c.PublicID, Agent: agent, Since: since, Until: s.Now(),
 		sums: map[string]map[string]*Deeds{}, seen: map[place]*Reads{}}
 	query := storage.EventQuery{Org: by.org, Credential: c.ID, Since: since, Limit: page}
-	if query.To, err = s.recordListing(ctx, by, query); err != nil {
+	if query.To, err = s.recordReading(ctx, by, EventQuery{Credential: c.ID.String(), Since: since}); err != nil {
 		return Activity{}, err
 	}
 	for {

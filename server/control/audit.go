@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"postern/storage"
 	"postern/storage/audit"
 )
@@ -18,6 +16,7 @@ import (
 // EventQuery selects events; empty fields select all. Names are as people write
 // them: an agent's name or id, a credential's id or public id, an address.
 type EventQuery struct {
+	Query      string    `json:"query,omitempty"` // a Filter; what the other fields say must hold too
 	Agent      string    `json:"agent,omitempty"`
 	Credential string    `json:"credential,omitempty"`
 	Inbox      string    `json:"inbox,omitempty"`
@@ -27,6 +26,8 @@ type EventQuery struct {
 	Until      time.Time `json:"until,omitzero"`   // exclusive
 	Limit      int       `json:"limit,omitempty"`  // only the newest so many; zero: all. Not for exports
 	Before     uint64    `json:"before,omitempty"` // with Limit: of those with a lower sequence number. Not for exports
+	From       uint64    `json:"from,omitempty"`   // of a page: the oldest of those from this sequence number on
+	Counts     bool      `json:"counts,omitempty"` // of a page: with counts
 }
 
 // maxNewest bounds Limit: these are held in memory to be turned around.
@@ -41,6 +42,7 @@ func (s *Server) auditCommands() {
 	lines(s, "audit.list", s.auditList)
 	stream(s, "audit.export", s.auditExport)
 	answer(s, "audit.key", s.auditKey)
+	answer(s, "audit.explore", s.auditExplore)
 }
 
 // AuditKey asks for the public key of the log.
@@ -62,15 +64,19 @@ func (s *Server) auditList(ctx context.Context, by caller, q EventQuery, emit fu
 	if q.Limit < 0 || q.Limit > maxNewest {
 		return invalid("a limit is 1 to %d events", maxNewest)
 	}
-	query, err := s.eventQuery(ctx, by, q)
+	f, err := q.filter()
 	if err != nil {
 		return err
 	}
-	if query.To, err = s.recordListing(ctx, by, query); err != nil {
+	search, err := s.search(ctx, by, f)
+	if err != nil {
+		return err
+	}
+	if search.To, err = s.recordListing(ctx, by, f, search); err != nil {
 		return err
 	}
 	if q.Before > 0 {
-		query.To = min(query.To, q.Before)
+		search.To = min(search.To, q.Before)
 	}
 	names := s.newNames(by)
 	show := func(events []audit.Event) error {
@@ -86,53 +92,114 @@ func (s *Server) auditList(ctx context.Context, by caller, q EventQuery, emit fu
 		return nil
 	}
 	if q.Limit > 0 {
-		query.Newest, query.Limit = true, q.Limit
-		events, err := s.Store.Events(ctx, query)
-		slices.Reverse(events)
+		events, err := s.newest(ctx, search, q.Limit)
 		return errors.Join(err, show(events))
 	}
-	query.Limit = page
+	search.Limit = page
 	for {
-		events, err := s.Store.Events(ctx, query)
+		found, err := s.Store.Search(ctx, search)
 		if err != nil {
 			return err
 		}
-		if err := show(events); err != nil || len(events) < page {
+		if err := show(found.Events); err != nil || !found.More {
 			return err
 		}
-		query.From = events[len(events)-1].Seq + 1
+		search.From = found.Next
+	}
+}
+
+// newest finds so many of the newest events, the oldest of them first.
+func (s *Server) newest(ctx context.Context, search storage.Search, limit int) (events []audit.Event, err error) {
+	search.Newest = true
+	for {
+		search.Limit = limit - len(events)
+		found, err := s.Store.Search(ctx, search)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, found.Events...)
+		if !found.More || len(events) == limit {
+			slices.Reverse(events)
+			return events, nil
+		}
+		search.To = found.Next
 	}
 }
 
 // recordListing says in the log that it is about to be read, and where in the
 // log it says so.
-func (s *Server) recordListing(ctx context.Context, by caller, q storage.EventQuery) (seq uint64, err error) {
-	var e *audit.Event
+func (s *Server) recordListing(ctx context.Context, by caller, f Filter, q storage.Search) (seq uint64, err error) {
+	e := audit.Event{Verb: audit.AuditListed, Org: by.org, Fields: audit.Fields{audit.Bool(audit.KeyFiltered, len(q.Conditions) > 0)}}
+	if !q.Since.IsZero() {
+		e.Fields = append(e.Fields, audit.Time(audit.KeyFirst, q.Since))
+	}
+	if !q.Until.IsZero() {
+		e.Fields = append(e.Fields, audit.Time(audit.KeyLast, q.Until))
+	}
+	for _, c := range q.Conditions {
+		if err := s.about(ctx, by, &e, c); err != nil {
+			return 0, err
+		}
+	}
+	if len(q.Conditions) > 0 {
+		e.Personal = append(e.Personal, audit.Text(audit.KeyTerms, f.String()))
+	}
+	var recorded *audit.Event
 	err = s.Store.Write(ctx, by.Actor, func(tx *storage.Tx) error {
-		e = tx.Record(audit.Event{
-			Verb: audit.AuditListed, Org: by.org, Agent: q.Agent, Credential: q.Credential, Inbox: q.Inbox,
-			Fields: audit.Fields{audit.Bool(audit.KeyFiltered, filtered(q))},
-		})
-		if !q.Since.IsZero() {
-			e.Fields = append(e.Fields, audit.Time(audit.KeyFirst, q.Since))
-		}
-		if !q.Until.IsZero() {
-			e.Fields = append(e.Fields, audit.Time(audit.KeyLast, q.Until))
-		}
-		if q.MessageID != "" {
-			e.Personal = append(e.Personal, audit.Text(audit.KeyMessageID, q.MessageID))
-		}
+		recorded = tx.Record(e)
 		return nil
 	})
 	if err != nil {
 		return 0, err
 	}
-	return e.Seq, nil
+	return recorded.Seq, nil
 }
 
-// filtered reports whether a query leaves out events inside its time.
-func filtered(q storage.EventQuery) bool {
-	return q.Agent != uuid.Nil || q.Credential != uuid.Nil || q.Inbox != uuid.Nil || q.MessageID != "" || len(q.Verbs) > 0
+// recordReading says in the log that events of it are about to be read for an answer
+// that is made of them, and where in the log it says so.
+func (s *Server) recordReading(ctx context.Context, by caller, q EventQuery) (seq uint64, err error) {
+	f, err := q.filter()
+	if err != nil {
+		return 0, err
+	}
+	search, err := s.search(ctx, by, f)
+	if err != nil {
+		return 0, err
+	}
+	return s.recordListing(ctx, by, f, search)
+}
+
+func verbNames(verbs []audit.Verb) (names []string) {
+	for _, v := range verbs {
+		names = append(names, v.String())
+	}
+	return names
+}
+
+// about notes in an event what a condition is about, where that is one thing: who
+// reads the log of an agent appears there.
+func (s *Server) about(ctx context.Context, by caller, e *audit.Event, c storage.Condition) error {
+	if c.Not || len(c.Values) != 1 {
+		return nil
+	}
+	switch v := c.Values[0]; c.Field {
+	case storage.FieldAgent:
+		e.Agent = v.ID
+	case storage.FieldCredential:
+		e.Credential = v.ID
+	case storage.FieldInbox: // under whose key the event is sealed
+		_, err := s.Store.InboxRecord(ctx, by.org, v.ID)
+		if errors.Is(err, storage.ErrNotFound) {
+			return nil
+		}
+		e.Inbox = v.ID
+		return err
+	case storage.FieldMessage:
+		if v.Text != "" {
+			e.Personal = append(e.Personal, audit.Text(audit.KeyMessageID, v.Text))
+		}
+	}
+	return nil
 }
 
 // Export writes a bundle to w: a contiguous range of the log, or with other
@@ -151,63 +218,22 @@ func (c *Client) Export(ctx context.Context, q EventQuery, w io.Writer) error {
 }
 
 func (s *Server) auditExport(ctx context.Context, by caller, q EventQuery, w io.Writer) error {
-	if q.Limit != 0 || q.Before != 0 {
+	if q.Limit != 0 || q.Before != 0 || q.From != 0 {
 		return invalid("an export has no limit")
 	}
-	query, err := s.eventQuery(ctx, by, q)
+	f, err := q.filter()
 	if err != nil {
 		return err
 	}
-	x := storage.Export{Since: query.Since, Until: query.Until}
-	if filtered(query) {
-		x.Keep = func(e *audit.Event) bool { return selects(query, e) }
+	search, err := s.search(ctx, by, f)
+	if err != nil {
+		return err
+	}
+	x := storage.Export{Since: search.Since, Until: search.Until}
+	if len(search.Conditions) > 0 {
+		x.Keep = search.Holds
 	}
 	return s.Store.Export(ctx, by.Actor, w, x)
-}
-
-// selects reports whether an event is one that a query asks for, times apart.
-func selects(q storage.EventQuery, e *audit.Event) bool {
-	is := func(want, have uuid.UUID) bool { return want == uuid.Nil || want == have }
-	return is(q.Agent, e.Agent) && is(q.Credential, e.Credential) && is(q.Inbox, e.Inbox) &&
-		(len(q.Verbs) == 0 || slices.Contains(q.Verbs, e.Verb)) &&
-		(q.MessageID == "" || e.Personal.Text(audit.KeyMessageID) == q.MessageID)
-}
-
-// eventQuery finds the ids of what a query names.
-func (s *Server) eventQuery(ctx context.Context, by caller, q EventQuery) (storage.EventQuery, error) {
-	out := storage.EventQuery{Since: q.Since, Until: q.Until, MessageID: angled(q.MessageID)}
-	if out.MessageID != "" {
-		out.Org = by.org
-	}
-	if q.Agent != "" {
-		a, err := s.agent(ctx, by, q.Agent)
-		if err != nil {
-			return out, err
-		}
-		out.Agent = a.ID
-	}
-	if q.Credential != "" {
-		c, err := s.credential(ctx, by, q.Credential)
-		if err != nil {
-			return out, err
-		}
-		out.Credential = c.ID
-	}
-	if q.Inbox != "" {
-		in, err := s.inbox(ctx, by, q.Inbox)
-		if err != nil {
-			return out, err
-		}
-		out.Inbox = in.ID
-	}
-	for _, name := range q.Verbs {
-		v, ok := audit.ParseVerb(name)
-		if !ok {
-			return out, invalid("there is no event %q", name)
-		}
-		out.Verbs = append(out.Verbs, v)
-	}
-	return out, nil
 }
 
 // angled gives a Message-ID the angle brackets with which it is recorded

@@ -64,6 +64,10 @@ func refusal(err error) *Error {
 	if errors.As(err, &ready) {
 		return ready
 	}
+	var filter *FilterError
+	if errors.As(err, &filter) {
+		return &Error{Code: Invalid, Message: filter.Error(), cause: err}
+	}
 	for _, c := range classes {
 		if errors.Is(err, c.err) {
 			return &Error{Code: c.code, Message: plain(err, c.err), cause: err}

@@ -160,7 +160,7 @@ func (s *Server) injectionReport(ctx context.Context, by caller, q InjectionQuer
 		}
 		query.Inbox = in.ID
 	}
-	until, err := s.recordListing(ctx, by, query)
+	until, err := s.recordReading(ctx, by, EventQuery{Inbox: q.Inbox, Since: q.Since, Verbs: verbNames(arriving)})
 	if err != nil {
 		return err
 	}

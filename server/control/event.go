@@ -3,6 +3,7 @@ package control
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"time"
@@ -55,11 +56,13 @@ func (e Event) MarshalJSON() ([]byte, error) { return e.text, nil }
 // LoggedEvent is an event of a list, and what people call the ids in it.
 type LoggedEvent struct {
 	Event Event             `json:"event"`
+	Leaf  string            `json:"leaf"`            // hash of its leaf in the tree, hexadecimal
 	Names map[string]string `json:"names,omitempty"` // by id; only those that rows before did not have
 }
 
 // row renders an event with the names that a reader does not know yet.
 func (n *names) row(ctx context.Context, e *audit.Event) (LoggedEvent, error) {
 	names, err := n.fresh(ctx, e)
-	return LoggedEvent{Event{text: e.AppendJSON(nil)}, names}, err
+	leaf := audit.LeafHash(e.Canonical())
+	return LoggedEvent{Event{text: e.AppendJSON(nil)}, hex.EncodeToString(leaf[:]), names}, err
 }

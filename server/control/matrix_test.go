@@ -78,6 +78,7 @@ var matrix = map[string]struct{ who, request string }{
 	"audit.list":            {everybody, `{"limit":1}`},
 	"audit.export":          {everybody, `{}`},
 	"audit.key":             {everybody, `{}`},
+	"audit.explore":         {everybody, `{"counts":true}`},
 	"credential.report":     {everybody, `{}`},
 	"credential.activity":   {everybody, `{"credential":"x"}`},
 	"captured.list":         {everybody, `{}`},

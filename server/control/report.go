@@ -61,12 +61,9 @@ func (s *Server) credentialReport(ctx context.Context, by caller, q LifeQuery, e
 	if q.Until.IsZero() {
 		q.Until = s.Now()
 	}
-	query, err := s.eventQuery(ctx, by, EventQuery{Agent: q.Agent, Since: q.Since, Until: q.Until})
-	if err != nil {
-		return err
-	}
-	query.Verbs = []audit.Verb{audit.SessionLogin, audit.SessionRefused, audit.CredentialCreate, audit.CredentialRotate}
-	if _, err := s.recordListing(ctx, by, query); err != nil {
+	reads := EventQuery{Agent: q.Agent, Since: q.Since, Until: q.Until,
+		Verbs: verbNames([]audit.Verb{audit.SessionLogin, audit.SessionRefused, audit.CredentialCreate, audit.CredentialRotate})}
+	if _, err := s.recordReading(ctx, by, reads); err != nil {
 		return err
 	}
 	of := func(a *storage.Agent) error { return s.reportAgent(ctx, by, a, q, emit) }

@@ -33,6 +33,7 @@ var lookups = map[string][]string{
 	"alert.show":            {`{"id":"ANY"}`},
 	"alert.acknowledge":     {`{"id":"ANY","reason":"x"}`},
 	"audit.list":            {`{"agent":"AGENT"}`, `{"credential":"CREDENTIAL"}`, `{"inbox":"INBOX"}`, `{"message_id":"MESSAGE"}`},
+	"audit.explore":         {`{"query":"agent:AGENT","counts":true}`, `{"query":"credential:CREDENTIAL"}`, `{"query":"inbox:INBOX"}`, `{"query":"message:MESSAGE"}`, `{"query":"actor:AGENT"}`},
 	"audit.export":          {`{"agent":"AGENT"}`, `{"credential":"CREDENTIAL"}`, `{"inbox":"INBOX"}`},
 	"credential.create":     {`{"agent":"AGENT","scopes":[{"inbox":"own@alpha.test","verbs":["read"]}]}`, `{"agent":"scout","scopes":[{"inbox":"INBOX","verbs":["read"]}]}`},
 	"credential.list":       {`{"agent":"AGENT"}`},
