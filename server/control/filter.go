@@ -305,16 +305,16 @@ func (f Filter) Flags() string {
 		seen[t.Key] = true
 		values := make([]string, len(t.Values))
 		for i, v := range t.Values {
-			values[i] = listed(v)
+			values[i] = flagged(v)
 		}
 		b.WriteString(" --" + keyOf(t.Key).flag + " " + shellWord(strings.Join(values, ",")))
 	}
 	return b.String()
 }
 
-// listed is a value in a flag that takes several: in quotes, as in RFC 4180, when it
+// flagged is a value in a flag that takes several: in quotes, as in RFC 4180, when it
 // needs them.
-func listed(v string) string {
+func flagged(v string) string {
 	if !strings.ContainsAny(v, `,"`) {
 		return v
 	}
