@@ -179,3 +179,17 @@ func maskOf(secret string) string {
 	}
 	return secret[:shown] + strings.Repeat("•", len(secret)-shown)
 }
+
+// limitWord says what a limit counts, and within which time.
+type limitWord struct{ when, what string }
+
+// limitWords are a limit in words.
+func limitWords(key string) limitWord {
+	what, when, _ := strings.Cut(key, "-per-")
+	word := map[string]string{"messages": "messages", "recipients": "recipients", "first-time": "first-time recipients"}[what]
+	within := map[string]string{"minute": "This minute", "hour": "This hour", "day": "Within 24 hours"}[when]
+	if word == "" || within == "" {
+		return limitWord{title(strings.ReplaceAll(key, "-", " ")), ""}
+	}
+	return limitWord{within, word}
+}

@@ -130,6 +130,27 @@ type ruleRow struct {
 	key   control.PolicyKey
 }
 
+// policyGroups are the subjects of settings, by how their keys begin; the first counts.
+var policyGroups = []struct{ begins, group string }{
+	{"recipients-per-", "How much agents send"}, {"messages-", "How much agents send"}, {"first-time-", "How much agents send"}, {"message-", "How much agents send"},
+	{"sessions", "Sessions and credentials"}, {"session-length", "Sessions and credentials"}, {"credential-", "Sessions and credentials"},
+	{"recipients-", "To whom agents write"}, {"replies-", "To whom agents write"}, {"inside-", "To whom agents write"},
+	{"hold-", "What waits for people"}, {"provenance-", "What messages declare"}, {"alert-", "Alerts"}, {"injection-", "Mail that may steer its reader"},
+	{"break-glass-", "What people may read"}, {"list-", "What people may read"},
+	{"second-factor", "People"}, {"session-", "People"}, {"person-", "People"}, {"proof-", "People"},
+	{"", "Domains and other servers"},
+}
+
+// policyGroup is the subject of a setting.
+func policyGroup(key string) string {
+	for _, g := range policyGroups {
+		if strings.HasPrefix(key, g.begins) {
+			return g.group
+		}
+	}
+	return ""
+}
+
 // policy shows what counts for a scope: where each value is set, and what it means.
 func (v *visit) policy() error {
 	scope := v.r.FormValue("scope")
