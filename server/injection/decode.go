@@ -555,14 +555,15 @@ func legibleParts(b []byte) []byte {
 	}
 	var out []byte
 	b = narrow(b)
-	for i := 0; i < len(b); {
+	for i, seen := 0, 0; i < len(b); {
 		// A stretch that is long enough has none of the bytes that no text has: the
 		// last of them in reach is where to go on.
-		reach := b[i:min(i+shortest, len(b))]
-		if k := lastIllegible(reach); k >= 0 {
-			i += k + 1
+		reach := min(i+shortest, len(b))
+		if k := lastIllegible(b[min(max(i, seen), reach):reach]); k >= 0 {
+			i = max(i, seen) + k + 1
 			continue
 		}
+		seen = max(seen, reach)
 		j := i
 		for j < len(b) {
 			r, n := utf8.DecodeRune(b[j:])
