@@ -410,6 +410,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var loop, queued sync.WaitGroup
 	loop.Go(func() { s.directory.Run(loops) })
 	loop.Go(func() { s.store.Keep(loops) })
+	loop.Go(func() { s.store.KeepHours(loops) })
 	loop.Go(func() { s.monitor.Run(loops) })
 	loop.Go(func() { s.webhooks.Run(loops) })
 	loop.Go(func() { s.names.run(loops) })

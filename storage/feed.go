@@ -15,7 +15,8 @@ type feed struct {
 	watchers map[topic][]chan struct{}
 }
 
-// topic is what is watched: one mailbox, or with the zero mailbox the inbox.
+// topic is what is watched: one mailbox, or with the zero mailbox the inbox; the zero
+// topic is the log.
 type topic struct{ inbox, mailbox uuid.UUID }
 
 func newFeed() *feed { return &feed{watchers: map[topic][]chan struct{}{}} }
@@ -65,6 +66,10 @@ func (in *Inbox) Watch(mailbox uuid.UUID) (hint <-chan struct{}, stop func()) {
 func (in *Inbox) WatchAll() (hint <-chan struct{}, stop func()) {
 	return in.store.feed.watch(topic{inbox: in.record.ID})
 }
+
+// WatchLog gives a channel that receives after commits that added to the log, as
+// Watch does for a mailbox.
+func (s *Store) WatchLog() (hint <-chan struct{}, stop func()) { return s.feed.watch(topic{}) }
 
 // changed sends a hint when the transaction is committed.
 func (tx *Tx) changed(in *Inbox, mailbox uuid.UUID) {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -180,6 +181,9 @@ func (w *writer) attempt(turn []*op) (again []*op) {
 		}
 	}
 	w.tree = tree
+	if len(leaves.hashes) > 0 {
+		w.store.feed.notify(uuid.Nil, uuid.Nil)
+	}
 	for _, o := range turn {
 		if o.err == nil {
 			for _, fn := range o.after {

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"postern/server/message"
+	"postern/server/msgauth"
 	"postern/storage"
 )
 
@@ -32,4 +33,29 @@ func (m *mail) correspond(tx *storage.Tx, t target) error {
 		return nil
 	}
 	return tx.NoteReceived(t.inbox, address, true)
+}
+
+// sender is how well the inbox knows who wrote, before this message. // AU-4
+func (m *mail) sender(tx *storage.Tx, t target) (storage.Sender, error) {
+	switch {
+	case m.origin != storage.OriginMX:
+		return storage.SenderOwn, nil
+	case m.auth.DMARC.Value == msgauth.Fail:
+		return storage.SenderFails, nil
+	case t.flags&storage.SenderVerified == 0 || len(m.structure.Envelope.From) != 1:
+		return storage.SenderUnproven, nil
+	}
+	from := m.structure.Envelope.From[0]
+	path, err := message.NewPath(from.Mailbox, from.Host, true)
+	if err != nil {
+		return storage.SenderUnproven, nil
+	}
+	known, err := tx.Correspondent(t.inbox, path.Canonical().String())
+	if err != nil {
+		return 0, err
+	}
+	if known.FirstSent.IsZero() && known.FirstReceived.IsZero() {
+		return storage.SenderFirst, nil
+	}
+	return storage.SenderKnown, nil
 }

@@ -207,6 +207,13 @@ func (m *mail) store(tx *storage.Tx) error {
 // put stores a copy where policy said.
 func (m *mail) put(tx *storage.Tx, t target, body storage.BodyRef) (err error) {
 	e, d := m.record(tx, m.verb, t), m.deposit(t, body, tx)
+	if m.verb == audit.MessageReceived {
+		sender, err := m.sender(tx, t)
+		if err != nil {
+			return err
+		}
+		e.Fields = append(e.Fields, audit.Word(audit.KeySender, sender.String()))
+	}
 	if d.Rendition, err = m.show(tx, t); err != nil {
 		return err
 	}

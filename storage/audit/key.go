@@ -105,6 +105,7 @@ const (
 	KeyRequired  Key = 94 // bool: mail does not work without it
 	KeyFirstTime Key = 86 // int: recipients to whom the inbox had never written
 
+	KeySender    Key = 115 // word: how well the sender of a received message is known: known, own, first, unproven, fails
 	KeyPolicy    Key = 114 // word: what the domain in From asks to be done about mail that fails DMARC: none, quarantine, reject
 	KeySafeAfter Key = 100 // time: from when the record of a signing key may be removed from the DNS
 
@@ -232,6 +233,7 @@ var keys = [...]keyInfo{
 	KeyRole: {"role", kindWord}, KeyFactor: {"factor", kindWord}, KeyNeed: {"need", kindInt}, KeySession: {"session", kindID}, KeyAct: {"act", kindWord},
 	KeyAbout: {"about", kindID}, KeyDelivery: {"delivery", kindID}, KeyFirstTime: {"first_time", kindInt},
 	KeyPolicy:    {"policy", kindWord},
+	KeySender:    {"sender", kindWord},
 	KeySafeAfter: {"safe_after", kindTime},
 	KeyProof:     {"proof", kindWord}, KeyNames: {"names", kindWord}, KeyRecord: {"record", kindWord}, KeyWas: {"was", kindWord}, KeyRequired: {"required", kindBool},
 	KeyTLSPolicy: {"tls_policy", kindWord}, KeyTLSProof: {"tls_proof", kindWord}, KeyTLSFailure: {"tls_failure", kindWord},
