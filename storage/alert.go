@@ -255,6 +255,11 @@ func (s *Store) Alerts(ctx context.Context, org, after uuid.UUID, limit int, ope
 	return s.alerts(ctx, "org = $1"+page, org[:], after[:], limit)
 }
 
+// LastAlerts are the open alerts of an organization that began last, the newest first.
+func (s *Store) LastAlerts(ctx context.Context, org uuid.UUID, limit int) ([]Alert, error) {
+	return s.alerts(ctx, "org = $1 AND state = $2 ORDER BY id DESC LIMIT $3", org[:], string(AlertOpen), limit)
+}
+
 func (s *Store) alerts(ctx context.Context, where string, args ...any) ([]Alert, error) {
 	var sealed []sealedRow
 	var hints []alertHints

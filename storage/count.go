@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+
 	"postern/storage/audit"
 )
 
@@ -38,3 +40,26 @@ func (s *Store) CountEvents(ctx context.Context, q EventQuery) (counts []EventCo
 	})
 	return counts, err
 }
+
+// Waiting is how much waits for people in an organization.
+type Waiting struct {
+	Quarantine int64 // messages in quarantine
+	Approvals  int64 // submitted messages that a rule made wait
+}
+
+// Waiting counts what waits for people. It goes by clear columns: a hint for those who
+// then look.
+func (s *Store) Waiting(ctx context.Context, org uuid.UUID) (w Waiting, err error) {
+	err = s.look(ctx, func(r *reads) error {
+		err := classify(r.row("SELECT COUNT(*) FROM quarantine WHERE org = $1 AND state = $2", org[:], string(QuarantineWaiting)).Scan(&w.Quarantine))
+		if err != nil {
+			return err
+		}
+		return classify(r.row("SELECT COUNT(*) FROM approval WHERE org = $1", org[:]).Scan(&w.Approvals))
+	})
+	return w, err
+}
+
+// LogVersion is a number that grows with each commit that added to the log, in this
+// process: what was computed at one need not be computed anew while it stays.
+func (s *Store) LogVersion() uint64 { return s.version.Load() }

@@ -1,8 +1,12 @@
 package storage
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +36,7 @@ const (
 	CountWaited    Counted = 15 // minutes for which messages waited for people, of those that were decided
 
 	firstJourney Counted = 1000 // beyond: a Journey
+	firstSeen    Counted = 2000 // beyond: of an organization, those that some agent was shown
 )
 
 // Journey is the way of a received message through the house.
@@ -106,11 +111,15 @@ func (j Journey) counted() Counted {
 	return firstJourney + Counted(j.Sender)*100 + Counted(j.Judged)*10 + Counted(j.Outcome)
 }
 
-// Journey says which one a number is of.
-func (c Counted) Journey() (j Journey, ok bool) {
+// Journey says which one a number is of; seen, that it counts only those messages of an
+// organization that some agent was shown.
+func (c Counted) Journey() (j Journey, seen, ok bool) {
 	n := int(c - firstJourney)
+	if seen = c >= firstSeen; seen {
+		n = int(c - firstSeen)
+	}
 	j = Journey{Sender(n / 100), Judged(n / 10 % 10), Outcome(n % 10)}
-	return j, n >= 0 && int(j.Sender) < len(senderNames) && int(j.Judged) < len(judgedNames) && int(j.Outcome) < len(outcomeNames)
+	return j, seen, n >= 0 && int(j.Sender) < len(senderNames) && int(j.Judged) < len(judgedNames) && int(j.Outcome) < len(outcomeNames)
 }
 
 // HourCount is how often something happened in an hour, since 1970 UTC.
@@ -155,41 +164,41 @@ func (s *Store) Hours(ctx context.Context, org, agent uuid.UUID, from, to int64,
 	return all, err
 }
 
-// Busiest are the agents that did most of something in some hour of [from, to): the
-// first few of each hour, so that a burst is among them whatever the others did over
-// the day.
-func (s *Store) Busiest(ctx context.Context, org uuid.UUID, from, to int64, what Counted, each int) (agents []uuid.UUID, err error) {
-	seen := map[uuid.UUID]bool{uuid.Nil: true}
+// Busiest are the agents that did most of something in some hour of [from, to): those
+// that were among the first few of an hour, at most limit, first those that come to
+// most. A burst is among them whatever the others did over the day.
+func (s *Store) Busiest(ctx context.Context, org uuid.UUID, from, to int64, what Counted, limit int) (agents []uuid.UUID, err error) {
+	sums := map[uuid.UUID]int64{}
 	err = s.look(ctx, func(r *reads) error {
 		for hour := from; hour < to; hour++ {
-			found, err := busiestOf(r, org, hour, what, each+1) // the organization is one of them
-			if err != nil {
+			if err := busiestOf(r, org, hour, what, limit+1, sums); err != nil { // the organization is one of them
 				return err
-			}
-			for _, agent := range found {
-				if !seen[agent] {
-					seen[agent] = true
-					agents = append(agents, agent)
-				}
 			}
 		}
 		return nil
 	})
-	return agents, err
+	delete(sums, uuid.Nil)
+	agents = slices.SortedFunc(maps.Keys(sums), func(a, b uuid.UUID) int {
+		return cmp.Or(cmp.Compare(sums[b], sums[a]), bytes.Compare(a[:], b[:]))
+	})
+	return agents[:min(limit, len(agents))], err
 }
 
-func busiestOf(r *reads, org uuid.UUID, hour int64, what Counted, each int) (agents []uuid.UUID, err error) {
-	rows, err := r.rows("SELECT agent FROM hourly WHERE org = $1 AND hour = $2 AND what = $3 ORDER BY n DESC LIMIT $4", org[:], hour, int(what), each)
+// busiestOf adds those of one hour.
+func busiestOf(r *reads, org uuid.UUID, hour int64, what Counted, limit int, sums map[uuid.UUID]int64) error {
+	rows, err := r.rows("SELECT agent, n FROM hourly WHERE org = $1 AND hour = $2 AND what = $3 AND n > 0 ORDER BY n DESC LIMIT $4",
+		org[:], hour, int(what), limit)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var agent uuid.UUID
-		if err := rows.Scan(&agent); err != nil {
-			return nil, classify(err)
+		var n int64
+		if err := rows.Scan(&agent, &n); err != nil {
+			return classify(err)
 		}
-		agents = append(agents, agent)
+		sums[agent] += n
 	}
-	return agents, classify(rows.Err())
+	return classify(rows.Err())
 }

@@ -62,6 +62,7 @@ func (h *hourly) shown(e *audit.Event) error {
 		for _, s := range first {
 			h.sums[hourlyKey{e.Org, e.Agent, s.Hour, s.What}] += s.N
 			h.sums[hourlyKey{e.Org, e.Agent, s.Hour, CountReceived}] += s.N
+			h.sums[hourlyKey{e.Org, uuid.Nil, s.Hour, s.What - firstJourney + firstSeen}] += s.N
 		}
 		if len(first) == 0 {
 			continue
@@ -166,17 +167,15 @@ func (h *hourly) turn(e *audit.Event, to Outcome, where string, args ...any) err
 	if err != nil {
 		return err
 	}
-	j, ok := path.Journey()
+	j, _, ok := path.Journey()
 	if !ok || j.Outcome == to || j.Outcome == OutcomeAnswered {
 		return nil
 	}
 	j.Outcome = to
-	for _, who := range []uuid.UUID{uuid.Nil, agent} {
-		h.sums[hourlyKey{e.Org, who, hour, path}]--
-		h.sums[hourlyKey{e.Org, who, hour, j.counted()}]++
-		if agent == uuid.Nil {
-			break
-		}
+	h.instead(hourlyKey{e.Org, uuid.Nil, hour, path}, j.counted())
+	if agent != uuid.Nil {
+		h.instead(hourlyKey{e.Org, agent, hour, path}, j.counted())
+		h.instead(hourlyKey{e.Org, uuid.Nil, hour, path - firstJourney + firstSeen}, j.counted()-firstJourney+firstSeen)
 	}
 	return h.u.turnJourney(inbox, message, j)
 }
@@ -184,4 +183,11 @@ func (h *hourly) turn(e *audit.Event, to Outcome, where string, args ...any) err
 // turnJourney notes another way that a message has gone.
 func (u *Upkeep) turnJourney(inbox, message uuid.UUID, j Journey) error {
 	return u.tx.exec("UPDATE journey SET path = $1 WHERE inbox = $2 AND message = $3", int(j.counted()), inbox[:], message[:])
+}
+
+// instead counts one as something else.
+func (h *hourly) instead(k hourlyKey, what Counted) {
+	h.sums[k]--
+	k.what = what
+	h.sums[k]++
 }

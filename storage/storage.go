@@ -74,6 +74,7 @@ type Store struct {
 	events   seal.Key // personal fields of events that belong to no organization
 	signer   *signer
 	safe     atomic.Bool // somebody has the safe view
+	version  atomic.Uint64
 	hourly   atomic.Bool // what is counted by the hour was there
 
 	closed  atomic.Bool

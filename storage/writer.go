@@ -182,6 +182,7 @@ func (w *writer) attempt(turn []*op) (again []*op) {
 	}
 	w.tree = tree
 	if len(leaves.hashes) > 0 {
+		w.store.version.Add(1)
 		w.store.feed.notify(uuid.Nil, uuid.Nil)
 	}
 	for _, o := range turn {

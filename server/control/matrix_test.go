@@ -26,6 +26,9 @@ const (
 // nothing, or change nothing that counts here.
 var matrix = map[string]struct{ who, request string }{
 	"health":                {everybody, `{}`},
+	"overview":              {everybody, `{}`},
+	"counters":              {everybody, `{}`},
+	"counters.watch":        {everybody, `{}`},
 	"domain.add":            {operators, `{"name":"x"}`},
 	"domain.list":           {everybody, `{}`},
 	"domain.show":           {everybody, `{"name":"x.test"}`},

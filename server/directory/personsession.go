@@ -153,6 +153,23 @@ func (d *Directory) PersonSession(ctx context.Context, token string) (*PersonSes
 	return &PersonSession{Person: p, Session: ps}, nil
 }
 
+// Lives reports whether a session that was found can still be used, without using it:
+// ErrSession when it has ended meanwhile. // AC-9
+func (d *Directory) Lives(ctx context.Context, ps *PersonSession) error {
+	all, err := d.PersonSessions(ctx, ps.Person.Org, ps.Person.ID)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(all, func(s storage.PersonSession) bool { return s.ID == ps.Session.ID }) {
+		return fmt.Errorf("%w: it has ended", ErrSession)
+	}
+	p, err := d.store.Person(ctx, ps.Person.Org, ps.Person.ID)
+	if err == nil && !p.Disabled.IsZero() {
+		err = fmt.Errorf("%w: the account is disabled", ErrSession)
+	}
+	return err
+}
+
 // PersonSessions lists the sessions of a person that live.
 func (d *Directory) PersonSessions(ctx context.Context, org, person uuid.UUID) ([]storage.PersonSession, error) {
 	all, err := d.store.PersonSessions(ctx, org, person)

@@ -140,6 +140,9 @@ var lookups = map[string][]string{
 	"queue.list":            {`{}`},
 	"audit.key":             {`{}`},
 	"health":                {`{}`},
+	"overview":              {`{}`},
+	"counters":              {`{}`},
+	"counters.watch":        {`{}`},
 	"domain.add":            nil, // says that a domain is taken, whoever has it: DNS does too
 	"credential.rotate-due": {`{"within":99999999,"overlap":60}`},
 }

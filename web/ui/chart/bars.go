@@ -33,6 +33,7 @@ type Mark struct {
 const (
 	barsTop, barsBase = 24, 136
 	barsBottom        = 160
+	widestBar         = 48
 )
 
 // Render draws the chart, for wide screens and for phones, and its table.
@@ -53,7 +54,7 @@ func (b Bars) draw(p *pen, s *sheet) {
 	}
 	p.line("l-line", 0, barsBase+.5, width, barsBase+.5)
 	slot := width / float64(len(b.Steps))
-	gap := min(4, slot/6)
+	gap := max(min(4, slot/6), slot-widestBar)
 	for i := range b.Steps {
 		b.bar(p, i, float64(i)*slot+gap/2, slot-gap)
 	}

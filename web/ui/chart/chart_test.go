@@ -80,7 +80,34 @@ var pictures = map[string]templ.Component{
 	"timeline-day": chart.Timeline{Words: words("t"), From: noon, To: noon.Add(6 * time.Hour), Zone: time.UTC, Rows: []chart.Row{
 		{Name: "a-very-long-name-of-a-key", Spans: []chart.Span{{noon, noon.Add(time.Second), "too short to see", chart.Subject}}}},
 		Moments: []chart.Moment{{At: noon, Label: "Now"}, {At: noon.Add(time.Minute), Label: "Soon"}}},
+	"flow":       flow(262, 6, 74, 35, 16, 6, 5, 8),
+	"flow-one":   flow(0, 0, 1, 0, 0, 0, 0, 0),
+	"flow-empty": flow(0, 0, 0, 0, 0, 0, 0, 0),
+
 	"timeline-empty": chart.Timeline{Words: words("t"), Zone: time.UTC},
+}
+
+// flow has eight ways, of so many messages each.
+func flow(counts ...int64) chart.Flow {
+	nodes := func(names ...string) (all []chart.Node) {
+		for _, n := range names {
+			all = append(all, chart.Node{Name: n})
+		}
+		return all
+	}
+	f := chart.Flow{Words: words("f"), Noun: "message", Head: []string{"Sender", "Verdict", "Agent", "Outcome", "Messages"}, Columns: []chart.Column{
+		{Name: "Sender", Nodes: nodes("Known correspondents", "Own domain", "First contact", "Fails DMARC")},
+		{Name: "Verdict", Nodes: []chart.Node{{Name: "Clean"}, {Name: "Suspicious", Colour: chart.Warn}, {Name: "Quarantined", Colour: chart.Bad}}},
+		{Name: "Agent", Nodes: append(nodes("support-triage", "scout"), chart.Node{Name: "None", Passed: true})},
+		{Name: "Outcome", Nodes: []chart.Node{{Name: "Delivered"}, {Name: "Answered"}, {Name: "Kept from agents", Short: "Kept", Colour: chart.Bad}}}}}
+	for i, nodes := range [][]int{{0, 0, 0, 0}, {0, 1, 1, 1}, {1, 0, 0, 1}, {2, 0, 1, 0}, {2, 1, 0, 0}, {2, 2, 2, 2}, {3, 1, 0, 0}, {3, 2, 2, 2}} {
+		way := chart.Way{Nodes: nodes, Count: counts[i]}
+		way.Colour = []chart.Colour{chart.Usual, chart.Warn, chart.Bad}[nodes[1]]
+		if way.Count > 0 {
+			f.Ways = append(f.Ways, way)
+		}
+	}
+	return f
 }
 
 func drawn(t *testing.T, c templ.Component) string {

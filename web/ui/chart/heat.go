@@ -43,6 +43,7 @@ func ShadesUpTo(most int64) Shades {
 // Size of a cell.
 const (
 	cellWidth, cellHeight = 20, 20
+	emptyCells            = 3 // a strip of fewer is not blown up beyond that
 )
 
 // Render draws the strip.
@@ -51,7 +52,7 @@ func (h Heat) Render(_ context.Context, w io.Writer) error {
 		h.Shades = usualShades
 	}
 	var p pen
-	p.put(`<svg viewBox="0 0 `, max(1, len(h.Steps))*cellWidth, ` `, cellHeight, `"`)
+	p.put(`<svg viewBox="0 0 `, max(emptyCells, len(h.Steps))*cellWidth, ` `, cellHeight, `"`)
 	named(&p, h.ID, h.Words)
 	for i, step := range h.Steps {
 		c := Cell{}
