@@ -14,7 +14,6 @@ import (
 const cookieName = "__Host-postern"
 
 var sessionRoutes = []route{
-	{"GET /{$}", false, (*visit).home},
 	{"GET /login", true, (*visit).door},
 	{"POST /login", true, (*visit).signIn},
 	{"GET /enter/{link}", true, (*visit).atLink},
@@ -41,12 +40,6 @@ func (v *visit) recognize() error {
 		v.c, v.who = as, who
 	}
 	return err
-}
-
-// home is where a person comes in.
-func (v *visit) home() error {
-	http.Redirect(v.w, v.r, rail[0].Path, http.StatusSeeOther)
-	return nil
 }
 
 // door shows the form to sign in.

@@ -47,6 +47,7 @@ func (s *Server) clock(r *http.Request) ui.Clock {
 // The rail.
 var (
 	rail = []ui.Entry{
+		{Name: "Overview", Path: "/", Icon: "overview", Key: "o"},
 		{Name: "Inboxes", Path: "/inboxes", Icon: "inbox", Key: "i"},
 		{Name: "Agents", Path: "/agents", Icon: "agent", Key: "a"},
 		{Name: "Domains", Path: "/domains", Icon: "domain", Key: "d"},

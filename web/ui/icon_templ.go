@@ -81,8 +81,8 @@ func Icon(name string) templ.Component {
 	})
 }
 
-// mark is the sign of the house.
-func mark() templ.Component {
+// Mark is the sign of the house.
+func Mark() templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
