@@ -40,14 +40,19 @@ func environmentFlag(c *cobra.Command, env *string) {
 }
 
 func inboxList(t *talk) *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List all inboxes", Args: exactly(),
+	var q control.InboxQuery
+	c := &cobra.Command{
+		Use: "list [--match TEXT]", Short: "List all inboxes", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return list(t, t.client().Inboxes(cmd.Context()), "There is no inbox yet. Create one: postern inbox create ADDRESS",
-				[]string{"ADDRESS", "ENV", "CREATED"},
-				func(in control.Inbox) []string { return []string{in.Address, string(in.Env), instant(in.Created)} })
+			return list(t, t.client().Inboxes(cmd.Context(), q), "There is no inbox yet. Create one: postern inbox create ADDRESS",
+				[]string{"ADDRESS", "ENV", "CREATED", "MESSAGES", "BYTES", "SUSPECTED", "QUARANTINED"},
+				func(in control.Inbox) []string {
+					return []string{in.Address, string(in.Env), instant(in.Created), decimal(in.Messages), decimal(in.Bytes), decimal(in.Suspected), decimal(in.Quarantined)}
+				})
 		},
 	}
+	c.Flags().StringVar(&q.Match, "match", "", "only addresses with this in them")
+	return c
 }
 
 func inboxShow(t *talk) *cobra.Command {

@@ -2,7 +2,9 @@ package control
 
 import (
 	"context"
+	"errors"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,6 +18,20 @@ type Inbox struct {
 	Address string              `json:"address"`
 	Env     storage.Environment `json:"env"`
 	Created time.Time           `json:"created_at"`
+
+	Messages int64 `json:"messages"` // in all its mailboxes
+	Bytes    int64 `json:"bytes"`
+	// Of what came in, wherever it lies now: clean is what is neither.
+	Arrived     int64 `json:"arrived"`
+	Suspected   int64 `json:"suspected"`
+	Quarantined int64 `json:"quarantined"`
+}
+
+// InboxQuery asks for inboxes, in the order in which they were made.
+type InboxQuery struct {
+	Match string    `json:"match,omitempty"` // only addresses with this in them
+	After uuid.UUID `json:"after,omitzero"`  // only those made after this one
+	Limit int       `json:"limit,omitempty"` // 0: all
 }
 
 // InboxCreate asks for a new inbox.
@@ -56,17 +72,40 @@ func (s *Server) inboxCreate(ctx context.Context, by caller, q InboxCreate) (Inb
 	return inboxView(&in), err
 }
 
-// Inboxes lists all inboxes.
-func (c *Client) Inboxes(ctx context.Context) iter.Seq2[Inbox, error] {
-	return rows[None, Inbox](ctx, c, "inbox.list", None{})
+// Inboxes lists inboxes, with how much is in them.
+func (c *Client) Inboxes(ctx context.Context, q InboxQuery) iter.Seq2[Inbox, error] {
+	return rows[InboxQuery, Inbox](ctx, c, "inbox.list", q)
 }
 
-func (s *Server) inboxList(ctx context.Context, by caller, _ None, emit func(Inbox) error) error {
+// errEnough ends a list that has what was asked for.
+var errEnough = errors.New("control: enough")
+
+func (s *Server) inboxList(ctx context.Context, by caller, q InboxQuery, emit func(Inbox) error) error {
+	match, n, begun := strings.ToLower(strings.TrimSpace(q.Match)), 0, false
 	read := func(after uuid.UUID) ([]storage.InboxRecord, error) {
+		if !begun {
+			begun, after = true, q.After
+		}
 		return s.Directory.Inboxes(ctx, by.org, after, page)
 	}
 	id := func(in *storage.InboxRecord) uuid.UUID { return in.ID }
-	return pages(read, id, func(in *storage.InboxRecord) error { return emit(inboxView(in)) })
+	err := pages(read, id, func(in *storage.InboxRecord) error {
+		if !strings.Contains(in.Address, match) {
+			return nil
+		}
+		if n++; q.Limit > 0 && n > q.Limit {
+			return errEnough
+		}
+		view, err := s.inboxFilled(ctx, in)
+		if err != nil {
+			return err
+		}
+		return emit(view)
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
 }
 
 // Inbox shows one inbox.
@@ -76,7 +115,18 @@ func (c *Client) Inbox(ctx context.Context, address string) (Inbox, error) {
 
 func (s *Server) inboxShow(ctx context.Context, by caller, q InboxRef) (Inbox, error) {
 	in, err := s.inbox(ctx, by, q.Address)
-	return inboxView(&in), err
+	if err != nil {
+		return Inbox{}, err
+	}
+	return s.inboxFilled(ctx, &in)
+}
+
+// inboxFilled is an inbox with how much is in it.
+func (s *Server) inboxFilled(ctx context.Context, in *storage.InboxRecord) (Inbox, error) {
+	view := inboxView(in)
+	t, err := s.Store.Tally(ctx, in.Org, in.ID)
+	view.Messages, view.Bytes, view.Arrived, view.Suspected, view.Quarantined = t.Messages, t.Bytes, t.Arrived, t.Suspected, t.Quarantined
+	return view, err
 }
 
 // RemoveInbox ends an inbox and its live sessions, and erases what is in it. // CO-5

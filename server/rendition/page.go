@@ -3,13 +3,14 @@ package rendition
 import (
 	"bytes"
 	"encoding/base64"
-	"html"
 	"io"
 	"net/url"
 	"regexp"
 	"strings"
 
 	"github.com/microcosm-cc/bluemonday"
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
 
 	"postern/server/message"
 )
@@ -44,7 +45,7 @@ func Page(src Source) ([]byte, error) {
 const (
 	pageHead = `<!DOCTYPE html><html><head><meta charset="utf-8"><title>A message</title><style>` +
 		`body{margin:16px;font:14px/20px system-ui,sans-serif;color:#1c1b18;background:#fff;overflow-wrap:anywhere}` +
-		`img{max-width:100%;height:auto}pre{white-space:pre-wrap;font:inherit}table{max-width:100%}.left-out{color:#6b675e;border:1px dashed #b9b4a8;padding:4px 8px}` +
+		`img{max-width:100%;height:auto}pre{white-space:pre-wrap;font:inherit}table{max-width:100%}` +
 		"</style></head><body>\n"
 	pageTail = "\n</body></html>\n"
 )
@@ -100,8 +101,7 @@ func (p *pager) leaf(b *bytes.Buffer, part *message.Part) {
 }
 
 // sanitised keeps of HTML what is on the list. A sanitiser that works on tokens keeps no
-// tree that could grow; the depth of what it writes is that of its input, which a
-// browser bounds.
+// tree that could grow.
 func (p *pager) sanitised(text []byte) []byte {
 	s := newSanitiser()
 	s.RewriteSrc(func(u *url.URL) {
@@ -109,7 +109,43 @@ func (p *pager) sanitised(text []byte) []byte {
 			*u = p.picture(u.Opaque)
 		}
 	})
-	return s.SanitizeBytes(bytes.ToValidUTF8(text, []byte("\uFFFD")))
+	return flat(s.SanitizeBytes(bytes.ToValidUTF8(text, []byte("\uFFFD"))))
+}
+
+// maxNesting is how deep elements lie in one another on a page; those further inside are
+// left out, and what is in them is not.
+const maxNesting = 100
+
+// flat takes elements out that lie too deep. It writes tokens as they stand.
+func flat(page []byte) []byte {
+	var b bytes.Buffer
+	open, left := 0, map[string]int{}
+	for z := html.NewTokenizer(bytes.NewReader(page)); ; {
+		kind := z.Next()
+		raw := z.Raw()
+		switch kind {
+		case html.ErrorToken:
+			return b.Bytes()
+		case html.StartTagToken:
+			name, _ := z.TagName()
+			if void[atom.Lookup(name)] {
+				break
+			}
+			if open >= maxNesting {
+				left[string(name)]++
+				continue
+			}
+			open++
+		case html.EndTagToken:
+			name, _ := z.TagName()
+			if left[string(name)] > 0 {
+				left[string(name)]--
+				continue
+			}
+			open = max(0, open-1)
+		}
+		b.Write(raw)
+	}
 }
 
 // rasters are the pictures that are shown: those that have no markup inside.
@@ -210,8 +246,8 @@ func inlinePicture(u *url.URL) bool {
 
 // FileName is a name under which a browser may save a part: the sender's, kept to what
 // no system takes for a path or an order.
-func FileName(p *message.Part, section string) string {
-	name := strings.Map(func(r rune) rune {
+func FileName(name, section string) string {
+	name = strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '-', r == '_':
 			return r
@@ -219,10 +255,13 @@ func FileName(p *message.Part, section string) string {
 			return '_'
 		}
 		return -1
-	}, p.Filename())
-	name = strings.TrimLeft(name[max(0, len(name)-80):], ".-")
+	}, name)
+	name = strings.TrimLeft(name[max(0, len(name)-maxFileName):], ".-")
 	if name == "" {
 		return "part-" + section + ".bin"
 	}
 	return name
 }
+
+// maxFileName bounds a name, in bytes; its end says of which kind the file is.
+const maxFileName = 80

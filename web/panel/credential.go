@@ -31,7 +31,7 @@ func (v *visit) newCredential() error {
 	if err != nil {
 		return err
 	}
-	inboxes, err := collect(v.c.Inboxes(v.r.Context()))
+	inboxes, err := collect(v.c.Inboxes(v.r.Context(), control.InboxQuery{}))
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,10 @@ package panel
 import (
 	"fmt"
 	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
 
 	"postern/server/control"
 	"postern/storage"
@@ -17,13 +21,23 @@ var inboxRoutes = []route{
 	{"POST /inboxes/{address}/remove", false, (*visit).removeInbox},
 }
 
+// inboxRows is how many inboxes a page shows.
+const inboxRows = 100
+
 // inboxes lists the addresses that receive mail.
 func (v *visit) inboxes() error {
-	all, err := collect(v.c.Inboxes(v.r.Context()))
+	q := control.InboxQuery{Match: strings.TrimSpace(v.r.FormValue("q")), Limit: inboxRows + 1}
+	q.After, _ = uuid.Parse(v.r.FormValue("after"))
+	all, err := collect(v.c.Inboxes(v.r.Context(), q))
 	if err != nil {
 		return err
 	}
-	return v.page("Inboxes", "/inboxes", "postern inbox list", inboxesPage(v, all))
+	next := ""
+	if len(all) > inboxRows {
+		all = all[:inboxRows]
+		next = "/inboxes?" + url.Values{"q": {q.Match}, "after": {all[inboxRows-1].ID.String()}}.Encode()
+	}
+	return v.page("Inboxes", "/inboxes", "postern inbox list", inboxesPage(v, all, q.Match, next))
 }
 
 func (v *visit) newInbox() error {
@@ -38,12 +52,32 @@ func (v *visit) createInbox() error {
 	return v.done(inboxPath(in.Address), in.Address+" receives mail now.")
 }
 
+// inbox shows one inbox, and which messages are in it: from whom, to whom, when, and how
+// they were judged. That somebody looked is an event.
 func (v *visit) inbox() error {
 	in, err := v.c.Inbox(v.r.Context(), v.r.PathValue("address"))
 	if err != nil {
 		return err
 	}
-	return v.page(in.Address, "/inboxes", "postern inbox show "+in.Address, inboxPage(v, in))
+	q := control.MessageQuery{Inbox: in.Address, Mailbox: v.r.FormValue("box"), Match: strings.TrimSpace(v.r.FormValue("q"))}
+	below, _ := strconv.ParseUint(v.r.FormValue("below"), 10, 32)
+	q.Below = uint32(below)
+	p, err := v.c.Messages(v.r.Context(), q)
+	if err != nil && q.Match != "" {
+		v.wrong = err
+		p, err = v.c.Messages(v.r.Context(), control.MessageQuery{Inbox: in.Address, Mailbox: q.Mailbox})
+	}
+	if err != nil {
+		return err
+	}
+	command := "postern message list " + in.Address
+	if p.Mailbox != "INBOX" {
+		command += " --mailbox '" + p.Mailbox + "'"
+	}
+	if q.Match != "" {
+		command += " --match '" + q.Match + "'"
+	}
+	return v.page(in.Address, "/inboxes", command, inboxPage(v, in, p, q.Match))
 }
 
 func (v *visit) removeInbox() error {

@@ -56,6 +56,22 @@
       case "a": case "r": case "x": press(e.key); break;
     }
   });
+  // How long a message may still be read.
+  let counted = false;
+  const countdown = () => {
+    for (const el of document.querySelectorAll("[data-until]")) {
+      const left = Math.floor((new Date(el.dataset.until) - Date.now()) / 1000);
+      if (left < 0) { // once: the clock here may be wrong
+        el.textContent = "";
+        if (counted) location.reload();
+        counted = false;
+        return;
+      }
+      counted = true;
+      el.textContent = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")} left`;
+    }
+  };
+  if (document.querySelector("[data-until]")) { countdown(); setInterval(countdown, 1000); }
   document.addEventListener("click", (e) => {
     const copy = e.target.closest("[data-copy]");
     if (!copy) return;
