@@ -3,10 +3,12 @@ package control
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/google/uuid"
 
 	"postern/storage"
+	"postern/storage/audit"
 )
 
 // SetupAgent asks for the first agent with all that it needs.
@@ -19,6 +21,7 @@ type SetupAgent struct {
 func (s *Server) foundCommands() {
 	answer(s, "setup.agent", s.setupAgent)
 	answer(s, "setup.greet", s.setupGreet)
+	answer(s, "setup.feed", s.setupFeed)
 }
 
 // allOfIt is what the first agent may do in its inbox.
@@ -86,4 +89,42 @@ func (s *Server) setupGreet(ctx context.Context, by caller, q InboxRef) (None, e
 		return None{}, err
 	}
 	return None{}, s.FirstMail(ctx, by.Actor, in)
+}
+
+// Happened is what happened in an inbox, in a word: arrived, login, read, sent.
+type Happened struct {
+	Seq  uint64    `json:"seq"`
+	At   time.Time `json:"at"`
+	What string    `json:"what"`
+}
+
+// feedVerbs are what tells who connects an agent that it works.
+var feedVerbs = map[audit.Verb]string{
+	audit.NoticeDelivered: "arrived", audit.MessageReceived: "arrived", audit.SessionLogin: "login", audit.MessageRead: "read", audit.MessageSubmitted: "sent",
+}
+
+// feedLength is how much of it is told.
+const feedLength = 8
+
+// SetupFeed says what happened in an inbox last, newest first: no more than that it
+// did, so that a page may ask again and again.
+func (c *Client) SetupFeed(ctx context.Context, address string) ([]Happened, error) {
+	return ask[InboxRef, []Happened](ctx, c, "setup.feed", InboxRef{address})
+}
+
+func (s *Server) setupFeed(ctx context.Context, by caller, q InboxRef) ([]Happened, error) {
+	in, err := s.inbox(ctx, by, q.Address)
+	if err != nil {
+		return nil, err
+	}
+	var verbs []audit.Verb
+	for v := range feedVerbs {
+		verbs = append(verbs, v)
+	}
+	events, err := s.Store.Events(ctx, storage.EventQuery{Org: by.org, Inbox: in.ID, Verbs: verbs, Newest: true, Limit: feedLength})
+	all := []Happened{}
+	for _, e := range events {
+		all = append(all, Happened{e.Seq, e.Time, feedVerbs[e.Verb]})
+	}
+	return all, err
 }

@@ -116,6 +116,8 @@ func (s *Server) setupCommands() {
 	answer(s, "setup.admin", s.setupAdmin)
 	answer(s, "setup.prove", s.setupProve)
 	answer(s, "setup.finish", s.setupFinish)
+	answer(s, "setup.check", s.setupCheck)
+	answer(s, "setup.checked", s.setupChecked)
 	answer(s, "key.recovery", s.keyRecovery)
 	answer(s, "key.confirm", s.keyConfirm)
 }
@@ -281,6 +283,32 @@ func (s *Server) setupFinish(ctx context.Context, by caller, _ None) (Setup, err
 		return Setup{}, err
 	}
 	return s.setupShow(ctx, by, None{})
+}
+
+// SetupCheck is what the network says of this server.
+type SetupCheck struct {
+	Checked  time.Time       `json:"checked_at,omitzero"`
+	Findings []setup.Finding `json:"findings"`
+}
+
+// CheckSetup asks the network now whether the name leads here and back, and mail out.
+func (c *Client) CheckSetup(ctx context.Context) (SetupCheck, error) {
+	return ask[None, SetupCheck](ctx, c, "setup.check", None{})
+}
+
+func (s *Server) setupCheck(ctx context.Context, by caller, _ None) (SetupCheck, error) {
+	l, err := s.Setup.Look(ctx, by.org)
+	return SetupCheck{l.At, l.Findings}, err
+}
+
+// SetupChecked is what CheckSetup found last, and asks nobody.
+func (c *Client) SetupChecked(ctx context.Context) (SetupCheck, error) {
+	return ask[None, SetupCheck](ctx, c, "setup.checked", None{})
+}
+
+func (s *Server) setupChecked(context.Context, caller, None) (SetupCheck, error) {
+	l := s.Setup.Looked()
+	return SetupCheck{l.At, slices.Clone(l.Findings)}, nil
 }
 
 // founds refuses what is for who founds the installation, while nobody has an account,

@@ -112,7 +112,10 @@ var lookups = map[string][]string{
 	"setup.name":            {`{"host":"DOMAIN"}`},
 	"setup.skip":            {`{"step":"keys"}`},
 	"setup.finish":          {`{}`},
+	"setup.check":           nil, // names nothing; asks about this server
+	"setup.checked":         {`{}`},
 	"setup.agent":           nil, // says that an address is taken, as inbox.create does
+	"setup.feed":            {`{"address":"INBOX"}`},
 	"setup.greet":           {`{"address":"INBOX"}`},
 	"setup.admin":           nil, // as person.create
 	"setup.prove":           nil, // names nothing, in one's own session

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,7 +23,8 @@ func Steps() []storage.SetupStep {
 }
 
 // Options are what a guide needs. Managed, Host, Wired and Apply depend on the
-// configuration; Resolver, Port, Now and Log may be left out.
+// configuration. Addresses, Port and Now may be left out, and so may Resolver where Look is
+// not asked.
 type Options struct {
 	Managed bool     // no configuration names this server: what is set here counts
 	Host    string   // that the configuration names, where it does
@@ -46,6 +48,9 @@ type Guide struct {
 	store *storage.Store
 	dir   *directory.Directory
 	now   func() time.Time
+
+	mu     sync.Mutex
+	looked Looked
 }
 
 // New makes a guide.

@@ -47,6 +47,8 @@ func (e *events) wait(d time.Duration) bool {
 	select {
 	case <-e.v.r.Context().Done():
 		return false
+	case <-e.v.closing:
+		return false
 	case <-time.After(d):
 	}
 	_, err := e.v.c.Whoami(e.v.r.Context())

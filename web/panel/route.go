@@ -23,7 +23,8 @@ type route struct {
 // routes are all places where a person may go. A GET changes nothing.
 func (s *Server) routes() []route {
 	return slices.Concat(overviewRoutes, sessionRoutes, agentRoutes, credentialRoutes, freezeRoutes, inboxRoutes, messageRoutes, domainRoutes,
-		approvalRoutes, queueRoutes, healthRoutes, traceRoutes, settingRoutes, quarantineRoutes, auditRoutes)
+		approvalRoutes, queueRoutes, healthRoutes, traceRoutes, settingRoutes, quarantineRoutes, auditRoutes,
+		setupRoutes)
 }
 
 func (s *Server) mux() *http.ServeMux {
@@ -46,7 +47,7 @@ func (s *Server) visit(w http.ResponseWriter, r *http.Request, to route) {
 		v.fail(err)
 		return
 	}
-	if v.who.Kind != "person" && !to.open {
+	if !v.admits(to) {
 		v.askToSignIn()
 		return
 	}

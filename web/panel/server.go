@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
@@ -41,6 +42,8 @@ type Server struct {
 	http  *http.Server
 	said  said
 	links links
+	// closing is closed at the stop: an answer that goes on would hold it up.
+	closing chan struct{}
 }
 
 // New makes a server.
@@ -51,7 +54,7 @@ func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{Config: c}
+	s := &Server{Config: c, closing: make(chan struct{})}
 	handler, err := s.handler()
 	if err != nil {
 		return nil, err
@@ -62,6 +65,7 @@ func New(c Config) (*Server, error) {
 		// What strangers do wrong is no news.
 		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}
+	s.http.RegisterOnShutdown(sync.OnceFunc(func() { close(s.closing) }))
 	s.http.TLSConfig.MinVersion = max(s.http.TLSConfig.MinVersion, tls.VersionTLS12)
 	return s, nil
 }

@@ -42,8 +42,20 @@ func (v *visit) recognize() error {
 	return err
 }
 
-// door shows the form to sign in.
+// door shows the form to sign in. Until anybody has an account, the way in is a link.
 func (v *visit) door() error {
+	if v.who.Kind == "founder" {
+		http.Redirect(v.w, v.r, "/setup", http.StatusSeeOther)
+		return nil
+	}
+	gate, err := v.c.SetupGate(v.r.Context())
+	if err != nil {
+		return err
+	}
+	if gate.Needed {
+		v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		return notSetUpPage(v.Host).Render(v.r.Context(), v.w)
+	}
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	if v.wrong != nil {
 		v.w.WriteHeader(http.StatusForbidden)
