@@ -2,6 +2,7 @@ package panel
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -20,6 +21,7 @@ type events struct {
 func (v *visit) events() *events {
 	rc := http.NewResponseController(v.w)
 	rc.SetWriteDeadline(time.Time{})
+	rc.SetReadDeadline(time.Time{}) // nothing more is read; without this the request would end with its time to be read
 	v.w.Header().Set("Content-Type", "text/event-stream")
 	v.w.WriteHeader(http.StatusOK)
 	return &events{v, rc}
@@ -32,6 +34,9 @@ func (e *events) send(name string, part templ.Component) error {
 		return err
 	}
 	fmt.Fprintf(e.v.w, "event: %s\n", name)
+	if b.Len() == 0 { // an event without data is none
+		fmt.Fprint(e.v.w, "data:\n")
+	}
 	for line := range bytes.Lines(b.Bytes()) {
 		fmt.Fprintf(e.v.w, "data: %s\n", bytes.TrimRight(line, "\r\n"))
 	}
@@ -53,4 +58,18 @@ func (e *events) wait(d time.Duration) bool {
 	}
 	_, err := e.v.c.Whoami(e.v.r.Context())
 	return err == nil
+}
+
+// untilStop is the time of a request that goes on, which ends with the server, too: a
+// stop does not wait for open pages.
+func (v *visit) untilStop() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(v.r.Context())
+	go func() {
+		defer cancel()
+		select {
+		case <-v.closing:
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }

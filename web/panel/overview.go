@@ -92,7 +92,7 @@ func (o *overview) change(f control.Figure) string {
 	case f.Name == "waiting" && !o.Oldest.IsZero():
 		return "Oldest waits " + ui.Span(o.At.Sub(o.Oldest))
 	case f.Before == nil:
-		return "No " + day + " before to compare"
+		return "No " + day + " before this"
 	case f.Now > *f.Before:
 		return ui.Number(f.Now-*f.Before) + " more than last " + day
 	case f.Now < *f.Before:
@@ -112,7 +112,7 @@ func (t tile) spark() chart.Spark {
 
 // days are the figures of the last seven days, as a table.
 func (o *overview) days() chart.Table {
-	t := chart.Table{Label: "Figures of the last seven days", Head: []string{"24 hours to"}}
+	t := chart.Table{Label: "Figures of the last seven days", Show: "Show the seven days as table", Head: []string{"24 hours to"}}
 	for _, tile := range o.tiles() {
 		t.Head = append(t.Head, tile.label)
 	}

@@ -22,7 +22,7 @@ type route struct {
 
 // routes are all places where a person may go. A GET changes nothing.
 func (s *Server) routes() []route {
-	return slices.Concat(overviewRoutes, sessionRoutes, agentRoutes, credentialRoutes, freezeRoutes, inboxRoutes, messageRoutes, domainRoutes,
+	return slices.Concat(overviewRoutes, liveRoutes, sessionRoutes, agentRoutes, credentialRoutes, freezeRoutes, inboxRoutes, messageRoutes, domainRoutes,
 		approvalRoutes, queueRoutes, healthRoutes, traceRoutes, settingRoutes, quarantineRoutes, auditRoutes,
 		setupRoutes)
 }

@@ -51,14 +51,14 @@ var (
 		{Name: "Inboxes", Path: "/inboxes", Icon: "inbox", Key: "i"},
 		{Name: "Agents", Path: "/agents", Icon: "agent", Key: "a"},
 		{Name: "Domains", Path: "/domains", Icon: "domain", Key: "d"},
-		{Name: "Quarantine", Path: "/quarantine", Icon: "quarantine", Key: "q"},
-		{Name: "Approvals", Path: "/approvals", Icon: "approval", Key: "p"},
+		{Name: "Quarantine", Path: "/quarantine", Icon: "quarantine", Key: "q", Counter: "quarantine"},
+		{Name: "Approvals", Path: "/approvals", Icon: "approval", Key: "p", Counter: "approvals"},
 		{Name: "Queue", Path: "/queue", Icon: "queue", Key: "u"},
 		{Name: "Audit", Path: "/audit", Icon: "audit", Key: "e"},
 	}
 	below = []ui.Entry{
 		{Name: "Alerts", Path: "/alerts", Icon: "warn", Key: "l"},
-		{Name: "Health", Path: "/health", Icon: "health", Key: "h"},
+		{Name: "Health", Path: "/health", Icon: "health", Key: "h", Counter: "health"},
 		{Name: "Settings", Path: "/settings", Icon: "settings", Key: "s"},
 	}
 )
@@ -70,6 +70,9 @@ func (v *visit) page(title, section, command string, body templ.Component) error
 
 func (v *visit) pageAs(code int, title, section, command string, body templ.Component) error {
 	f := ui.Frame{Title: title, Section: section, Host: v.Host, Live: v.Live, Person: v.who.Address, Rail: rail, Foot: below, Command: command}
+	if err := v.counters(&f); err != nil {
+		v.Log.Error("what waits could not be counted", "error", err) // a page is worth more than the numbers beside it
+	}
 	said := v.said.take(v.who.ID)
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	if v.wrong != nil {

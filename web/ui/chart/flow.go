@@ -48,6 +48,7 @@ const (
 	flowBar    = 8
 	flowWide   = 760
 	flowLeast  = 1.5 // what is drawn of the smallest band
+	flowRoom   = 62  // for the names of the last column on a phone, which stand right of it
 )
 
 // Render draws the chart, for wide screens and for phones, and its table.
@@ -79,7 +80,7 @@ func (f Flow) draw(p *pen, s *sheet) {
 	for c, column := range f.Columns {
 		anchor := start
 		x := l.x[c]
-		if c == len(f.Columns)-1 {
+		if c == len(f.Columns)-1 && !s.phone {
 			anchor, x = end, x+flowBar
 		}
 		p.text("", x, 11, anchor, column.Name)
@@ -102,9 +103,10 @@ func (l *layout) size(n int64) float64 { return float64(n) * l.scale }
 
 // lay finds places: one scale for all columns, such that the fullest one just fits.
 func (f Flow) lay(s *sheet) *layout {
-	l := &layout{height: flowHeight}
+	l, width := &layout{height: flowHeight}, float64(s.width-flowBar)
 	if s.phone {
 		l.height = flowPhone
+		width -= flowRoom
 	}
 	var total int64
 	for _, way := range f.Ways {
@@ -120,7 +122,7 @@ func (f Flow) lay(s *sheet) *layout {
 			l.amount[c][way.Nodes[c]] += way.Count
 		}
 		most = max(most, taken(l.amount[c]))
-		l.x = append(l.x, float64(c)*float64(s.width-flowBar)/float64(len(f.Columns)-1))
+		l.x = append(l.x, float64(c)*width/float64(len(f.Columns)-1))
 	}
 	l.scale = (l.height - float64(most-1)*flowGap) / float64(total)
 	for c := range f.Columns {
@@ -213,7 +215,7 @@ func (f Flow) node(p *pen, s *sheet, l *layout, c, n int) {
 	}
 	p.block("f-"+string(colour), l.x[c], l.top[c][n], flowBar, h, "")
 	x, anchor, y := l.x[c]+flowBar+6, start, l.top[c][n]+h/2+4
-	if c == len(f.Columns)-1 {
+	if c == len(f.Columns)-1 && !s.phone {
 		x, anchor = l.x[c]-6, end
 	}
 	name := node.Name

@@ -109,6 +109,7 @@ func named(p *pen, id string, words Words) {
 // Table is the twin of a picture: the same numbers behind "Show as table".
 type Table struct {
 	Label string // what the numbers are; read aloud only
+	Show  string // what opens it; empty: "Show as table"
 	Head  []string
 	Rows  [][]string // the first cell names its row, the others are numbers
 }
@@ -127,7 +128,10 @@ func (t Table) write(p *pen) {
 	if len(t.Rows) == 0 {
 		return
 	}
-	p.put(`<details class="noprint"><summary>Show as table</summary><div class="scroll" tabindex="0" role="region" aria-label="`)
+	if t.Show == "" {
+		t.Show = "Show as table"
+	}
+	p.put(`<details class="noprint"><summary>`).say(t.Show).put(`</summary><div class="scroll" tabindex="0" role="region" aria-label="`)
 	p.say(t.Label).put(`"><table class="tbl"><thead><tr>`)
 	for i, cell := range t.Head {
 		p.put(`<th scope="col"`, number(i), `>`).say(cell).put(`</th>`)

@@ -38,6 +38,14 @@
     const el = document.querySelector(`[data-key="${name}"]`);
     if (el) { el.focus(); el.click(); }
   };
+  // What the page of help says of single keys.
+  const tellKeys = () => {
+    const off = localStorage.getItem("keys") === "off";
+    for (const b of document.querySelectorAll("[data-keys]")) {
+      b.setAttribute("aria-pressed", String((b.dataset.keys === "off") === off));
+    }
+  };
+  tellKeys();
   let going = false;
   document.addEventListener("keydown", (e) => {
     if (e.ctrlKey || e.metaKey || e.altKey || typing(e.target) || localStorage.getItem("keys") === "off") return;
@@ -73,6 +81,12 @@
   };
   if (document.querySelector("[data-until]")) { countdown(); setInterval(countdown, 1000); }
   document.addEventListener("click", (e) => {
+    const keys = e.target.closest("[data-keys]");
+    if (keys) {
+      localStorage.setItem("keys", keys.dataset.keys);
+      tellKeys();
+      return;
+    }
     const copy = e.target.closest("[data-copy]");
     if (!copy) return;
     const from = document.getElementById(copy.dataset.copy);
