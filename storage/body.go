@@ -158,6 +158,8 @@ type bodyFiles struct {
 
 	mu    sync.Mutex
 	owned map[string]struct{} // files of stages, which the sweep leaves alone
+	keep  int                 // backups that are being made: nothing is removed
+	due   []string            // to be removed after them
 
 	removals sync.WaitGroup
 }
@@ -203,7 +205,13 @@ func (b *bodyFiles) flush() error {
 	return d.Sync()
 }
 
-func (b *bodyFiles) remove(name string) error { return b.root.Remove(name) }
+// remove removes a file, or notes it for when no backup needs it any more.
+func (b *bodyFiles) remove(name string) error {
+	if b.kept(name) {
+		return nil
+	}
+	return b.root.Remove(name)
+}
 
 // removeLater removes a file that no row names any more, beside the writer. What
 // a crash prevents, the sweep does.

@@ -78,6 +78,7 @@ type Store struct {
 	hourly   atomic.Bool // what is counted by the hour was there
 
 	closed  atomic.Bool
+	backup  sync.Mutex // held while one is made
 	clockMu sync.Mutex
 	clock   clockWatch
 }
@@ -154,6 +155,9 @@ func (s *Store) openFiles(ctx context.Context) error {
 	var err error
 	if s.lock, err = takeLock(filepath.Join(dir, lockFile)); err != nil {
 		return err
+	}
+	if err := os.RemoveAll(filepath.Join(dir, backupDir)); err != nil { // of a backup that was cut short
+		return fmt.Errorf("storage: %w", err)
 	}
 	path := filepath.Join(dir, databaseFile)
 	if err := migrate(ctx, path, s.cfg.Root); err != nil {

@@ -171,6 +171,13 @@ const (
 	KeyRecovery Verb = 154 // a recovery key was made, or somebody showed that they keep it
 )
 
+// Verbs of backups.
+const (
+	BackupCreate  Verb = 160 // a copy of everything, sealed as it is, was begun
+	BackupVerify  Verb = 161 // a backup was restored elsewhere and held against its log: a drill; failed: problems were found
+	BackupRestore Verb = 162 // this is no longer the server that made the backup, but one restored from it
+)
+
 var verbNames = [...]string{
 	ServerStart: "server.start", ServerStop: "server.stop", ServerHeartbeat: "server.heartbeat",
 	ClockStep: "clock.step", LogRollback: "log.rollback", KeyCreate: "key.create",
@@ -212,7 +219,8 @@ var verbNames = [...]string{
 	MessageRendered: "message.rendered",
 	QuarantineSwept: "quarantine.swept", MessageMarked: "message.marked", AllowAdd: "allow.add", AllowRemove: "allow.remove",
 	InjectionEvaluate: "injection.evaluate",
-	ReportReceived:    "report.received", ReportSent: "report.sent", ReportSwept: "report.swept",
+	BackupCreate:      "backup.create", BackupVerify: "backup.verify", BackupRestore: "backup.restore",
+	ReportReceived: "report.received", ReportSent: "report.sent", ReportSwept: "report.swept",
 	SetupLink: "setup.link", SetupEnter: "setup.enter", SetupChange: "setup.change", SetupFinish: "setup.finish", KeyRecovery: "key.recovery",
 	GlassOpen: "glass.open", GlassViewed: "glass.viewed", GlassEnd: "glass.end", GlassSwept: "glass.swept",
 	MessageListed: "message.listed",
