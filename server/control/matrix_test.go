@@ -81,6 +81,8 @@ var matrix = map[string]struct{ who, request string }{
 	"audit.list":            {everybody, `{"limit":1}`},
 	"audit.export":          {everybody, `{}`},
 	"audit.key":             {everybody, `{}`},
+	"backup.create":         {operators, `{}`},
+	"backup.verified":       {operators, `{"made":"2026-01-02T03:04:05Z"}`},
 	"audit.explore":         {everybody, `{"counts":true}`},
 	"credential.report":     {everybody, `{}`},
 	"credential.activity":   {everybody, `{"credential":"x"}`},

@@ -117,6 +117,9 @@ var sentences = map[string]string{
 
 	"strangers.refused": "Strangers[ from {network}] were refused[ {count} times][ at {command}][: {rule}].",
 	"storage.swept":     "Files that nothing refers to were removed.",
+	"backup.create":     "{who} began a backup.",
+	"backup.verify":     "{who} restored the backup of {first} elsewhere, and all of it was right.|{who} restored the backup of {first} elsewhere, and problems were found.",
+	"backup.restore":    "This server was restored from the backup of {first}. What happened since then is not in this log.",
 	"audit.exported":    "{who} exported events of this log.",
 	"audit.listed":      "{who} read this log.",
 	"alert.raise":       "An alert was raised: {kind}[, {agent}].",

@@ -82,7 +82,7 @@ func New(c Config) *Server {
 	s := &Server{Config: c, mux: http.NewServeMux()}
 	s.mux.HandleFunc("/", unknown)
 	for _, noun := range []func(){s.domainCommands, s.dkimCommands, s.inboxCommands, s.agentCommands, s.credentialCommands, s.freezeCommands, s.personCommands, s.queueCommands, s.approvalCommands, s.auditCommands, s.messageCommands, s.listingCommands, s.glassCommands, s.readingCommands, s.capturedCommands, s.healthCommands, s.alertCommands, s.policyCommands, s.webhookCommands, s.reportCommands, s.certificateCommands, s.quarantineCommands, s.allowCommands, s.markCommands, s.evaluateCommands, s.injectionCommands,
-		s.setupCommands, s.foundCommands, s.overviewCommands} {
+		s.setupCommands, s.foundCommands, s.overviewCommands, s.backupCommands} {
 		noun()
 	}
 	s.http = &http.Server{

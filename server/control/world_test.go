@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"net"
 	"net/netip"
 	"os/user"
@@ -271,6 +272,8 @@ func TestAC2_ActsAreAttributed(t *testing.T) {
 			[]string{"agent.decommission", "credential.revoke"}}, // of the successor
 		{"audit list", func() error { _, err := collect(w.Events(ctx, EventQuery{})); return err }, []string{"audit.listed"}},
 		{"audit export", func() error { return w.Export(ctx, EventQuery{}, new(strings.Builder)) }, []string{"audit.exported"}},
+		{"backup create", func() error { return w.Backup(ctx, io.Discard) }, []string{"backup.create"}},
+		{"backup verified", func() error { return w.BackupVerified(ctx, storage.DrillReport{Made: w.now}) }, []string{"backup.verify"}},
 		{"audit key", func() error { _, err := w.AuditKey(ctx); return err }, nil},
 	} {
 		var err error

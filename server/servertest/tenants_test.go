@@ -35,6 +35,8 @@ var lookups = map[string][]string{
 	"audit.list":            {`{"agent":"AGENT"}`, `{"credential":"CREDENTIAL"}`, `{"inbox":"INBOX"}`, `{"message_id":"MESSAGE"}`},
 	"audit.explore":         {`{"query":"agent:AGENT","counts":true}`, `{"query":"credential:CREDENTIAL"}`, `{"query":"inbox:INBOX"}`, `{"query":"message:MESSAGE"}`, `{"query":"actor:AGENT"}`},
 	"audit.export":          {`{"agent":"AGENT"}`, `{"credential":"CREDENTIAL"}`, `{"inbox":"INBOX"}`},
+	"backup.create":         {},
+	"backup.verified":       {},
 	"credential.create":     {`{"agent":"AGENT","scopes":[{"inbox":"own@alpha.test","verbs":["read"]}]}`, `{"agent":"scout","scopes":[{"inbox":"INBOX","verbs":["read"]}]}`},
 	"credential.list":       {`{"agent":"AGENT"}`},
 	"credential.show":       {`{"credential":"CREDENTIAL"}`},
