@@ -42,6 +42,8 @@ type Credential struct {
 	PredecessorUse *Use   `json:"predecessor_use,omitempty"`
 	SuccessorUse   *Use   `json:"successor_use,omitempty"`
 	Login          *Login `json:"last_login,omitempty"`
+	// Rotating is how far the successor has taken over, while both work.
+	Rotating *Rotating `json:"rotating,omitempty"`
 	// Limits are those that what it sends is counted for.
 	Limits []LimitState `json:"limits,omitempty"`
 }
@@ -274,6 +276,9 @@ func (s *Server) credentialShow(ctx context.Context, by caller, q CredentialRef)
 	}
 	v := views[0]
 	v.PredecessorUse, v.SuccessorUse = views[1].use(), views[2].use()
+	if v.Rotating, err = s.rotating(ctx, views); err != nil {
+		return v, err
+	}
 	if v.Login, err = s.lastLogin(ctx, &cred); err != nil {
 		return v, err
 	}

@@ -12,6 +12,7 @@ import (
 	"postern/server/control"
 	"postern/storage"
 	"postern/web/ui"
+	"postern/web/ui/chart"
 )
 
 var credentialRoutes = []route{
@@ -192,4 +193,38 @@ func limitWords(key string) limitWord {
 		return limitWord{title(strings.ReplaceAll(key, "-", " ")), ""}
 	}
 	return limitWord{within, word}
+}
+
+// lanesOf draws the uses of an old credential over those of its successor.
+func lanesOf(c ui.Clock, r *control.Rotating) chart.Lanes {
+	sum := func(uses []int64) (n int64) {
+		for _, u := range uses {
+			n += u
+		}
+		return n
+	}
+	hours := ui.Count(len(r.OldUses), "hour")
+	return chart.Lanes{
+		Words: chart.Words{ID: "lanes", Title: "Uses by the hour",
+			Desc: fmt.Sprintf("In %s the old one was used %s, its successor %s.", hours, ui.Count(sum(r.OldUses), "time"), ui.Count(sum(r.NewUses), "time"))},
+		Axis: "Hour from", Steps: chart.Steps(r.From, time.Hour, len(r.OldUses), c.Zone), Last: "Now", Wide: 1120,
+		Rows: []chart.Lane{
+			{Series: chart.Series{Name: r.Old.PublicID, Noun: "use", Colour: chart.Usual, Values: r.OldUses}, Note: "old"},
+			{Series: chart.Series{Name: r.New.PublicID, Noun: "use", Colour: chart.Subject, Values: r.NewUses}, Note: "successor"},
+		},
+		Marks: []chart.Mark{{Step: int(r.At.Sub(r.From) / time.Hour), Label: "Issued, " + r.At.In(c.Zone).Format("2 Jan 15:04")}},
+	}
+}
+
+// retireHint says whether the old one of a pair can go.
+func retireHint(c ui.Clock, r *control.Rotating) string {
+	switch {
+	case r.Old.Open > 0:
+		return ui.Count(r.Old.Open, "session") + " open with it: ending it now cuts off who uses it."
+	case r.Old.LastUsed.IsZero():
+		return "It was never used."
+	case !r.Safe(c.Now):
+		return "Used " + c.Relative(r.Old.LastUsed) + ". Wait until nobody has used it for an hour, or cut off who does."
+	}
+	return "Not used for " + ui.Span(c.Now.Sub(r.Old.LastUsed)) + "."
 }
