@@ -1606,7 +1606,7 @@ func rotatingPanel(v *visit, agent string, r *control.Rotating) templ.Component 
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = ui.Panel("rotating", "Rotation under way", "Both work until "+v.clock.Short(r.Old.Expires), "").Render(templ.WithChildren(ctx, templ_7745c5c3_Var66), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Panel("rotating", "Rotation under way", "Both work until "+r.Old.Expires.In(v.clock.Zone).Format("2 Jan 15:04"), "").Render(templ.WithChildren(ctx, templ_7745c5c3_Var66), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
