@@ -295,7 +295,7 @@ func explained(id string, in injection.Input, r *injection.Result) judged {
 	texts := injection.Excerpts(in, digests)
 	for _, e := range r.Evidence {
 		j.Evidence = append(j.Evidence, judgedPlace{View: e.View.String(), Part: e.Part, Start: e.Start, End: e.End, Chain: append([]string{}, e.Chain.Names()...),
-			Score: e.Score, Rule: e.Rule, Reasons: append([]string{}, e.Reasons.Names()...), SHA256: fmt.Sprintf("%x", e.SHA256), Text: texts[e.SHA256]})
+			Score: e.Score, Rule: e.Rule, Reasons: append([]string{}, e.Reasons.Names()...), SHA256: fmt.Sprintf("%x", e.SHA256), Text: texts[e.SHA256].Text})
 	}
 	return j
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func quarantineCommand(t *talk) *cobra.Command {
-	c := noun("quarantine", "Mail that was put away where no agent sees it", quarantineList(t), quarantineShow(t), quarantineRelease(t),
+	c := noun("quarantine", "Mail that was put away where no agent sees it", quarantineList(t), quarantineShow(t), quarantineScores(t), quarantineRelease(t),
 		quarantineDecision(t, "reject", "Delete a message in quarantine for good", (*control.Client).RejectQuarantined))
 	c.Long = `Mail that was put away where no agent sees it: because it seems to be written to steer the
 machine that reads it, or because it fails DMARC for one of its recipients. It was accepted,
@@ -142,6 +142,27 @@ func decoded(chain []string) string {
 		return ""
 	}
 	return ", after decoding " + visible(strings.Join(chain, ", then "))
+}
+
+func quarantineScores(t *talk) *cobra.Command {
+	var q control.ScoresQuery
+	c := &cobra.Command{
+		Use: "scores [--at SCORE]", Short: "Show how the newest mail scored, and what another line would have put away", Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := t.client().Scores(cmd.Context(), q)
+			if err != nil {
+				return err
+			}
+			pairs := []pair{{"looked at", decimal(int64(s.Looked)) + " deliveries"}, {"marked", fmt.Sprintf("%d, from %.2f", s.Marked, s.Suspicious)},
+				{"quarantine", fmt.Sprintf("%d, from %.2f", s.Over, s.Quarantine)}, {"would be", fmt.Sprintf("%d, from %.2f", s.Would, s.At)}}
+			for i, n := range s.Bins {
+				pairs = append(pairs, pair{fmt.Sprintf("%.2f", float64(i)/control.ScoreBins), decimal(n)})
+			}
+			return t.show(s, pairs...)
+		},
+	}
+	c.Flags().Float32Var(&q.At, "at", 0, "a line to try, between 0 and 1")
+	return c
 }
 
 func quarantineRelease(t *talk) *cobra.Command {

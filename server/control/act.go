@@ -29,7 +29,7 @@ var acts = map[string]directory.Act{
 	"approval.list": directory.ActEvidence, "approval.show": directory.ActContent, // which who may release has, too
 	"approval.release": directory.ActRelease, "approval.reject": directory.ActRelease,
 	"injection.replay": directory.ActOperate, "injection.model": directory.ActEvidence, // to apply what it finds: its own question
-	"quarantine.list": directory.ActEvidence, "quarantine.show": directory.ActEvidence, // with content: its own question
+	"quarantine.list": directory.ActEvidence, "quarantine.scores": directory.ActEvidence, "quarantine.show": directory.ActEvidence, // with content: its own question
 	"quarantine.release": directory.ActRelease, "quarantine.reject": directory.ActRelease,
 	"allow.add": directory.ActPolicy, "allow.list": directory.ActEvidence, "allow.remove": directory.ActPolicy,
 	"message.mark": directory.ActRelease, "message.marks": directory.ActEvidence, "injection.evaluate": directory.ActOperate, "injection.report": directory.ActEvidence,

@@ -71,6 +71,7 @@ var matrix = map[string]struct{ who, request string }{
 	"injection.replay":      {operators, `{"inbox":"x@x.test"}`}, // to apply what it finds: admins
 	"injection.model":       {everybody, `{}`},
 	"quarantine.list":       {everybody, `{}`},
+	"quarantine.scores":     {everybody, `{}`},
 	"quarantine.show":       {everybody, `{"id":"x"}`}, // with content: reviewers
 	"quarantine.release":    {reviewers, `{"id":"x","reason":"x"}`},
 	"quarantine.reject":     {reviewers, `{"id":"x","reason":"x"}`},

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"iter"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,6 +16,7 @@ import (
 	"postern/server/injection"
 	"postern/server/message"
 	"postern/server/msgauth"
+	"postern/server/rendition"
 	"postern/storage"
 	"postern/storage/audit"
 )
@@ -49,6 +52,37 @@ type QuarantineContent struct {
 	Marked    string      `json:"marked,omitempty"`  // what a person said of it: injection, harmless
 	Scorings  []Judgement `json:"scorings"`          // the newest first
 	Subject   string      `json:"subject,omitempty"` // if content was asked for
+	Views     *BothViews  `json:"views,omitempty"`   // likewise
+	History   History     `json:"history"`
+}
+
+// BothViews are a message as a person would see it, and as a machine is given it.
+type BothViews struct {
+	Seen     string  `json:"seen"`
+	Given    []Given `json:"given"`
+	Complete bool    `json:"complete"` // neither was cut
+}
+
+// Given is a text of a message as a machine is given it.
+type Given struct {
+	View   string `json:"view"`
+	Part   string `json:"part,omitempty"`
+	Text   string `json:"text"`
+	Unseen bool   `json:"unseen"` // by a person
+}
+
+// History is what is known of a sender at an inbox, and what is like the message.
+type History struct {
+	First   time.Time `json:"first_at,omitzero"`   // authenticated mail from this address to the inbox
+	Written time.Time `json:"written_at,omitzero"` // the inbox wrote to it
+	Similar []Alike   `json:"similar"`             // messages in quarantine with a place that says the same
+}
+
+// Alike is another message in quarantine.
+type Alike struct {
+	ID    uuid.UUID `json:"id"`
+	Inbox string    `json:"inbox"`
+	From  string    `json:"from"`
 }
 
 // Judgement is one scoring of a message.
@@ -74,6 +108,8 @@ type EvidencePlace struct {
 	Reasons []string `json:"reasons"`
 	Rule    string   `json:"rule,omitempty"` // of form; empty: the model
 	Text    string   `json:"text,omitempty"` // if content was asked for
+	Before  string   `json:"before,omitempty"`
+	After   string   `json:"after,omitempty"` // 80 characters on each side
 }
 
 // SkippedPart is a part that was not looked at in whole.
@@ -115,6 +151,7 @@ type QuarantineOutcome struct {
 
 func (s *Server) quarantineCommands() {
 	lines(s, "quarantine.list", s.quarantineList)
+	answer(s, "quarantine.scores", s.quarantineScores)
 	answer(s, "quarantine.show", s.quarantineShow)
 	answer(s, "quarantine.release", func(ctx context.Context, by caller, q QuarantineRuling) (QuarantineOutcome, error) {
 		return s.rule(ctx, by, q, delivery.Ruling{Release: true, Trusted: q.Trusted, Reason: q.Reason})
@@ -173,7 +210,7 @@ func (s *Server) quarantineShow(ctx context.Context, by caller, q QuarantineRef)
 	if err != nil {
 		return QuarantineContent{}, err
 	}
-	c := QuarantineContent{Quarantined: view, Scorings: []Judgement{}}
+	c := QuarantineContent{Quarantined: view, Scorings: []Judgement{}, History: History{Similar: []Alike{}}}
 	mark, err := s.Store.MarkOf(ctx, by.org, k.Message)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return QuarantineContent{}, err
@@ -182,7 +219,10 @@ func (s *Server) quarantineShow(ctx context.Context, by caller, q QuarantineRef)
 	if open.inbox == nil { // decided about: what it was is in the log
 		return c, nil
 	}
-	if err := c.explain(open); err != nil || !q.Content {
+	if err := c.explain(open); err != nil {
+		return c, err
+	}
+	if err := c.compare(ctx, s, by, &k, open); err != nil || !q.Content {
 		return c, err
 	}
 	// Invariant 3: the event is durable before the first byte. // AC-17
@@ -314,10 +354,88 @@ func (c *QuarantineContent) read(ctx context.Context, w waiting) error {
 	texts := injection.Excerpts(injection.Input{Body: body, Structure: message.Parse(body, body.Size())}, wanted)
 	for i, run := range scorings {
 		for j, e := range run.Evidence {
-			c.Scorings[i].Evidence[j].Text = texts[e.SHA256]
+			x, place := texts[e.SHA256], &c.Scorings[i].Evidence[j]
+			place.Text, place.Before, place.After = x.Text, x.Before, x.After
 		}
 	}
+	return c.view(body, w.m.Content)
+}
+
+// maxView bounds each of the two views of a message, in bytes.
+const maxView = 24 << 10
+
+// view adds the message as a person would see it, and as a machine is given it.
+func (c *QuarantineContent) view(body *storage.Body, content *storage.Content) error {
+	src, err := sourceOf(body, content)
+	if err != nil {
+		return err
+	}
+	v := &BothViews{Given: []Given{}}
+	seen, cut, err := rendition.Text(src, maxView)
+	if err != nil {
+		return err
+	}
+	texts, complete := injection.Extracts(injection.Input{Body: body, Structure: message.Parse(body, body.Size())}, maxView)
+	v.Seen, v.Complete = seen, complete && !cut
+	for _, x := range texts {
+		v.Given = append(v.Given, Given{View: x.View.String(), Part: x.Part, Text: strings.ToValidUTF8(x.Text, "\uFFFD"), Unseen: x.Unseen})
+	}
+	c.Views = v
 	return nil
+}
+
+// Bounds of a comparison.
+const (
+	maxCompared = 500 // messages that wait
+	maxAlike    = 10
+)
+
+// compare adds what is known of the sender, and which other messages that wait have a
+// place with the same text. Of those, digests alone are compared.
+func (c *QuarantineContent) compare(ctx context.Context, s *Server, by caller, k *storage.Quarantined, w waiting) error {
+	if c.From != "" {
+		known, err := w.inbox.Correspondent(ctx, c.From)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return err
+		}
+		c.History.First, c.History.Written = known.FirstReceived, known.FirstSent
+	}
+	mine := digests(&w.m)
+	if len(mine) == 0 {
+		return nil
+	}
+	others, err := s.Store.Quarantine(ctx, by.org, uuid.Nil, maxCompared, false)
+	if err != nil {
+		return err
+	}
+	names := s.newNames(by)
+	for i := range others {
+		o := &others[i]
+		if o.ID == k.ID || len(c.History.Similar) == maxAlike {
+			continue
+		}
+		view, open, err := s.quarantined(ctx, names, o)
+		if err != nil {
+			return err
+		}
+		if open.inbox == nil || !slices.ContainsFunc(digests(&open.m), func(d [32]byte) bool { return slices.Contains(mine, d) }) {
+			continue
+		}
+		c.History.Similar = append(c.History.Similar, Alike{ID: o.ID, Inbox: view.Inbox, From: view.From})
+	}
+	return nil
+}
+
+// digests are those of the places of the newest judgement.
+func digests(m *storage.Message) (all [][32]byte) {
+	scorings, err := m.Scorings()
+	if err != nil || len(scorings) == 0 {
+		return nil
+	}
+	for _, e := range scorings[0].Evidence {
+		all = append(all, e.SHA256)
+	}
+	return all
 }
 
 // ReleaseQuarantined lets a message out of quarantine: it is new mail in INBOX.

@@ -277,3 +277,44 @@ func agreeGlass(t *testing.T, p *servertest.Postern, b *browser, to string) {
 	}
 	b.see(to, "Forty-two.")
 }
+
+// TestPI2_SideBySide shows what a person would see of a message in quarantine beside what
+// an agent would be given, the hidden text hatched; says that it was wrong; and rejects
+// what one rule put away at once.
+func TestPI2_SideBySide(t *testing.T) {
+	t.Parallel()
+	p := servertest.New(t, servertest.Options{Agents: []string{"scout"}, Judge: servertest.Shipped()})
+	stranger := smtp(t, p)
+	for _, id := range []string{"<one@", "<two@", "<three@"} {
+		if r := stranger.send("scout@alpha.test", strings.Replace(hostileFiles(t, "")["hidden.eml"], "<hidden@", id, 1)); r[:3] != "250" {
+			t.Fatal(r)
+		}
+	}
+	b := browse(t, p, p.Admin.Session)
+	list := b.see("/quarantine", "3 messages", "Where the lines are", "It would have quarantined", "All that one rule put away")
+	items := regexp.MustCompile(`/quarantine/[0-9a-f-]{36}`).FindAllString(list.text, -1)
+	b.see("/quarantine?at=0", "of the newest 3")
+	shown := b.see(items[0], "Similar")
+	if strings.Contains(shown.text, "ignore all previous") || !strings.Contains(shown.text, items[1]) {
+		t.Errorf("before it is asked for: %s", words(shown.text))
+	}
+	content := b.send(items[0]+"/content", "reason", "look")
+	seen, given, ok := strings.Cut(content.text[strings.Index(content.text, "What a person sees</p>")+1:], "What the agent would get</p>")
+	if !ok || !strings.Contains(words("<body>"+seen), "the meeting is at ten") || strings.Contains(seen, "ignore all previous") ||
+		!regexp.MustCompile(`<span class="hatch">[^<]*ignore all previous`).MatchString(given) {
+		t.Errorf("side by side: %s", words(content.text))
+	}
+	if a := b.send(items[0]+"/wrong", "reason", "a drill"); !strings.Contains(words(a.text), "Somebody noted it as harmless") {
+		t.Errorf("noted: %s", words(a.text))
+	}
+	rule := regexp.MustCompile(`/quarantine-rules/[a-z-]+`).FindString(list.text)
+	if a := b.send(rule, "reason", ""); !strings.Contains(words(a.text), "needs a reason") {
+		t.Errorf("without a reason: %s", words(a.text))
+	}
+	if a := b.send(rule, "reason", "a wave"); !strings.Contains(words(a.text), "Rejected: 3 messages deleted") {
+		t.Errorf("all of a rule: %s", words(a.text))
+	}
+	if n := len(byAdmin(t, p, audit.QuarantineReject)); n != 3 {
+		t.Errorf("%d were rejected", n)
+	}
+}

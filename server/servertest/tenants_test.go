@@ -85,6 +85,7 @@ var lookups = map[string][]string{
 	"injection.replay":      {`{}`, `{"inbox":"INBOX"}`, `{"domain":"DOMAIN"}`, `{"apply":true,"reason":"x"}`},
 	"injection.model":       {`{}`},
 	"quarantine.list":       {`{}`, `{"inbox":"INBOX"}`},
+	"quarantine.scores":     {`{}`},
 	"quarantine.show":       {`{"id":"ANY"}`, `{"id":"ANY","content":true,"reason":"x"}`},
 	"quarantine.release":    {`{"id":"ANY","reason":"x"}`},
 	"quarantine.reject":     {`{"id":"ANY","reason":"x"}`},
