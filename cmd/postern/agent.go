@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -10,7 +12,7 @@ import (
 
 func agentCommand(t *talk) *cobra.Command {
 	return noun("agent", "Programs with an identity of their own",
-		agentCreate(t), agentList(t), agentShow(t),
+		agentCreate(t), agentList(t), agentShow(t), agentDay(t),
 		agentChange(t, "suspend", "Stop an agent until it is resumed; its sessions end now", (*control.Client).SuspendAgent),
 		agentChange(t, "resume", "Let a suspended agent act again", (*control.Client).ResumeAgent),
 		agentChange(t, "decommission", "End an agent for good and revoke its credentials", (*control.Client).DecommissionAgent))
@@ -39,13 +41,34 @@ func agentCreate(t *talk) *cobra.Command {
 }
 
 func agentList(t *talk) *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List all agents", Args: exactly(),
+	var q control.AgentQuery
+	c := &cobra.Command{
+		Use: "list [--match TEXT]", Short: "List all agents", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return list(t, t.client().Agents(cmd.Context()), "There is no agent yet. Create one: postern agent create NAME --owner EMAIL",
+			return list(t, t.client().Agents(cmd.Context(), q), "There is no agent yet. Create one: postern agent create NAME --owner EMAIL",
 				[]string{"AGENT", "STATE", "OWNER", "CREATED", "PURPOSE"}, func(a control.Agent) []string {
 					return []string{a.Name, string(a.State), a.Owner, instant(a.Created), shorten(a.Purpose, 60)}
 				})
+		},
+	}
+	c.Flags().StringVar(&q.Match, "match", "", "only those with this in their name, owner or purpose")
+	return c
+}
+
+func agentDay(t *talk) *cobra.Command {
+	return &cobra.Command{
+		Use: "day NAME", Short: "Say what an agent did in each of the last 24 hours", Args: exactly("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d, err := t.client().AgentDay(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			pairs := []pair{{"agent", d.Name}, {"since", instant(d.Since)}}
+			for _, h := range d.Hours {
+				pairs = append(pairs, pair{instant(d.Since.Add(time.Duration(h.Hour) * time.Hour)), fmt.Sprintf(
+					"%d sent, %d refused, %d recipients for the first time, shown what may steer it %d times", h.Sent, h.Refused, h.FirstTime, h.Tainted)})
+			}
+			return t.show(d, pairs...)
 		},
 	}
 }

@@ -42,7 +42,7 @@ var acts = map[string]directory.Act{
 	"message.text": directory.ActContent, "message.page": directory.ActContent, "message.part": directory.ActContent,
 	"glass.open": directory.ActContent, "glass.agree": directory.ActContent, "glass.end": directory.ActContent, "glass.list": directory.ActEvidence,
 	"message.trace": directory.ActEvidence, "health": directory.ActSelf,
-	"overview": directory.ActEvidence, "counters": directory.ActEvidence, "counters.watch": directory.ActEvidence,
+	"overview": directory.ActEvidence, "agent.day": directory.ActEvidence, "counters": directory.ActEvidence, "counters.watch": directory.ActEvidence,
 	"alert.list": directory.ActEvidence, "alert.show": directory.ActEvidence, "alert.acknowledge": directory.ActOperate,
 	"webhook.create": directory.ActOperate, "webhook.list": directory.ActEvidence, "webhook.show": directory.ActEvidence,
 	"webhook.remove": directory.ActOperate, "webhook.rotate": directory.ActOperate, "webhook.enable": directory.ActOperate, "webhook.test": directory.ActOperate,

@@ -2,7 +2,9 @@ package control
 
 import (
 	"context"
+	"errors"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -27,6 +29,13 @@ type AgentCreate struct {
 	Purpose string `json:"purpose,omitempty"`
 }
 
+// AgentQuery asks for agents, in the order in which they were made.
+type AgentQuery struct {
+	Match string    `json:"match,omitempty"` // only those with this in their name, owner or purpose
+	After uuid.UUID `json:"after,omitzero"`  // only those made after this one
+	Limit int       `json:"limit,omitempty"` // 0: all
+}
+
 // AgentRef names an agent by its name or id.
 type AgentRef struct {
 	Agent string `json:"agent"`
@@ -49,6 +58,7 @@ func (s *Server) agentCommands() {
 	answer(s, "agent.create", s.agentCreate)
 	lines(s, "agent.list", s.agentList)
 	answer(s, "agent.show", s.agentShow)
+	answer(s, "agent.day", s.agentDayOf)
 	answer(s, "agent.suspend", s.agentSuspend)
 	answer(s, "agent.resume", s.agentResume)
 	answer(s, "agent.decommission", s.agentDecommission)
@@ -64,13 +74,47 @@ func (s *Server) agentCreate(ctx context.Context, by caller, q AgentCreate) (Age
 	return agentView(&a), err
 }
 
-// Agents lists all agents.
-func (c *Client) Agents(ctx context.Context) iter.Seq2[Agent, error] {
-	return rows[None, Agent](ctx, c, "agent.list", None{})
+// Agents lists agents.
+func (c *Client) Agents(ctx context.Context, q AgentQuery) iter.Seq2[Agent, error] {
+	return rows[AgentQuery, Agent](ctx, c, "agent.list", q)
 }
 
-func (s *Server) agentList(ctx context.Context, by caller, _ None, emit func(Agent) error) error {
-	return s.eachAgent(ctx, by, func(a *storage.Agent) error { return emit(agentView(a)) })
+func (s *Server) agentList(ctx context.Context, by caller, q AgentQuery, emit func(Agent) error) error {
+	match, n, begun := strings.ToLower(strings.TrimSpace(q.Match)), 0, false
+	step := stepOf(match, q.Limit)
+	read := func(after uuid.UUID) ([]storage.Agent, error) {
+		if !begun {
+			begun, after = true, q.After
+		}
+		return s.Directory.Agents(ctx, by.org, after, step)
+	}
+	err := pages(read, func(a *storage.Agent) uuid.UUID { return a.ID }, func(a *storage.Agent) error {
+		if !strings.Contains(strings.ToLower(a.Name+"\n"+a.Owner+"\n"+a.Purpose), match) {
+			return nil
+		}
+		if n++; q.Limit > 0 && n > q.Limit {
+			return errEnough
+		}
+		return emit(agentView(a))
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+// AgentDay says what one agent did in each of the last 24 hours, as the overview does.
+func (c *Client) AgentDay(ctx context.Context, agent string) (AgentDay, error) {
+	return ask[AgentRef, AgentDay](ctx, c, "agent.day", AgentRef{agent})
+}
+
+func (s *Server) agentDayOf(ctx context.Context, by caller, q AgentRef) (AgentDay, error) {
+	a, err := s.agent(ctx, by, q.Agent)
+	if err != nil {
+		return AgentDay{}, err
+	}
+	end := storage.HourOf(s.Now()) + 1
+	return s.agentDay(ctx, by, a.ID, end-overviewHours, end)
 }
 
 func (s *Server) eachAgent(ctx context.Context, by caller, fn func(*storage.Agent) error) error {

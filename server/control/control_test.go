@@ -117,7 +117,7 @@ func TestLongListsArePaged(t *testing.T) {
 		_, err := w.CreateAgent(t.Context(), AgentCreate{Name: fmt.Sprintf("agent %d", i), Owner: "ann@example.org"})
 		w.must(err)
 	}
-	agents, err := collect(w.Agents(t.Context()))
+	agents, err := collect(w.Agents(t.Context(), AgentQuery{}))
 	w.must(err)
 	if len(agents) != n || agents[0].Name != "agent 0" || agents[n-1].Name != fmt.Sprintf("agent %d", n-1) {
 		t.Errorf("%d agents, want %d", len(agents), n)
@@ -127,7 +127,7 @@ func TestLongListsArePaged(t *testing.T) {
 	if len(events) != n {
 		t.Errorf("%d events, want %d", len(events), n)
 	}
-	for range w.Agents(t.Context()) {
+	for range w.Agents(t.Context(), AgentQuery{}) {
 		break // a reader that has enough
 	}
 }

@@ -80,13 +80,23 @@ func (c *Client) Inboxes(ctx context.Context, q InboxQuery) iter.Seq2[Inbox, err
 // errEnough ends a list that has what was asked for.
 var errEnough = errors.New("control: enough")
 
+// stepOf is how many rows are read at a time for a list: of one that shows some rows
+// whatever they say, no more than these.
+func stepOf(match string, limit int) int {
+	if match == "" && limit > 0 && limit < page {
+		return limit
+	}
+	return page
+}
+
 func (s *Server) inboxList(ctx context.Context, by caller, q InboxQuery, emit func(Inbox) error) error {
 	match, n, begun := strings.ToLower(strings.TrimSpace(q.Match)), 0, false
+	step := stepOf(match, q.Limit)
 	read := func(after uuid.UUID) ([]storage.InboxRecord, error) {
 		if !begun {
 			begun, after = true, q.After
 		}
-		return s.Directory.Inboxes(ctx, by.org, after, page)
+		return s.Directory.Inboxes(ctx, by.org, after, step)
 	}
 	id := func(in *storage.InboxRecord) uuid.UUID { return in.ID }
 	err := pages(read, id, func(in *storage.InboxRecord) error {

@@ -27,6 +27,7 @@ const (
 var matrix = map[string]struct{ who, request string }{
 	"health":                {everybody, `{}`},
 	"overview":              {everybody, `{}`},
+	"agent.day":             {everybody, `{"agent":"x"}`},
 	"counters":              {everybody, `{}`},
 	"counters.watch":        {everybody, `{}`},
 	"domain.add":            {operators, `{"name":"x"}`},
@@ -245,12 +246,12 @@ func TestSessionIsNeverTheUnixUser(t *testing.T) {
 	}
 	w.must(ada.Logout(ctx))
 	for _, wrong := range []string{token, " ", "none", token + "x", strings.Repeat("x", 5000)} {
-		_, err := collect(w.As(wrong).Agents(ctx))
+		_, err := collect(w.As(wrong).Agents(ctx, AgentQuery{}))
 		if e := refusal(err); err == nil || e.Code != Refused || e.Noun != "ended" {
 			t.Errorf("as %.20q: %v", wrong, err)
 		}
 	}
-	if _, err := collect(w.Agents(ctx)); err != nil {
+	if _, err := collect(w.Agents(ctx, AgentQuery{})); err != nil {
 		t.Errorf("without a session: %v", err)
 	}
 }

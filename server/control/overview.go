@@ -51,7 +51,9 @@ type AgentDay struct {
 	Name      string      `json:"name"`
 	State     string      `json:"state"`
 	Sent      int64       `json:"sent"`
-	Limit     int64       `json:"limit,omitempty"` // messages a day that policy lets it send; absent: no limit
+	Since     time.Time   `json:"since"`                // the beginning of the first of 24 hours
+	Limit     int64       `json:"limit,omitempty"`      // messages a day that policy lets it send; absent: no limit
+	HourLimit int64       `json:"hour_limit,omitempty"` // the same of an hour
 	Refused   int64       `json:"refused"`
 	Tainted   int64       `json:"tainted"`
 	FirstTime int64       `json:"first_time"`
@@ -307,7 +309,7 @@ func (s *Server) agentDays(ctx context.Context, by caller, o *Overview, end int6
 }
 
 func (s *Server) agentDay(ctx context.Context, by caller, id uuid.UUID, from, end int64) (AgentDay, error) {
-	day := AgentDay{ID: id, Hours: []AgentHour{}}
+	day := AgentDay{ID: id, Since: time.Unix(from*3600, 0).UTC(), Hours: []AgentHour{}}
 	agent, err := s.Store.Agent(ctx, by.org, id)
 	if err != nil {
 		return day, missing(err, "agent", id.String())
@@ -318,8 +320,12 @@ func (s *Server) agentDay(ctx context.Context, by caller, id uuid.UUID, from, en
 		return day, err
 	}
 	for _, state := range rules.States(nil) {
-		if state.Key == policy.KeyMessagesPerDay && state.Level == storage.LevelAgent {
+		switch {
+		case state.Level != storage.LevelAgent:
+		case state.Key == policy.KeyMessagesPerDay:
 			day.Limit = state.Max
+		case state.Key == policy.KeyMessagesPerHour:
+			day.HourLimit = state.Max
 		}
 	}
 	counts, err := s.Store.Hours(ctx, by.org, id, from, end, storage.CountSent, storage.CountRefused, storage.CountTainted, storage.CountFirstTime)

@@ -27,6 +27,7 @@ import (
 var lookups = map[string][]string{
 	"agent.create":          {`{"name":"mole","owner":"ada@example.com","inboxes":["INBOX"]}`},
 	"agent.show":            {`{"agent":"AGENT"}`},
+	"agent.day":             {`{"agent":"AGENT"}`},
 	"agent.suspend":         {`{"agent":"AGENT","reason":"x"}`},
 	"agent.resume":          {`{"agent":"AGENT","reason":"x"}`},
 	"agent.decommission":    {`{"agent":"AGENT","reason":"x"}`},

@@ -3,11 +3,14 @@ package panel
 import (
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"postern/server/control"
-	"postern/server/directory"
 	"postern/web/ui"
+	"postern/web/ui/chart"
 )
 
 var agentRoutes = []route{
@@ -18,17 +21,27 @@ var agentRoutes = []route{
 	{"POST /agents/{agent}/{change}", false, (*visit).changeAgent},
 }
 
+// agentRows is how many agents a page shows.
+const agentRows = 100
+
 // agents lists the programs that may read or send mail here.
 func (v *visit) agents() error {
-	all, err := collect(v.c.Agents(v.r.Context()))
+	q := control.AgentQuery{Match: strings.TrimSpace(v.r.FormValue("q")), Limit: agentRows + 1}
+	q.After, _ = uuid.Parse(v.r.FormValue("after"))
+	all, err := collect(v.c.Agents(v.r.Context(), q))
 	if err != nil {
 		return err
+	}
+	next := ""
+	if len(all) > agentRows {
+		all = all[:agentRows]
+		next = "/agents?" + url.Values{"q": {q.Match}, "after": {all[agentRows-1].ID.String()}}.Encode()
 	}
 	stopped, err := v.frozen()
 	if err != nil {
 		return err
 	}
-	return v.page("Agents", "/agents", "postern agent list", agentsPage(v.clock, all, stopped, v.may(directory.ActOperate)))
+	return v.page("Agents", "/agents", "postern agent list", agentsPage(v, all, stopped, q.Match, next))
 }
 
 func (v *visit) newAgent() error {
@@ -53,11 +66,15 @@ func (v *visit) agent() error {
 	if err != nil {
 		return err
 	}
+	day, err := v.c.AgentDay(v.r.Context(), a.Name)
+	if err != nil {
+		return err
+	}
 	stopped, err := v.frozen()
 	if err != nil {
 		return err
 	}
-	return v.page(a.Name, "/agents", "postern agent show "+a.Name, agentPage(v, a, credentials, stopped))
+	return v.page(a.Name, "/agents", "postern agent show "+a.Name, agentPage(v, a, credentials, day, stopped))
 }
 
 // changeAgent suspends an agent, lets it work again, or retires it for good. Who
@@ -132,4 +149,22 @@ func newestLimits(v *visit, all []control.Credential) []control.LimitState {
 		}
 	}
 	return nil
+}
+
+// sends are what an agent sent in each hour, against its limit.
+func sends(v *visit, d *control.AgentDay) chart.Bars {
+	b := chart.Bars{Axis: "Hour", Steps: chart.Steps(d.Since, time.Hour, hoursShown, v.clock.Zone), Last: "Now", Limit: d.HourLimit, Wide: 1000}
+	sent := chart.Series{Name: "sent", Colour: chart.Subject, Values: make([]int64, hoursShown)}
+	refused := chart.Series{Name: "refused", Colour: chart.Bad, Values: make([]int64, hoursShown)}
+	for _, h := range d.Hours {
+		sent.Values[h.Hour], refused.Values[h.Hour] = h.Sent, h.Refused
+	}
+	b.Words = chart.Words{ID: "sends", Title: "Messages sent by the hour", Desc: fmt.Sprintf("%d sent and %d refused in 24 hours.", d.Sent, d.Refused)}
+	if b.Series = []chart.Series{sent}; d.Refused > 0 {
+		b.Series = append(b.Series, refused)
+	}
+	if d.HourLimit > 0 {
+		b.Said = "Limit " + ui.Number(d.HourLimit) + " an hour"
+	}
+	return b
 }

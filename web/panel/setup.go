@@ -325,7 +325,7 @@ func (v *visit) found() (f found, err error) {
 	if len(domains) > 0 {
 		f.domain = domains[0].Name
 	}
-	agents, err := collect(v.c.Agents(ctx))
+	agents, err := collect(v.c.Agents(ctx, control.AgentQuery{}))
 	if err != nil || len(agents) == 0 {
 		return f, err
 	}
