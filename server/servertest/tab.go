@@ -153,7 +153,10 @@ func (b *Tab) heard(ev any) {
 	case *runtime.EventConsoleAPICalled:
 		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning {
 			said, _ := json.Marshal(e.Args)
-			b.errors = append(b.errors, fmt.Sprintf("console: %s", said))
+			// htmx says so when a stream of events ends, as it does with its session.
+			if !strings.Contains(string(said), `"[object Event]"`) {
+				b.errors = append(b.errors, fmt.Sprintf("console: %s", said))
+			}
 		}
 	}
 }

@@ -24,6 +24,9 @@
     document.cookie = "zone=" + zone + "; Path=/; Max-Age=31536000; SameSite=Strict; Secure";
   }
 
+  // What works with scripts alone is not shown without.
+  document.documentElement.dataset.scripts = "on";
+
   // Keys. Single ones may be turned off (WCAG 2.1.4).
   const typing = (el) => el.closest("input, textarea, select, [contenteditable]");
   const rows = () => [...document.querySelectorAll("[data-row]")];
@@ -87,13 +90,13 @@
       tellKeys();
       return;
     }
-    const copy = e.target.closest("[data-copy]");
+    const copy = e.target.closest("[data-copy], [data-text]");
     if (!copy) return;
     const from = document.getElementById(copy.dataset.copy);
-    navigator.clipboard.writeText(from.value ?? from.textContent).then(() => {
+    navigator.clipboard.writeText(copy.dataset.text ?? from.value ?? from.textContent).then(() => {
       copy.dataset.done = "yes";
       const word = copy.querySelector("[data-word]");
-      if (word) word.textContent = "Copied";
+      if (word) word.textContent = "Copied"; else copy.title = copy.ariaLabel = "Copied";
     });
   });
 })();
