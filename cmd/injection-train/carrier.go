@@ -17,7 +17,7 @@ type carriers struct {
 func newCarriers(examples []*example, r *rand.Rand) *carriers {
 	c := &carriers{byLang: map[string][]*example{}, random: r}
 	for _, e := range examples {
-		if !e.mail() || e.plain || !simple(e.raw) {
+		if !e.mail() || e.plain || e.line || !simple(e.raw) {
 			continue
 		}
 		c.all = append(c.all, e)

@@ -9,7 +9,7 @@ import (
 )
 
 // testWriters wrote mail that is for measuring alone.
-var testWriters = map[string]bool{"eve": true, "ivy": true}
+var testWriters = map[string]bool{"eve": true, "ivy": true, "uma": true}
 
 // readCorpus reads mail that our writers wrote: in DIR/WRITER/LANG.txt, each after a
 // line "== label kind=… pair=…", the instruction of an attack between [[ and ]].
@@ -24,26 +24,61 @@ func readCorpus(dir string) ([]*example, error) {
 		if err != nil {
 			return nil, err
 		}
-		writer, lang := filepath.Base(filepath.Dir(name)), strings.TrimSuffix(filepath.Base(name), ".txt")
 		for i, text := range strings.Split("\n"+string(b), "\n== ")[1:] {
 			head, body, _ := strings.Cut(text, "\n")
 			e, err := written(head, body)
 			if err != nil {
 				return nil, fmt.Errorf("%s, mail %d: %w", name, i+1, err)
 			}
-			e.ID, e.Source, e.Lang = fmt.Sprintf("%s-%s-%d", writer, lang, i), writer, lang
-			e.Pair = writer + lang + e.Pair
-			if e.Pair == writer+lang {
-				e.Pair = e.ID
-			}
-			e.Family, e.Split = "written_"+e.Sort, "train"
-			if testWriters[writer] {
-				e.Split = "test"
-			}
+			e.origin(name, i)
 			all = append(all, e)
 		}
 	}
+	lines, err := readLines(dir)
+	return append(all, lines...), err
+}
+
+// readLines reads what our writers wrote to be put in mails: in DIR/WRITER/LANG.lines,
+// a text a line, after its label.
+func readLines(dir string) ([]*example, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*", "??.lines"))
+	if err != nil {
+		return nil, err
+	}
+	var all []*example
+	for _, name := range files {
+		err := eachLine(name, func(line string) error {
+			label, text, _ := strings.Cut(line, " ")
+			if label == "attack" {
+				text = "[[" + text + "]]"
+			}
+			e, err := written(label, "From: <post@mail.example>\nSubject: Re:\n\n"+text+"\n")
+			if err != nil {
+				return err
+			}
+			e.line = true
+			e.origin(name, len(all))
+			all = append(all, e)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
 	return all, nil
+}
+
+// origin notes who wrote an example, in what language, from the name of the file.
+func (e *example) origin(file string, i int) {
+	writer, lang := filepath.Base(filepath.Dir(file)), filepath.Base(file)[:2]
+	e.ID, e.Source, e.Lang = fmt.Sprintf("%s-%s-%d", writer, lang, i), writer, lang
+	e.Family, e.Split = "written_"+e.Sort, "train"
+	if testWriters[writer] {
+		e.Split = "test"
+	}
+	if e.Pair = writer + lang + e.Pair; e.Pair == writer+lang {
+		e.Pair = e.ID
+	}
 }
 
 // sorts are the first words of a mail's line, with the kind that each is.

@@ -28,6 +28,7 @@ type example struct {
 	Sort, Lang string   `json:"-"` // of mail of our own: attack, twin, person, ham, hard; its language
 	Pair       string   `json:"-"` // what an attack and its harmless twins have in common
 	raw        []byte   // the message
+	line       bool     // it is one line, and only worth something in another mail
 	plain      bool     // raw is a text that is in no message
 	stretches  [][]byte // what of an attack steers the machine, when that is known
 
@@ -123,7 +124,7 @@ func clone(p *injection.Passage) injection.Passage {
 	c := injection.Passage{View: p.View, Part: p.Part, Whole: slices.Clone(p.Whole), Blocks: slices.Clone(p.Blocks)}
 	for i := range c.Blocks {
 		for _, t := range []*injection.Traits{&c.Blocks[i].Words, &c.Blocks[i].Frame} {
-			t.Weights, t.Rows = slices.Clone(t.Weights), slices.Clone(t.Rows)
+			*t = injection.Traits{Weights: t.Weights.Clone(), Rows: t.Rows.Clone()}
 		}
 	}
 	return c

@@ -211,7 +211,7 @@ func (t *training) teach(at window, weight float32) {
 // look adds up what the part sees of a window.
 func (t *training) look(blocks []injection.Block) (s sums) {
 	for i := range blocks {
-		own := t.part.sum(t.traits(&blocks[i]))
+		own := t.part.sum(t.traits(&blocks[i]), i)
 		s.add(&own)
 	}
 	return s
@@ -236,7 +236,8 @@ func (t *training) learn(at window, label, weight float32) {
 		t.step(f, float32(t.Rate*whole), g)
 	}
 	for i := range blocks {
-		for _, f := range t.traits(&blocks[i]).Weights {
+		p := t.traits(&blocks[i])
+		for _, f := range p.Weights.At(i) {
 			t.step(f, float32(t.Rate), g)
 		}
 	}
@@ -274,7 +275,8 @@ func (t *training) learnNet(blocks []injection.Block, s *sums, g float32) {
 		t.ada(&t.from[k], &t.fg[k], d[k])
 	}
 	for i := range blocks {
-		for _, f := range t.traits(&blocks[i]).Rows {
+		p := t.traits(&blocks[i])
+		for _, f := range p.Rows.At(i) {
 			row, sum := t.rows[int(f)*units:][:units:units], t.rg[int(f)*units:][:units:units]
 			for k := t.lo; k < t.hi; k++ {
 				t.ada(&row[k], &sum[k], d[k])

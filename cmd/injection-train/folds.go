@@ -19,7 +19,7 @@ var sourceFold = map[string]uint32{"spikee": 0, "tasktracker": 1, "grpo": 1, "bi
 
 // writerFold is where a writer is left out. Of each language another writer stays.
 var writerFold = map[string]uint32{"ada": 0, "bea": 1, "hal": 1, "fay": 1, "cid": 2, "dan": 3, "gus": 3,
-	"lea": 0, "mia": 3, "nia": 2, "oda": 1, "pam": 0, "quin": 3}
+	"lea": 0, "mia": 3, "nia": 2, "oda": 1, "pam": 0, "quin": 3, "rex": 1}
 
 // fold is the part that an example is in.
 func (e *example) fold() uint32 {

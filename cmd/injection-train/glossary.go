@@ -40,8 +40,9 @@ func readGlossary(dir string) (*injection.Glossary, error) {
 	if err != nil {
 		return nil, err
 	}
-	for language, file := range languagesOf(files) {
-		if err := readTerms(g, file, uint8(language), ids); err != nil {
+	languages := languagesOf(files)
+	for _, file := range files {
+		if err := readTerms(g, file, uint8(slices.Index(languages, filepath.Base(file))), ids); err != nil {
 			return nil, err
 		}
 	}
@@ -52,10 +53,15 @@ func readGlossary(dir string) (*injection.Glossary, error) {
 	return g, nil
 }
 
-// languagesOf puts the files in the order of their languages.
+// languagesOf are the languages of files, in order: more than one writer may have
+// words of a language.
 func languagesOf(files []string) []string {
-	slices.SortFunc(files, func(a, b string) int { return cmp.Compare(filepath.Base(a), filepath.Base(b)) })
-	return files
+	var names []string
+	for _, f := range files {
+		names = append(names, filepath.Base(f))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // readTerms reads the glossary of one language: "concept form form* …".

@@ -35,14 +35,38 @@
 //     chance, three hundred more of them and twice the weight: left alone at the
 //     threshold that ships are .88 and .95 of two writers' instead of .73 and .92, and
 //     recall falls by .00 and .06.
-//   - Attacks of the classic kind and off-topic tasks, four hundred by three writers:
-//     nothing that could be told from chance on others' attacks. A writer of off-topic
-//     tasks who is left out is not found at all (AUC .49): there is no frame to find.
-//   - A source of open data that is left out wholly, with its kind of attack (BIPIA's
-//     tasks, deepset's questions), is found hardly ever, and spikee's templates seven
-//     times in ten; tricks of writing and placing that were left out nearly always.
 //   - Looking at a random share of the features in each step changed nothing that could
 //     be told from chance. A lower rate of the hidden layer and fewer rounds helped.
+//
+// What follows was measured by cross-validation: attacks of the open data whose source
+// was left out, with its kind of attack, and attacks of writers who were left out, each
+// against harmless mail. AUC, recall at 1 % and at 0.1 %; then AUC and recall at 1 %.
+//
+//   - All of the above: .884, .66, .53; .853, .20.
+//   - Counting what a window shows once and not as often as it shows it: .879, .67, .59;
+//     .857, .22. A list of forty lines alike is no attack since then.
+//   - How sentences open, end, and how long they are; concepts of questions, kinds of
+//     text and manners of speech; 160 mails of one more writer: .884, .69, .60; .875, .26.
+//   - Words of eleven more languages, and 250 off-topic tasks with as many requests and
+//     questions among people that sound alike, put in other mails: .922, .73, .65; .871,
+//     .27. What had not been found were translations in languages without words here
+//     (spikee's, left out: .883 before, .951 after), and tasks (BIPIA's .66 before, .71
+//     after; deepset's .62 before, .69 after). Where tasks are in the training and only
+//     their words are new, three in four of BIPIA's are found.
+//   - Concepts of talk about attacks (fraud, researcher, workshop, quotation): .923, .73,
+//     .66; .872, .27, which is chance.
+//   - 124 lines that tell of assistants, rules and attacks without wanting anything, in
+//     eighteen languages: left alone of such mail of writers who were left out are .911
+//     instead of .901, of one writer for measuring .90 instead of .83 at the threshold
+//     that ships. Recall falls by .02 at most.
+//   - The model that ships has .925, .74, .64 and .870, .26 so; .981, .89, .86 on the held
+//     back part of the open data; .943, .57, .45 and .976, .79, .72 on two writers for
+//     measuring. A third wrote before the changes and was measured once, at the end: 35
+//     attacks, eight of them plain tasks, AUC .914; at the threshold that ships .69 are
+//     found, and of 22 harmless mails that were written to be mistaken 2 are flagged.
+//   - A writer of tasks in single lines who is left out is still not found (AUC .51): a
+//     line alone does not tell who asks whom. Tasks are found by what has been seen of
+//     their kinds, and no other way.
 package main
 
 import (

@@ -80,9 +80,10 @@ func (p *part) weigh(list []uint32) (s float32) {
 	return s
 }
 
-func (p *part) sum(t injection.Traits) sums {
-	s := sums{weight: p.weigh(t.Weights)}
-	for _, r := range t.Rows {
+// sum adds up what a block shows where it is number j of a window.
+func (p *part) sum(t injection.Traits, j int) sums {
+	s := sums{weight: p.weigh(t.Weights.At(j))}
+	for _, r := range t.Rows.At(j) {
 		row := p.rows[int(r)*units:][:units:units]
 		for k := p.lo; k < p.hi; k++ {
 			s.units[k] += row[k]
@@ -105,16 +106,23 @@ func (p *part) logit(s *sums) float32 {
 // each calls use for every window of a passage, with the logit that a part gives it.
 // The sums are room to work in.
 func (p *part) each(passage *injection.Passage, traits func(*injection.Block) injection.Traits, start func(mask uint32) float32, use func(i int, logit float32)) {
-	var room [64]sums
-	list := room[:0]
+	var room [128]sums
+	list := room[:0] // of each block, at each of its places in a window while it differs
 	for i := range passage.Blocks {
-		list = append(list, p.sum(traits(&passage.Blocks[i])))
+		t := traits(&passage.Blocks[i])
+		for j := range injection.WindowBlocks {
+			if j > 0 && len(t.Weights.At(j)) == len(t.Weights.At(j-1)) && len(t.Rows.At(j)) == len(t.Rows.At(j-1)) {
+				list = append(list, list[len(list)-1])
+			} else {
+				list = append(list, p.sum(t, j))
+			}
+		}
 	}
 	for i := range passage.Windows() {
 		blocks, mask := passage.Window(i)
 		s := sums{weight: start(mask)}
 		for j := range blocks {
-			s.add(&list[i+j])
+			s.add(&list[(i+j)*injection.WindowBlocks+j])
 		}
 		use(i, p.logit(&s))
 	}

@@ -18,4 +18,6 @@ const (
 	aspectPairs                        // two concepts in order
 	aspectClasses                      // classes of concepts, alone and in order
 	aspectSlots                        // slots of a request within reach
+	aspectSentences                    // how a sentence opens and ends
+	aspectRepeats                      // what is shown twice counts once
 )

@@ -14,8 +14,9 @@
 //     look alike, spaced letters and digits for letters are undone, and what is
 //     encoded is decoded and judged in turn (words.go, decode.go).
 //   - Words become hashed features (features.go), and name concepts of a request, the
-//     same in thirty languages: a machine, an act, a secret, a right (glossary.go,
-//     lexicon.go).
+//     same in forty languages: a machine, an act, a secret, a right (glossary.go,
+//     lexicon.go). What a sentence opens with, and how it ends, tells who orders from
+//     who reports (sentence.go). What a window shows twice counts once (places.go).
 //   - A [Model] weighs windows of forty words by what they name and by their words;
 //     the worst one decides (model.go).
 //   - A rule of form sets a floor that nothing averages away (rule.go,

@@ -3,8 +3,8 @@ package injection
 // Traits are what was found in some words, as places in a [Part] of the model: features are
 // hashed, and the model has no text.
 type Traits struct {
-	Weights []uint32 // places among its weights
-	Rows    []uint32 // rows of its hidden layer
+	Weights Places // among its weights
+	Rows    Places // rows of its hidden layer
 }
 
 const hashStart uint32 = 2166136261
@@ -52,45 +52,52 @@ const (
 	kindClassConcept
 	kindConceptClass
 	kindClassTriple
+	kindFirst // the first word of a sentence
+	kindOpener
+	kindOpenerClass
+	kindClassOpener
+	kindSentence
+	kindSentenceEnd
+	kindSentenceLast
 )
 
 // features are those of a text, by its words and by what they name.
 type features struct {
 	words, frame traits
+	repeats      repeats
 	said         [said]concept // the last concepts, newest first
+	sentence     sentence
 }
 
-// traits collect what is found, and where each word's share ends.
-type traits struct {
-	weights, rows       []uint32
-	weightEnds, rowEnds []int32
-}
+// traits collect what is found, block by block.
+type traits struct{ weights, rows places }
 
 func (f *traits) reset() {
-	f.weights, f.rows, f.weightEnds, f.rowEnds = f.weights[:0], f.rows[:0], f.weightEnds[:0], f.rowEnds[:0]
+	f.weights.reset()
+	f.rows.reset()
 }
 
-func (f *traits) add(kind, a, b uint32) { f.weights = append(f.weights, weightAt(kind, a, b)) }
-func (f *traits) row(kind, a, b uint32) { f.rows = append(f.rows, mix(kind, a, b)>>(32-RowBits)) }
+func (f *traits) add(kind, a, b uint32) { f.weights.add(weightAt(kind, a, b)) }
+func (f *traits) row(kind, a, b uint32) { f.rows.add(mix(kind, a, b) >> (32 - RowBits)) }
+
+// addSince and rowSince add what was shown so many blocks ago.
+func (f *traits) addSince(kind, a, b, ago uint32) { f.weights.addSince(weightAt(kind, a, b), ago) }
+func (f *traits) rowSince(kind, a, b, ago uint32) {
+	f.rows.addSince(mix(kind, a, b)>>(32-RowBits), ago)
+}
 
 func weightAt(kind, a, b uint32) uint32 { return mix(kind, a, b) >> (32 - WeightBits) }
 
-func (f *traits) endWord() {
-	f.weightEnds, f.rowEnds = append(f.weightEnds, int32(len(f.weights))), append(f.rowEnds, int32(len(f.rows)))
+func (f *traits) endBlock() {
+	f.weights.endBlock()
+	f.rows.endBlock()
 }
 
-// of is what was found in the words from i to j.
-func (f *traits) of(i, j int) Traits {
-	weight, row := int32(0), int32(0)
-	if i > 0 {
-		weight, row = f.weightEnds[i-1], f.rowEnds[i-1]
-	}
-	return Traits{f.weights[weight:f.weightEnds[j-1]], f.rows[row:f.rowEnds[j-1]]}
-}
+func (f *traits) block(i int) Traits { return Traits{f.weights.block(i), f.rows.block(i)} }
 
-// block is what was found in the words from i to j.
-func (f *features) block(i, j int) Block {
-	return Block{Words: f.words.of(i, j), Frame: f.frame.of(i, j)}
+// block is what was found in block i.
+func (f *features) block(i int) Block {
+	return Block{Words: f.words.block(i), Frame: f.frame.block(i)}
 }
 
 // concept is one that a word of the text names.
@@ -109,6 +116,7 @@ const (
 func (f *features) extract(w *words, classes []uint8) {
 	f.words.reset()
 	f.frame.reset()
+	f.repeats.reset()
 	for i := range f.said {
 		f.said[i] = concept{at: -within - 1}
 	}
@@ -119,68 +127,82 @@ func (f *features) extract(w *words, classes []uint8) {
 		copy(stem[1:], stem[:3])
 		hash[0] = w.list[i].hash
 		stem[0] = hashBytes(form[:min(len(form), 5)])
-		f.word(form, hash[0])
-		f.neighbours(i, w.list[i].alone(w), &hash, &stem)
-		f.rows(i, &hash, &stem)
+		ago := f.repeats.next(hash[0])
+		f.word(form, hash[0], ago.word)
+		f.neighbours(i, w.list[i].alone(w), &hash, &stem, &ago)
+		f.rows(i, &hash, &stem, &ago)
 		f.slots(w, i)
-		if c := w.list[i].concept; c > 0 {
-			f.concept(concept{uint32(c), uint32(classes[c-1]), i})
+		sentences := without&aspectSentences == 0
+		if sentences && w.list[i].opens {
+			f.openSentence(i, stem[0])
 		}
-		f.words.endWord()
-		f.frame.endWord()
+		if c := w.list[i].concept; c > 0 {
+			named := concept{uint32(c), uint32(classes[c-1]), i}
+			f.concept(named)
+			if sentences {
+				f.inSentence(named)
+			}
+		}
+		if sentences && (w.list[i].stop != noStop || i == len(w.list)-1) {
+			f.closeSentence(i, w.list[i].stop)
+		}
+		if i%BlockWords == BlockWords-1 || i == len(w.list)-1 {
+			f.words.endBlock()
+			f.frame.endBlock()
+		}
 	}
 }
 
 // word adds what a word shows by itself. Beginnings and ends stand for its forms in
 // languages that inflect.
-func (f *features) word(form []byte, h uint32) {
-	f.words.add(kindWord, h, 0)
+func (f *features) word(form []byte, h, ago uint32) {
+	f.words.addSince(kindWord, h, 0, ago)
 	if without&aspectParts != 0 {
 		return
 	}
 	if len(form) >= 6 {
-		f.words.add(kindHead, hashBytes(form[:4]), 4)
-		f.words.add(kindTail, hashBytes(form[len(form)-4:]), 0)
+		f.words.addSince(kindHead, hashBytes(form[:4]), 4, ago)
+		f.words.addSince(kindTail, hashBytes(form[len(form)-4:]), 0, ago)
 	}
 	if len(form) >= 8 {
-		f.words.add(kindHead, hashBytes(form[:6]), 6)
+		f.words.addSince(kindHead, hashBytes(form[:6]), 6, ago)
 	}
 	if len(form) >= 10 {
 		for i := 1; i+5 < len(form); i += 2 {
-			f.words.add(kindGram, hashBytes(form[i:i+5]), 0)
+			f.words.addSince(kindGram, hashBytes(form[i:i+5]), 0, ago)
 		}
 	}
 }
 
 // neighbours adds what a word shows with those before it.
-func (f *features) neighbours(i int, alone bool, hash, stem *[4]uint32) {
+func (f *features) neighbours(i int, alone bool, hash, stem *[4]uint32, ago *ago) {
 	if without&aspectSequences != 0 {
 		return
 	}
 	if i >= 1 {
-		f.words.add(kindPair, hash[1], hash[0])
-		f.words.add(kindStems, stem[1], stem[0])
+		f.words.addSince(kindPair, hash[1], hash[0], ago.pair)
+		f.words.addSince(kindStems, stem[1], stem[0], ago.pair)
 	}
 	if i >= 2 {
-		f.words.add(kindTriple, mix(kindTriple, hash[2], hash[1]), hash[0])
-		f.words.add(kindSkip, hash[2], hash[0])
-		f.words.add(kindStemSkip, stem[2], stem[0])
+		f.words.addSince(kindTriple, mix(kindTriple, hash[2], hash[1]), hash[0], ago.triple)
+		f.words.addSince(kindSkip, hash[2], hash[0], ago.skip)
+		f.words.addSince(kindStemSkip, stem[2], stem[0], ago.skip)
 	}
 	if i >= 3 {
-		f.words.add(kindSkip2, stem[3], stem[0])
+		f.words.addSince(kindSkip2, stem[3], stem[0], ago.skip2)
 		if alone {
-			f.words.add(kindQuad, mix(kindQuad, hash[3], hash[2]), mix(kindQuad, hash[1], hash[0]))
+			f.words.addSince(kindQuad, mix(kindQuad, hash[3], hash[2]), mix(kindQuad, hash[1], hash[0]), ago.quad)
 		}
 	}
 }
 
 // rows adds what the hidden layer is shown of a word: its form, its beginning, and
 // that with the one before it.
-func (f *features) rows(i int, hash, stem *[4]uint32) {
-	f.words.row(kindWord, hash[0], 0)
-	f.words.row(kindHead, stem[0], 0)
+func (f *features) rows(i int, hash, stem *[4]uint32, ago *ago) {
+	f.words.rowSince(kindWord, hash[0], 0, ago.word)
+	f.words.rowSince(kindHead, stem[0], 0, ago.word)
 	if i > 0 {
-		f.words.row(kindStems, stem[1], stem[0])
+		f.words.rowSince(kindStems, stem[1], stem[0], ago.pair)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// A Glossary tells by which words thirty languages name some five hundred concepts of
+// A Glossary tells by which words forty languages name some five hundred concepts of
 // requests and of ordinary mail: forward, mailbox, without, approved, next. What is
 // learned of a request in one language, over concepts, serves in all of them. It has
 // hashes of normalised words and no text.
@@ -31,7 +31,7 @@ type Term struct {
 
 // Bounds of a glossary.
 const (
-	maxLanguages      = 32
+	maxLanguages      = 48
 	maxConcepts       = 1 << 10
 	maxConceptClasses = 1 << 7
 	maxTerms          = 1 << 17
@@ -129,8 +129,8 @@ type dictionary struct {
 // meaning is a concept that a form has in some languages; zero languages: none.
 type meaning struct {
 	hash      uint32
-	languages uint32
 	concept   uint16
+	languages uint64
 }
 
 func (g *Glossary) index() *dictionary {
@@ -141,7 +141,7 @@ func (g *Glossary) index() *dictionary {
 		for d.table[at].languages != 0 && (d.table[at].hash != t.Hash || d.table[at].concept != t.Concept) {
 			at = (at + 1) & d.mask
 		}
-		d.table[at] = meaning{t.Hash, d.table[at].languages | 1<<t.Language, t.Concept}
+		d.table[at] = meaning{t.Hash, t.Concept, d.table[at].languages | 1<<t.Language}
 		d.known.add(t.Hash)
 	}
 	return d
@@ -149,7 +149,7 @@ func (g *Glossary) index() *dictionary {
 
 // candidate is a meaning that a word may have.
 type candidate struct {
-	languages uint32
+	languages uint64
 	concept   uint16
 	length    uint8 // bytes of the form, and one more when it is the whole word
 	words     uint8 // that it takes: more than one in a script without spaces
@@ -239,12 +239,12 @@ func (s *speech) read(d *dictionary, w *words) {
 
 // vote counts a word for the languages that have it.
 func (s *speech) vote(own []candidate) {
-	var languages uint32
+	var languages uint64
 	for _, c := range own {
 		languages |= c.languages
 	}
 	for ; languages != 0; languages &= languages - 1 {
-		l := bits.TrailingZeros32(languages)
+		l := bits.TrailingZeros64(languages)
 		s.votes[len(s.votes)-1][l]++
 		s.total[l]++
 	}
@@ -261,7 +261,7 @@ func count(near *[maxLanguages]int32, votes *[maxLanguages]int16, times int32) {
 
 // language is that of most words in the blocks around one, and of the text among
 // equals.
-func (s *speech) language(near *[maxLanguages]int32) uint32 {
+func (s *speech) language(near *[maxLanguages]int32) uint64 {
 	best, top := 0, -1
 	for l, votes := range near {
 		if n := int(votes)<<16 + min(s.total[l], 1<<16-1); n > top {
@@ -272,7 +272,7 @@ func (s *speech) language(near *[maxLanguages]int32) uint32 {
 }
 
 // choose takes the longest form that the language has.
-func (s *speech) choose(w *words, i int, language uint32) {
+func (s *speech) choose(w *words, i int, language uint64) {
 	from := int32(0)
 	if i > 0 {
 		from = s.ends[i-1]

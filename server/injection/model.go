@@ -212,9 +212,16 @@ const (
 	evenLanes = 0x00FF00FF00FF00FF
 )
 
-func (p *Part) sum(t Traits) sums {
-	s := sums{weight: p.weigh(t.Weights)}
-	for rows := t.Rows; len(rows) > 0; {
+// sum is that of weights and rows.
+func (p *Part) sum(weights, rows []uint32) sums {
+	s := sums{weight: p.weigh(weights)}
+	p.addRows(rows, &s, nil)
+	return s
+}
+
+// addRows adds rows to one sum, and to another if there is one.
+func (p *Part) addRows(rows []uint32, to, also *sums) {
+	for len(rows) > 0 {
 		n := min(len(rows), laneRows)
 		var even, odd [Units / 8]uint64
 		for _, r := range rows[:n] {
@@ -226,13 +233,18 @@ func (p *Part) sum(t Traits) sums {
 		}
 		for k := range even {
 			for lane := range 4 {
-				s.units[8*k+2*lane] += int32(uint16(even[k]>>(16*lane))) - int32(128*n)
-				s.units[8*k+2*lane+1] += int32(uint16(odd[k]>>(16*lane))) - int32(128*n)
+				at, a := 8*k+2*lane, int32(uint16(even[k]>>(16*lane)))-int32(128*n)
+				b := int32(uint16(odd[k]>>(16*lane))) - int32(128*n)
+				to.units[at] += a
+				to.units[at+1] += b
+				if also != nil {
+					also.units[at] += a
+					also.units[at+1] += b
+				}
 			}
 		}
 		rows = rows[n:]
 	}
-	return s
 }
 
 // logit is what features speak for one by one, and together.
@@ -245,16 +257,17 @@ func (p *Part) logit(s *sums) int64 {
 	return total
 }
 
-// blockSums are what a block adds to every window that it is in.
+// blockSums are what a block adds to the window that it is in.
 type blockSums struct{ words, frame sums }
 
 // best finds the window of a text with the highest logit, and its first block. The
 // sums are room to work in.
 func (m *Model) best(p *Passage, room []blockSums) (top int64, at int, _ []blockSums) {
 	room = room[:0]
+	const last = WindowBlocks - 1
 	for i := range p.Blocks {
-		b := &p.Blocks[i]
-		room = append(room, blockSums{m.Words.sum(b.Words), m.Frame.sum(b.Frame)})
+		w, f := &p.Blocks[i].Words, &p.Blocks[i].Frame
+		room = append(room, blockSums{m.Words.sum(w.Weights.At(last), w.Rows.At(last)), m.Frame.sum(f.Weights.At(last), f.Rows.At(last))})
 	}
 	top = math.MinInt64
 	s := blockSums{words: sums{weight: m.Words.weigh(p.Whole)}}
@@ -265,6 +278,10 @@ func (m *Model) best(p *Passage, room []blockSums) (top int64, at int, _ []block
 			s.frame.sub(&room[i-1].frame)
 		}
 		blocks, mask := p.Window(i)
+		for d := 1; i > 0 && d < WindowBlocks && d <= next-i; d++ {
+			m.Words.uncover(&blocks[d-1].Words, d, &s.words, &room[i+d-1].words)
+			m.Frame.uncover(&blocks[d-1].Frame, d, &s.frame, &room[i+d-1].frame)
+		}
 		for ; next < i+len(blocks); next++ {
 			s.words.add(&room[next].words)
 			s.frame.add(&room[next].frame)
@@ -275,6 +292,15 @@ func (m *Model) best(p *Passage, room []blockSums) (top int64, at int, _ []block
 		}
 	}
 	return top + int64(m.Bias), at, room
+}
+
+// uncover adds to a window, and to what a block adds to it, what the block shares with
+// the one that has just left, d before it.
+func (p *Part) uncover(t *Traits, d int, window, block *sums) {
+	w := p.weigh(t.Weights.shown(d))
+	window.weight += w
+	block.weight += w
+	p.addRows(t.Rows.shown(d), window, block)
 }
 
 // chance is the score of a logit: the logistic function, by additions and

@@ -263,7 +263,7 @@ func (r *reader) build(s *segment, from, to int) {
 	t.Blocks, t.places = t.Blocks[:0], t.places[:0]
 	for i := 0; i < len(r.words.list); i += BlockWords {
 		j := min(i+BlockWords, len(r.words.list))
-		b := r.features.block(i, j)
+		b := r.features.block(i / BlockWords)
 		for _, w := range r.words.list[i:j] {
 			b.Slots |= uint16(w.slots)
 		}

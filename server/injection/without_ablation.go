@@ -20,4 +20,4 @@ var without = func() aspect {
 }()
 
 // aspects are their names.
-var aspects = [...]string{"no_glyph", "lookalike", "digits", "apart", "styles", "encodings", "unseen", "turns", "sequences", "parts", "concept_pairs", "classes", "slots"}
+var aspects = [...]string{"no_glyph", "lookalike", "digits", "apart", "styles", "encodings", "unseen", "turns", "sequences", "parts", "concept_pairs", "classes", "slots", "sentences", "repeats"}

@@ -16,6 +16,8 @@ type word struct {
 	slots      slots  // what it may do in a request, by the lexicon
 	concept    uint16 // what it names, by the glossary, and 1; 0: nothing
 	covered    bool   // it belongs to what the character before it names
+	opens      bool   // a sentence, a line of its own or a clause begins with it
+	stop       stop   // what ends behind it
 }
 
 // words is a text as the model reads it: lower case, without accents on Latin
@@ -30,6 +32,8 @@ type words struct {
 	selectors []byte // the bytes that runs of variation selectors stand for
 
 	open    bool // a word is being read
+	stopped bool // what comes next opens a sentence
+	line    int  // where the line began
 	scripts scripts
 	latin   int // words so far in Latin letters
 	other   int // and in letters that may imitate them
@@ -111,6 +115,9 @@ func (w *words) ascii(text []byte, i int, c byte) {
 		w.norm = append(w.norm, c)
 	default:
 		w.close(i)
+		if stops[c] != 0 {
+			w.punctuation(text, i, c)
+		}
 	}
 }
 
@@ -132,7 +139,8 @@ func addressFollows(rest []byte) bool {
 func (w *words) begin(i int) {
 	if !w.open {
 		w.open, w.scripts, w.digits, w.letters = true, 0, false, 0
-		w.list = append(w.list, word{from: int32(len(w.norm)), start: int32(i)})
+		w.list = append(w.list, word{from: int32(len(w.norm)), start: int32(i), opens: w.stopped || len(w.list) == 0})
+		w.stopped = false
 	}
 }
 
@@ -147,6 +155,9 @@ func (w *words) rune(i, n int, r rune) {
 	switch {
 	case r == utf8.RuneError && n == 1:
 		w.close(i)
+	case stopOf(r) != 0:
+		w.close(i)
+		w.end(stopOf(r))
 	case 0xE0020 <= r && r <= 0xE007E: // tag characters spell ASCII
 		w.tags = append(w.tags, byte(r-0xE0000))
 	case r == 0x1F3F4:
@@ -430,7 +441,7 @@ func (w *words) joinSpaced(least int) {
 			continue
 		}
 		w.signals.spaced++
-		joined := word{from: int32(len(w.norm)), start: w.list[i].start, end: w.list[j-1].end}
+		joined := word{from: int32(len(w.norm)), start: w.list[i].start, end: w.list[j-1].end, opens: w.list[i].opens, stop: w.list[j-1].stop}
 		for k := i; k < j; k++ {
 			w.norm = append(w.norm, w.at(k)...)
 		}
@@ -492,7 +503,10 @@ func (w *words) cut(x word) bool {
 		} else {
 			known += n
 		}
-		part := word{from: x.from + int32(i), to: x.from + int32(i+n), start: x.start, end: x.end}
+		part := word{from: x.from + int32(i), to: x.from + int32(i+n), start: x.start, end: x.end, opens: x.opens && i == 0}
+		if i+n == len(form) {
+			part.stop = x.stop
+		}
 		w.split = append(w.split, part)
 		i += n
 	}
