@@ -130,6 +130,16 @@ func TestLongListsArePaged(t *testing.T) {
 	for range w.Agents(t.Context(), AgentQuery{}) {
 		break // a reader that has enough
 	}
+	some, err := collect(w.Agents(t.Context(), AgentQuery{Limit: 7, After: agents[page-1].ID}))
+	w.must(err)
+	if len(some) != 7 || some[0].ID != agents[page].ID {
+		t.Errorf("%d agents after the first %d", len(some), page)
+	}
+	some, err = collect(w.Agents(t.Context(), AgentQuery{Limit: 2, Match: " AGENT 100"}))
+	w.must(err)
+	if len(some) != 2 || some[0].Name != "agent 100" || some[1].Name != "agent 1000" {
+		t.Errorf("a part of the name finds %v", some)
+	}
 }
 
 // TestEventsAreSelected holds the filters of the contract.

@@ -54,6 +54,7 @@ func (v *visit) createCredential() error {
 }
 
 func (v *visit) issued(made control.Issued) error {
+	v.secret()
 	return v.page("Credential "+made.PublicID+" is ready", "/agents", "postern credential show "+made.PublicID, issuedPage(v, made))
 }
 

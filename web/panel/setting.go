@@ -212,6 +212,7 @@ func (v *visit) createWebhook() error {
 }
 
 func (v *visit) shownWebhook(made control.Webhook) error {
+	v.secret()
 	all, err := collect(v.c.Webhooks(v.r.Context()))
 	if err != nil {
 		return err

@@ -228,6 +228,7 @@ func (v *visit) makeRecovery() error {
 	if err != nil {
 		return err
 	}
+	v.secret()
 	return v.stepPage(&s, storage.SetupKeys, keysFrame, recoveryPage(v, key))
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/a-h/templ"
 	"github.com/google/uuid"
+	"github.com/klauspost/compress/gzhttp"
 
 	"postern/server/control"
 	"postern/server/directory"
@@ -81,6 +82,10 @@ func (v *visit) pageAs(code int, title, section, command string, body templ.Comp
 	v.w.WriteHeader(code)
 	return framed(f, said, v.wrong, body).Render(v.r.Context(), v.w)
 }
+
+// secret keeps the answer from being compressed, since it shows a secret beside words
+// that others may choose: lengths tell nothing then (BREACH).
+func (v *visit) secret() { v.w.Header().Set(gzhttp.HeaderNoCompression, "yes") }
 
 // form reads the form of a POST.
 func (v *visit) form(name string) string { return strings.TrimSpace(v.r.PostFormValue(name)) }
