@@ -56,6 +56,7 @@ func (v *visit) createPerson() error {
 	if err != nil {
 		return v.again(err, (*visit).newPerson)
 	}
+	v.secret()
 	return v.page(made.Address, "/settings", "", enrolledPage(v, made))
 }
 
@@ -104,6 +105,7 @@ func (v *visit) changePerson() error {
 		if err != nil {
 			return v.again(err, (*visit).person)
 		}
+		v.secret()
 		return v.page(made.Address, "/settings", "", enrolledPage(v, made))
 	default:
 		return nowhere(v)
