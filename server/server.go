@@ -99,7 +99,7 @@ type Server struct {
 
 // shutDoor is a door for mail that a server which set-up manages could not open. It
 // must not keep the panel from saying so.
-type shutDoor struct{ name, addr, problem string }
+type shutDoor struct{ name, problem string }
 
 // door is a listener and what serves it.
 type door struct {
@@ -136,6 +136,9 @@ func New(ctx context.Context, cfg Config, o Options) (_ *Server, err error) {
 	}
 	if err := s.listen(ctx, o.Handed); err != nil {
 		return nil, err
+	}
+	for _, d := range s.shut {
+		s.control.Shut = append(s.control.Shut, [2]string{d.name, d.problem})
 	}
 	// The first organization is made here, so that no command meets none.
 	if _, err := s.directory.Organization(ctx); err != nil {
@@ -320,7 +323,7 @@ func (s *Server) listen(ctx context.Context, handed map[string]net.Listener) err
 		l, err := open(ctx, handed[d.name], d.addr)
 		if err != nil && s.managed && d.name != "panel" {
 			s.log.Error("a door is shut", "door", d.name, "error", err)
-			s.shut = append(s.shut, shutDoor{d.name, d.addr, err.Error()})
+			s.shut = append(s.shut, shutDoor{d.name, err.Error()})
 			continue
 		}
 		if err != nil {

@@ -330,3 +330,13 @@ func nullable(id uuid.UUID) any {
 	}
 	return id[:]
 }
+
+// Space is the free and the whole space, in bytes, of the file system that the data is
+// on.
+func (s *Store) Space() (free, all int64, err error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(s.cfg.Dir, &st); err != nil {
+		return 0, 0, fmt.Errorf("%w: %v", ErrUnavailable, err)
+	}
+	return int64(st.Bavail) * st.Bsize, int64(st.Blocks) * st.Bsize, nil
+}

@@ -36,7 +36,7 @@ Try it on this machine, without root, DNS or configuration:  postern dev`
 	root.AddGroup(&cobra.Group{ID: groupServer, Title: "Server:"}, &cobra.Group{ID: groupNames, Title: "Who and where:"},
 		&cobra.Group{ID: groupPeople, Title: "People:"}, &cobra.Group{ID: groupMail, Title: "Mail:"}, &cobra.Group{ID: groupEvidence, Title: "Evidence:"})
 	root.AddCommand(
-		in(groupServer, serveCommand(t), setupCommand(t), setupLinkCommand(t), devCommand(t), keyCommand(t), configCommand(t), backupCommand(t), restoreCommand(t), certificateCommand(t), overviewCommand(t), healthzCommand(t), versionCommand(t))...)
+		in(groupServer, serveCommand(t), setupCommand(t), setupLinkCommand(t), doctorCommand(t), devCommand(t), keyCommand(t), configCommand(t), backupCommand(t), restoreCommand(t), certificateCommand(t), overviewCommand(t), healthzCommand(t), versionCommand(t))...)
 	root.AddCommand(in(groupNames, domainCommand(t), dkimCommand(t), inboxCommand(t), agentCommand(t), credentialCommand(t), freezeCommand(t), unfreezeCommand(t), policyCommand(t), allowCommand(t))...)
 	root.AddCommand(in(groupPeople, adminCommand(t), loginCommand(t), logoutCommand(t), whoamiCommand(t))...)
 	root.AddCommand(in(groupMail, messageCommand(t), quarantineCommand(t), glassCommand(t), injectionCommand(t), queueCommand(t), approvalCommand(t))...)

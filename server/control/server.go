@@ -52,6 +52,8 @@ type Config struct {
 	// Invite is where a link for the set-up leads, and the SHA-256 of the certificate
 	// that stands there.
 	Invite func(link string, ends time.Time) (url, fingerprint string)
+	// Shut are the doors for mail that could not be opened: the name of each and why.
+	Shut [][2]string
 	// FirstMail puts a message of the server's own into an inbox.
 	FirstMail func(ctx context.Context, actor audit.Actor, in storage.InboxRecord) error
 	Host      string // this server's name, for the records of domains
@@ -82,7 +84,7 @@ func New(c Config) *Server {
 	s := &Server{Config: c, mux: http.NewServeMux()}
 	s.mux.HandleFunc("/", unknown)
 	for _, noun := range []func(){s.domainCommands, s.dkimCommands, s.inboxCommands, s.agentCommands, s.credentialCommands, s.freezeCommands, s.personCommands, s.queueCommands, s.approvalCommands, s.auditCommands, s.messageCommands, s.listingCommands, s.glassCommands, s.readingCommands, s.capturedCommands, s.healthCommands, s.alertCommands, s.policyCommands, s.webhookCommands, s.reportCommands, s.certificateCommands, s.quarantineCommands, s.allowCommands, s.markCommands, s.evaluateCommands, s.injectionCommands,
-		s.setupCommands, s.foundCommands, s.overviewCommands, s.backupCommands} {
+		s.setupCommands, s.foundCommands, s.doctorCommands, s.overviewCommands, s.backupCommands} {
 		noun()
 	}
 	s.http = &http.Server{

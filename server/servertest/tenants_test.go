@@ -120,6 +120,7 @@ var lookups = map[string][]string{
 	"setup.checked":         {`{}`},
 	"setup.agent":           nil, // says that an address is taken, as inbox.create does
 	"setup.feed":            {`{"address":"INBOX"}`},
+	"doctor":                {`{}`},
 	"setup.greet":           {`{"address":"INBOX"}`},
 	"setup.admin":           nil, // as person.create
 	"setup.prove":           nil, // names nothing, in one's own session

@@ -1,15 +1,19 @@
 package panel
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 
 	"postern/server/control"
+	"postern/server/setup"
 	"postern/web/ui"
 )
 
 var healthRoutes = []route{
 	{"GET /health", false, (*visit).health},
+	{"POST /health/look", false, (*visit).lookAgain},
+	{"GET /health/report", false, (*visit).healthReport},
 	{"GET /alerts", false, (*visit).alerts},
 	{"GET /alerts/{alert}", false, (*visit).alert},
 	{"POST /alerts/{alert}/acknowledge", false, (*visit).acknowledge},
@@ -30,7 +34,64 @@ func (v *visit) health() error {
 	if err != nil {
 		return err
 	}
-	return v.page("Health", "/health", "postern health", healthPage(v, h, certificates, alerts))
+	facts, err := v.c.Doctor(v.r.Context(), control.Doctor{})
+	if err != nil {
+		return err
+	}
+	return v.page("Health", "/health", "postern doctor", healthPage(v, h, facts, certificates, alerts))
+}
+
+// lookAgain asks the network anew.
+func (v *visit) lookAgain() error {
+	if _, err := v.c.Doctor(v.r.Context(), control.Doctor{Look: true}); err != nil {
+		return v.again(err, (*visit).health)
+	}
+	return v.done("/health", "The network was asked.")
+}
+
+// healthReport is what doctor says, without names and addresses, to show to others.
+func (v *visit) healthReport() error {
+	facts, err := v.c.Doctor(v.r.Context(), control.Doctor{Redact: true})
+	if err != nil {
+		return err
+	}
+	v.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	v.w.Header().Set("Content-Disposition", `attachment; filename="postern-health.txt"`)
+	for _, f := range facts {
+		fmt.Fprintf(v.w, "%-8s %-8s %s: %s %s\n", f.State, f.Section, f.Name, f.Text, f.Found)
+	}
+	return nil
+}
+
+// sections are facts by their section, in order.
+func sections(facts []control.Fact) (all [][]control.Fact) {
+	for _, f := range facts {
+		if n := len(all); n > 0 && all[n-1][0].Section == f.Section {
+			all[n-1] = append(all[n-1], f)
+		} else {
+			all = append(all, []control.Fact{f})
+		}
+	}
+	return all
+}
+
+// sectionWords name the sections of health.
+var sectionWords = map[string]string{"set-up": "Set-up", "network": "Network", "dns": "DNS", "tls": "TLS", "storage": "Storage", "keys": "Keys",
+	"queue": "Queue", "clock": "Clock", "backup": "Backup", "audit": "Audit", "version": "Version"}
+
+// inGood says how many of a section's facts are in order.
+func inGood(facts []control.Fact) string {
+	return fmt.Sprintf("%d of %d", len(facts)-count(facts, setup.Bad)-count(facts, setup.Warn)-count(facts, setup.Unknown), len(facts))
+}
+
+// count is how many facts are in a state.
+func count(facts []control.Fact, state setup.FindingState) (n int) {
+	for _, f := range facts {
+		if f.State == state {
+			n++
+		}
+	}
+	return n
 }
 
 // alerts lists what somebody should look at.
