@@ -14,6 +14,7 @@ import (
 	"postern/server/directory"
 	"postern/server/setup"
 	"postern/storage"
+	"postern/storage/audit"
 )
 
 // Fact is one thing about the health of the installation, for people.
@@ -68,7 +69,12 @@ func (s *Server) doctor(ctx context.Context, by caller, q Doctor) ([]Fact, error
 	if err != nil {
 		return nil, err
 	}
-	facts = append(facts, queue, clockFact(), backupFact, s.logFact(ctx), Fact{Section: "version", Name: "Program", State: setup.Good, Text: "Version " + s.Version + "."})
+	backups, err := s.backupFacts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	facts = append(append(facts, queue, clockFact()), backups...)
+	facts = append(facts, s.logFact(ctx), Fact{Section: "version", Name: "Program", State: setup.Good, Text: "Version " + s.Version + "."})
 	if q.Redact {
 		redact(facts, append(names, state.Host), state.Setup.Addresses)
 	}
@@ -205,9 +211,47 @@ func clockFact() Fact {
 	return f
 }
 
-// backupFact says what there is of backups.
-var backupFact = Fact{Section: "backup", Name: "Backup", State: setup.Warn, Text: "Postern has made no backup.",
-	Fix: "Copy the data directory of a stopped server, and keep the root key somewhere else."}
+// backupAge is how old the newest backup may be.
+const backupAge = 24 * time.Hour
+
+// backupFacts say when a backup was made and when one was tried. // AV-4
+func (s *Server) backupFacts(ctx context.Context) ([]Fact, error) {
+	made, err := s.last(ctx, audit.BackupCreate)
+	if err != nil {
+		return nil, err
+	}
+	tried, err := s.last(ctx, audit.BackupVerify)
+	b := Fact{Section: "backup", Name: "Last backup", State: setup.Good, Text: "It is younger than a day.", Command: "postern backup create --to DIR"}
+	switch {
+	case made == nil:
+		b.State, b.Text = setup.Warn, "None was made yet."
+	case s.Now().Sub(made.Time) > backupAge:
+		b.State, b.Text = setup.Warn, "It is older than a day."
+	}
+	if made != nil {
+		b.Found = made.Time.Format(time.RFC3339)
+	}
+	d := Fact{Section: "backup", Name: "Last restore test", State: setup.Good, Text: "It found no problem.", Command: "postern backup verify DIR"}
+	switch {
+	case tried == nil:
+		d.State, d.Text = setup.Warn, "Nobody has tried whether a backup can be restored."
+	case tried.Outcome != audit.OK:
+		d.State, d.Text = setup.Bad, "It found problems."
+	}
+	if tried != nil {
+		d.Found = tried.Time.Format(time.RFC3339)
+	}
+	return []Fact{b, d}, err
+}
+
+// last is the newest event of a kind; nil when there is none.
+func (s *Server) last(ctx context.Context, verb audit.Verb) (*audit.Event, error) {
+	events, err := s.Store.Events(ctx, storage.EventQuery{Verbs: []audit.Verb{verb}, Newest: true, Limit: 1})
+	if err != nil || len(events) == 0 {
+		return nil, err
+	}
+	return &events[0], nil
+}
 
 func (s *Server) logFact(ctx context.Context) Fact {
 	f := Fact{Section: "audit", Name: "Sequence", State: setup.Good, Text: "The log is written.", Path: "/audit", Command: "postern audit export FILE && postern audit verify FILE"}
