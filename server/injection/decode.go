@@ -367,10 +367,13 @@ func base32Value(c byte) byte {
 
 // tokens decodes words that are each encoded in base64.
 func (d *decoder) tokens(i, next int) int {
-	if next-i < 4 {
+	t := d.text
+	if next-i < 4 || (next-i)%4 != 0 && (next == len(t) || t[next] != '=') {
+		return 0 // no word of a whole number of groups, as most are not
+	}
+	if d.scratch = unbase64(d.scratch[:0], t[i:i+4]); !plainWord(d.scratch) {
 		return 0
 	}
-	t := d.text
 	var out []byte
 	count, end := 0, 0
 	for j := i; j < len(t); {
