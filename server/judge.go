@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"postern/server/delivery"
 	"postern/server/message"
@@ -48,5 +49,28 @@ func (s *Server) judgeOld(ctx context.Context) {
 	}
 	if err := s.store.Upkeep(ctx, func(u *storage.Upkeep) error { return u.MoveCursor(judgedOld, 1) }); err != nil {
 		s.log.Warn("the mark that old mail was judged was not written", "error", err)
+	}
+}
+
+// expireEvery is how often somebody looks what has waited in quarantine for too long.
+const expireEvery = time.Hour
+
+// expireQuarantine rejects what nobody decided about for as long as policy says.
+func (s *Server) expireQuarantine(ctx context.Context) {
+	quarantine := delivery.NewQuarantine(s.store)
+	tick := time.NewTicker(expireEvery)
+	defer tick.Stop()
+	for {
+		switch n, err := quarantine.Expire(ctx, s.now()); {
+		case err != nil && ctx.Err() == nil:
+			s.log.Error("mail that has waited in quarantine for too long was not rejected: the next hour tries again", "error", err)
+		case n > 0:
+			s.log.Info("mail that nobody decided about was rejected", "messages", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 	}
 }

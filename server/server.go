@@ -420,6 +420,7 @@ func (s *Server) Run(ctx context.Context) error {
 	loop.Go(func() { s.reports.Run(loops) })
 	loop.Go(func() { s.relay.RunPolicies(loops) })
 	loop.Go(func() { s.judgeOld(loops) })
+	loop.Go(func() { s.expireQuarantine(loops) })
 	queued.Go(func() { s.certs.Run(working) })
 	failed := make(chan error, len(s.doors)+1)
 	queued.Go(func() {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
+	"postern/server/policy"
 	"postern/storage"
 	"postern/storage/audit"
 )
@@ -30,6 +32,8 @@ type Ruling struct {
 	Release bool   // else it is deleted
 	Trusted bool   // of a release: it loses its mark, and reading it taints nobody
 	Reason  string // for the log; the agent does not see it
+
+	expired bool // nobody decided for as long as policy waits
 }
 
 // Decide carries out what a person decided. A released message is in INBOX as new
@@ -71,6 +75,66 @@ func (r Ruling) state() storage.QuarantineState {
 	return storage.QuarantineRejected
 }
 
+// by says who decided.
+func (r Ruling) by(actor audit.Actor) string {
+	if r.expired {
+		return string(policy.KeyQuarantineExpiry)
+	}
+	return actor.Name
+}
+
+// Expire rejects what nobody decided about for as long as the policy of its inbox
+// says: like every hold, one that ends by itself ends as a rejection (invariant 12). It
+// returns how many that were.
+func (k *Quarantine) Expire(ctx context.Context, now time.Time) (n int, err error) {
+	orgs, err := k.store.Organizations(ctx)
+	for i := 0; i < len(orgs) && err == nil; i++ {
+		var of int
+		of, err = k.expire(ctx, orgs[i].ID, now)
+		n += of
+	}
+	return n, err
+}
+
+// expire goes through what waits in one organization.
+func (k *Quarantine) expire(ctx context.Context, org uuid.UUID, now time.Time) (n int, err error) {
+	for after := uuid.Nil; ; {
+		waiting, err := k.store.Quarantine(ctx, org, after, replayPage, false)
+		if err != nil {
+			return n, err
+		}
+		for i := range waiting {
+			q := &waiting[i]
+			after = q.ID
+			switch over, err := k.over(ctx, q, now); {
+			case errors.Is(err, storage.ErrNotFound) || err == nil && !over:
+				continue // its inbox was removed, or it still waits
+			case err != nil:
+				return n, err
+			}
+			switch err := k.decide(ctx, storage.System, q, Ruling{expired: true}); {
+			case err == nil:
+				n++
+			case !errors.Is(err, storage.ErrConflict) && !errors.Is(err, storage.ErrNotFound): // somebody was faster
+				return n, err
+			}
+		}
+		if len(waiting) < replayPage {
+			return n, nil
+		}
+	}
+}
+
+// over reports whether a message has waited for as long as the policy of its inbox says.
+func (k *Quarantine) over(ctx context.Context, q *storage.Quarantined, now time.Time) (bool, error) {
+	in, err := k.store.InboxRecord(ctx, q.Org, q.Inbox)
+	if err != nil {
+		return false, err
+	}
+	bands, err := policy.LoadBands(ctx, k.store, q.Org, in.Domain, q.Inbox)
+	return bands.Expiry > 0 && !now.Before(q.Created.Add(bands.Expiry)), err
+}
+
 // decide is the one transaction of a decision.
 func (k *Quarantine) decide(ctx context.Context, actor audit.Actor, q *storage.Quarantined, r Ruling) error {
 	in, m, err := k.Open(ctx, q)
@@ -88,7 +152,7 @@ func (k *Quarantine) decide(ctx context.Context, actor audit.Actor, q *storage.Q
 		if r.Release {
 			return tx.ReleaseQuarantined(e, in, &decided, to.ID, r.Trusted, actor.Name)
 		}
-		return tx.RejectQuarantined(e, in, &decided, actor.Name)
+		return tx.RejectQuarantined(e, in, &decided, r.by(actor))
 	})
 	if err == nil {
 		*q = decided
@@ -102,6 +166,9 @@ func (r Ruling) event(m *storage.Message) audit.Event {
 		audit.Digest(audit.KeySHA256, m.Content.SHA256[:]), audit.Word(audit.KeyVerdict, m.Content.Verdict.String())}}
 	if r.Release {
 		e.Verb = audit.QuarantineRelease
+	}
+	if r.expired {
+		e.Fields = append(e.Fields, audit.Word(audit.KeyState, "expired"))
 	}
 	if r.Release && r.Trusted {
 		e.Fields = append(e.Fields, audit.Word(audit.KeyState, "trusted"))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -116,5 +117,55 @@ func TestPI3_HardRulesAreNotExcepted(t *testing.T) {
 		if got := w.mailbox(w.a, storage.RoleQuarantine); len(got) != away || len(w.mailbox(w.a, storage.RoleInbox)) != 1-away {
 			t.Errorf("rule %q: %d put away, want %d", rule, len(got), away)
 		}
+	}
+}
+
+// TestPI3_QuarantineExpires: what nobody decided about for as long as policy says is
+// rejected, by policy and with its event; what has not waited for so long, and what is
+// in an inbox without such a policy, stays. // Invariant 12
+func TestPI3_QuarantineExpires(t *testing.T) {
+	w := judging(t, hostile(""))
+	k := delivery.NewQuarantine(w.store)
+	deliver := func(subject string, in storage.InboxRecord) {
+		_, err := w.deliver("From: eve@evil.test\r\nSubject: "+subject+"\r\n\r\nx\r\n", in)
+		w.must(err)
+	}
+	expire := func(want int) {
+		t.Helper()
+		n, err := k.Expire(t.Context(), w.clock())
+		w.must(err)
+		if n != want {
+			t.Errorf("%d are rejected, want %d", n, want)
+		}
+	}
+	deliver("1", w.a)
+	deliver("2", w.b)
+	w.advance(3650 * 24 * time.Hour)
+	expire(0)
+	w.must(w.store.Write(t.Context(), storage.System, func(tx *storage.Tx) error {
+		p := storage.Policy{Head: storage.Head{Org: w.a.Org}, Level: storage.LevelInbox, Target: w.a.ID, Values: map[string]string{"quarantine-expiry": "30d"}}
+		return tx.PutPolicy(tx.Record(audit.Event{Verb: audit.PolicySet}), &p)
+	}))
+	deliver("3", w.a)
+	expire(1)
+	w.advance(30*24*time.Hour - time.Minute)
+	expire(0)
+	w.advance(time.Minute)
+	expire(1)
+	left := w.quarantine()
+	if len(left) != 1 || left[0].Inbox != w.b.ID {
+		t.Errorf("left: %+v", left)
+	}
+	all, err := w.store.Quarantine(t.Context(), w.a.Org, uuid.Nil, 100, true)
+	w.must(err)
+	for _, q := range all {
+		if q.Inbox == w.a.ID && (q.State != storage.QuarantineRejected || q.By != "quarantine-expiry") {
+			t.Errorf("%+v", q)
+		}
+	}
+	events, err := w.store.Events(t.Context(), storage.EventQuery{Org: w.a.Org, Verbs: []audit.Verb{audit.QuarantineReject}})
+	w.must(err)
+	if len(events) != 2 || events[0].Actor.Kind != storage.System.Kind {
+		t.Errorf("events: %+v", events)
 	}
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -43,6 +44,9 @@ type Bands struct {
 	// ReportOnly: verdicts are recorded and marked, and nothing is put away because of
 	// them. Mail that fails DMARC is treated as ever.
 	ReportOnly bool
+	// Expiry is how long what was put away waits for people before it is rejected;
+	// zero: for good.
+	Expiry time.Duration
 }
 
 // LoadBands reads what holds for an inbox of a domain, from memory.
@@ -61,6 +65,7 @@ func EffectiveBands(policies []storage.Policy) Bands {
 	return Bands{
 		Suspicious: bandOf(e.word(KeyInjectionSuspicious)), Quarantine: bandOf(e.word(KeyInjectionQuarantine)),
 		Partial: bandOf(e.word(KeyInjectionPartial)), ReportOnly: e.yes(KeyInjectionReportOnly),
+		Expiry: e.duration(KeyQuarantineExpiry),
 	}
 }
 

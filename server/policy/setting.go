@@ -51,6 +51,7 @@ const (
 	KeyInjectionQuarantine Key = "injection-quarantine"
 	KeyInjectionPartial    Key = "injection-partial"
 	KeyInjectionReportOnly Key = "injection-report-only"
+	KeyQuarantineExpiry    Key = "quarantine-expiry"
 
 	KeyGlassPersons Key = "break-glass-persons"
 	KeyListSubjects Key = "list-subjects"
@@ -193,6 +194,8 @@ var settings = []Setting{
 	band(KeyInjectionPartial, "mark", []string{"mark", "quarantine"}, "mail that could not be read in whole: mark or quarantine"),
 	{Key: KeyInjectionReportOnly, Kind: YesNo, Join: Least, Levels: receiving, Default: "no", DefaultLevel: storage.LevelInbox,
 		Help: "mark and record what would go into quarantine because of its score, and let it in"},
+	{Key: KeyQuarantineExpiry, Kind: Duration, Join: Least, Min: int64(day), Max: int64(3650 * day), Levels: receiving,
+		Help: "how long mail waits in quarantine before it is rejected; while nobody sets it, for good"},
 
 	{Key: KeyGlassPersons, Kind: Count, Join: Most, Min: 1, Max: 2, Levels: receiving, Default: "1", DefaultLevel: storage.LevelOrganization,
 		Help: "people that it takes to read a message of an inbox, who reads it included"},

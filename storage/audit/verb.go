@@ -135,7 +135,7 @@ const (
 // Verbs of the quarantine, and of what people say of verdicts.
 const (
 	QuarantineRelease Verb = 125 // a person let a message out of quarantine: it is in INBOX, as new mail
-	QuarantineReject  Verb = 126 // a person deleted a message that was in quarantine
+	QuarantineReject  Verb = 126 // a person deleted a message that was in quarantine, or it waited for too long
 	QuarantineViewed  Verb = 127 // a person was shown what a message in quarantine says
 	QuarantineSwept   Verb = 128 // what is noted of the quarantine of an inbox that is erased was removed
 	MessageMarked     Verb = 129 // a person said whether a message is an injection
