@@ -559,6 +559,10 @@ func legibleParts(b []byte) []byte {
 	var out []byte
 	b = narrow(b)
 	for i, seen := 0, 0; i < len(b); {
+		if b[i]&0xC0 == 0x80 {
+			i++ // no character begins so
+			continue
+		}
 		// A stretch that is long enough has none of the bytes that no text has: the
 		// last of them in reach is where to go on.
 		reach := min(i+shortest, len(b))
