@@ -64,6 +64,14 @@
 //     measuring. A third wrote before the changes and was measured once, at the end: 35
 //     attacks, eight of them plain tasks, AUC .914; at the threshold that ships .69 are
 //     found, and of 22 harmless mails that were written to be mistaken 2 are flagged.
+//   - What single steps are worth to that model, left out when it judges the held back
+//     part (recall at 1 % and 0.1 %, .90 and .87 with all; rules of form count here):
+//     counting once .84, .76; sequences of words .88, .77; classes of concepts .88, .84;
+//     pairs of concepts .89, .85; sentences .89, .84; slots .90, .86; parts of words .90,
+//     .87. Of obfuscated attacks .98 are found with all, .68 without decoding, .70
+//     without taking out what has no glyph, .79 without styles, .82 without lookalikes;
+//     digits for letters, spacing, turned texts and unseen characters decide nothing
+//     there.
 //   - A writer of tasks in single lines who is left out is still not found (AUC .51): a
 //     line alone does not tell who asks whom. Tasks are found by what has been seen of
 //     their kinds, and no other way.
