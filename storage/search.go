@@ -132,10 +132,8 @@ type test struct {
 // examine makes the tests of a search.
 func (s *Store) examine(ctx context.Context, q *Search) (*examination, error) {
 	x := &examination{s: s, q: q, exact: true}
-	err := s.look(ctx, func(r *reads) error {
-		return classify(r.row("SELECT COALESCE(MAX(seq) + 1, 0) FROM event").Scan(&x.size))
-	})
-	if err != nil {
+	var err error
+	if x.size, err = s.logSize(ctx); err != nil {
 		return nil, err
 	}
 	x.from, x.to = q.From, x.size
@@ -562,10 +560,7 @@ func (s *Store) Columns(ctx context.Context, rest time.Duration) (made int, err 
 	if err != nil {
 		return 0, err
 	}
-	var size uint64
-	err = s.look(ctx, func(r *reads) error {
-		return classify(r.row("SELECT COALESCE(MAX(seq) + 1, 0) FROM event").Scan(&size))
-	})
+	size, err := s.logSize(ctx)
 	if err != nil {
 		return 0, err
 	}

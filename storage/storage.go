@@ -77,6 +77,8 @@ type Store struct {
 	version  atomic.Uint64
 	hourly   atomic.Bool // what is counted by the hour was there
 
+	recomputing sync.Mutex // of the log's tree, one at a time
+
 	closed  atomic.Bool
 	backup  sync.Mutex // held while one is made
 	clockMu sync.Mutex

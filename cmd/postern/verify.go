@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"postern/server"
+	"postern/server/control"
 	"postern/storage"
 	"postern/storage/audit"
 	"postern/storage/seal"
@@ -19,6 +20,7 @@ import (
 type verification struct {
 	key, checkpoint string // files
 	strict          bool
+	now             bool
 	data            string // directory of a stopped server
 	rootKey         string
 	witness         string
@@ -28,26 +30,33 @@ type verification struct {
 func auditVerify(t *talk) *cobra.Command {
 	var v verification
 	c := &cobra.Command{
-		Use:   "verify FILE | verify --data DIR",
-		Short: "Verify an export, or the data of a stopped server", Args: upTo("FILE"),
+		Use:   "verify FILE | verify --now | verify --data DIR",
+		Short: "Verify an export, the log of this server, or the data of a stopped one", Args: upTo("FILE"),
 		Long: `Verify a file of audit export (- for standard input), without a server and without
 trusting it: that no event was changed, dropped, moved or back-dated. Exit status 4 and
 the sequence numbers say what is wrong. Give the public key with --key, or signatures are
 not checked; give a checkpoint that was kept elsewhere, and even who has the signing key
 cannot rewrite what it covers.
 
+With --now, the running server computes its tree anew from all events and compares it
+with all that it signed; that is an event. Who does not trust the server verifies an export.
+
 With --data, verify a stopped server's database: every event against the tree and its
 checkpoints, and every row that decides something against the events.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
+			case v.now && v.data == "" && len(args) == 0:
+				return t.verifyNow(cmd)
+			case v.now: // and something else
 			case v.data != "" && len(args) == 0:
 				return t.verifyData(cmd, &v)
 			case v.data == "" && len(args) == 1:
 				return t.verifyFile(args[0], &v)
 			}
-			return misused(cmd, usage("either FILE or --data DIR"))
+			return misused(cmd, usage("either FILE, or --now, or --data DIR"))
 		},
 	}
+	c.Flags().BoolVar(&v.now, "now", false, "have the running server verify its log")
 	c.Flags().StringVar(&v.key, "key", "", "file with the public key of the log")
 	c.Flags().StringVar(&v.checkpoint, "checkpoint", "", "file with a signed checkpoint that was kept elsewhere")
 	c.Flags().BoolVar(&v.strict, "strict", false, "an interval without events is a problem")
@@ -302,4 +311,34 @@ func (t *talk) dataReport(r *storage.DataReport) error {
 		err = errors.Join(err, e)
 	}
 	return err
+}
+
+// verifyNow has the running server verify its log.
+func (t *talk) verifyNow(cmd *cobra.Command) error {
+	for v, err := range t.client().Verify(cmd.Context()) {
+		switch {
+		case err != nil:
+			return err
+		case !v.Done:
+			t.say("%d of %d events", v.Checked, v.Size)
+			continue
+		}
+		if err := t.show(v, pair{"events", decimal(int64(v.Size))}, pair{"root", v.Root}, pair{"checkpoints", decimal(int64(v.Checkpoints))},
+			pair{"signed", signedTree(v.Signed)}, pair{"problem", v.Problem}); err != nil {
+			return err
+		}
+		if !v.OK {
+			return &failure{status: exitProblems, err: fmt.Errorf("the log is not the one that was signed: %s", v.Problem),
+				next: "Stop the server, keep a copy of its data, and verify that: postern audit verify --data DIR"}
+		}
+	}
+	return nil
+}
+
+// signedTree is the newest checkpoint in a line.
+func signedTree(s *control.SignedTree) string {
+	if s == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d events at %s, root %s", s.Size, instant(s.Time), s.Root)
 }

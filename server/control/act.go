@@ -34,7 +34,7 @@ var acts = map[string]directory.Act{
 	"allow.add": directory.ActPolicy, "allow.list": directory.ActEvidence, "allow.remove": directory.ActPolicy,
 	"message.mark": directory.ActRelease, "message.marks": directory.ActEvidence, "injection.evaluate": directory.ActOperate, "injection.report": directory.ActEvidence,
 	"backup.create": directory.ActOperate, "backup.verified": directory.ActOperate,
-	"audit.list": directory.ActEvidence, "audit.export": directory.ActEvidence, "audit.key": directory.ActEvidence, "audit.explore": directory.ActEvidence,
+	"audit.list": directory.ActEvidence, "audit.export": directory.ActEvidence, "audit.key": directory.ActEvidence, "audit.explore": directory.ActEvidence, "audit.verify": directory.ActEvidence,
 	"policy.keys": directory.ActEvidence, "policy.show": directory.ActEvidence, "policy.set": directory.ActPolicy, "policy.unset": directory.ActPolicy,
 	"captured.list": directory.ActEvidence, "captured.show": directory.ActContent,
 	"report.list": directory.ActEvidence, "report.show": directory.ActEvidence,

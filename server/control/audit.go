@@ -43,6 +43,7 @@ func (s *Server) auditCommands() {
 	stream(s, "audit.export", s.auditExport)
 	answer(s, "audit.key", s.auditKey)
 	answer(s, "audit.explore", s.auditExplore)
+	urgentLines(s, "audit.verify", s.auditVerify)
 }
 
 // AuditKey asks for the public key of the log.

@@ -85,6 +85,7 @@ var matrix = map[string]struct{ who, request string }{
 	"audit.key":             {everybody, `{}`},
 	"backup.create":         {operators, `{}`},
 	"backup.verified":       {operators, `{"made":"2026-01-02T03:04:05Z"}`},
+	"audit.verify":          {everybody, `{}`},
 	"audit.explore":         {everybody, `{"counts":true}`},
 	"credential.report":     {everybody, `{}`},
 	"credential.activity":   {everybody, `{"credential":"x"}`},

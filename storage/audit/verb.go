@@ -153,6 +153,11 @@ const (
 	MessageListed Verb = 159 // a person was shown which messages are in a mailbox, from whom and to whom
 )
 
+// Verbs of the log itself.
+const (
+	AuditVerified Verb = 140 // the tree was computed anew from all events and compared with what was signed; failed: it differs
+)
+
 // Verbs of the rotation of signing keys.
 const (
 	DKIMPublish Verb = 97  // the record of a signing key was seen in the DNS; failed: it is still, or again, not there
@@ -196,7 +201,7 @@ var verbNames = [...]string{
 	QueueAttempt: "queue.attempt", QueueDelivered: "queue.delivered", QueueFailed: "queue.failed",
 	QueueExpired: "queue.expired", QueueRetry: "queue.retry", QueueHold: "queue.hold", QueueBounce: "queue.bounce",
 	NoticeDelivered: "notice.delivered", StrangersRefused: "strangers.refused", StorageSwept: "storage.swept",
-	AuditExported: "audit.exported", AuditListed: "audit.listed",
+	AuditExported: "audit.exported", AuditListed: "audit.listed", AuditVerified: "audit.verified",
 	CredentialRotate: "credential.rotate", FreezeSet: "freeze.set", FreezeLift: "freeze.lift",
 	InboxErased: "inbox.erased", AlertRaise: "alert.raise", AlertAcknowledge: "alert.acknowledge", NoticeQueued: "notice.queued",
 	PolicySet: "policy.set", PolicyUnset: "policy.unset",
