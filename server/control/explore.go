@@ -83,10 +83,11 @@ var fieldOf = map[string]storage.Field{
 	"trigger": storage.FieldTrigger, "object": storage.FieldObject,
 }
 
-// values are what one value of a filter stands for. An id is taken as it is: what it
-// was of may be gone, and events of another organization are not searched. // AC-19
+// values are what one value of a filter stands for. An agent or a credential is never
+// gone: one that is not found is of another organization, or of nobody. Other ids are
+// taken as they are: what they were of may be gone. // AC-19
 func (s *Server) values(ctx context.Context, by caller, key, text string) ([]storage.Value, error) {
-	if id, err := uuid.Parse(text); err == nil && key != "verb" && key != "result" && key != "network" {
+	if id, err := uuid.Parse(text); err == nil && (key == "inbox" || key == "actor" || key == "object" || key == "message" || key == "trigger") {
 		return []storage.Value{{ID: id}}, nil
 	}
 	switch key {

@@ -34,7 +34,7 @@ var lookups = map[string][]string{
 	"alert.show":            {`{"id":"ANY"}`},
 	"alert.acknowledge":     {`{"id":"ANY","reason":"x"}`},
 	"audit.list":            {`{"agent":"AGENT"}`, `{"credential":"CREDENTIAL"}`, `{"inbox":"INBOX"}`, `{"message_id":"MESSAGE"}`},
-	"audit.explore":         {`{"query":"agent:AGENT","counts":true}`, `{"query":"credential:CREDENTIAL"}`, `{"query":"inbox:INBOX"}`, `{"query":"message:MESSAGE"}`, `{"query":"actor:AGENT"}`},
+	"audit.explore":         {`{"query":"agent:AGENT","counts":true}`, `{"query":"credential:CREDENTIAL"}`, `{"query":"inbox:INBOX"}`},
 	"audit.verify":          nil, // names nothing, and tells hashes of the whole log
 	"audit.export":          {`{"agent":"AGENT"}`, `{"credential":"CREDENTIAL"}`, `{"inbox":"INBOX"}`},
 	"backup.create":         {},

@@ -41,7 +41,7 @@ func (s *Server) mux() *http.ServeMux {
 // visit answers one request.
 func (s *Server) visit(w http.ResponseWriter, r *http.Request, to route) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	v := &visit{Server: s, w: w, r: r, clock: s.clock(r)}
+	v := &visit{Server: s, w: w, r: r, clock: s.clock(r), pattern: to.pattern}
 	v.c = s.Control(peer(r))
 	if err := v.recognize(); err != nil {
 		v.fail(err)
@@ -49,6 +49,12 @@ func (s *Server) visit(w http.ResponseWriter, r *http.Request, to route) {
 	}
 	if !v.admits(to) {
 		v.askToSignIn()
+		return
+	}
+	if sent, err := v.asFile(); err != nil {
+		v.fail(err)
+		return
+	} else if sent {
 		return
 	}
 	if err := to.handle(v); err != nil {

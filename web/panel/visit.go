@@ -28,6 +28,8 @@ type visit struct {
 	who   control.Whoami
 	clock ui.Clock
 	wrong error // what was wrong with the form that is shown again
+
+	pattern string // of the place
 }
 
 // may reports whether the person may do a kind of act, so that a page offers only
@@ -80,7 +82,7 @@ func (v *visit) pageAs(code int, title, section, command string, body templ.Comp
 		code = status(v.wrong)
 	}
 	v.w.WriteHeader(code)
-	return framed(f, said, v.wrong, body).Render(v.r.Context(), v.w)
+	return framed(f, said, v, body).Render(v.r.Context(), v.w)
 }
 
 // secret keeps the answer from being compressed, since it shows a secret beside words
