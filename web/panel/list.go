@@ -23,8 +23,13 @@ var (
 		{"purpose", func(a *control.Agent) string { return a.Purpose }}, {"state", func(a *control.Agent) string { return string(a.State) }},
 		{"created_at", func(a *control.Agent) string { return exact(a.Created) }}, {"id", func(a *control.Agent) string { return a.ID.String() }},
 	}}
-	inboxFile = fileOf[control.Inbox]{"inboxes", each(func(v *visit) iter.Seq2[control.Inbox, error] { return v.c.Inboxes(v.r.Context()) }), []cellOf[control.Inbox]{
+	inboxFile = fileOf[control.Inbox]{"inboxes", each(func(v *visit) iter.Seq2[control.Inbox, error] {
+		return v.c.Inboxes(v.r.Context(), control.InboxQuery{Match: v.r.FormValue("q")})
+	}), []cellOf[control.Inbox]{
 		{"address", func(in *control.Inbox) string { return in.Address }}, {"env", func(in *control.Inbox) string { return string(in.Env) }},
+		{"messages", func(in *control.Inbox) string { return strconv.FormatInt(in.Messages, 10) }}, {"bytes", func(in *control.Inbox) string { return strconv.FormatInt(in.Bytes, 10) }},
+		{"arrived", func(in *control.Inbox) string { return strconv.FormatInt(in.Arrived, 10) }}, {"suspected", func(in *control.Inbox) string { return strconv.FormatInt(in.Suspected, 10) }},
+		{"quarantined", func(in *control.Inbox) string { return strconv.FormatInt(in.Quarantined, 10) }},
 		{"created_at", func(in *control.Inbox) string { return exact(in.Created) }}, {"id", func(in *control.Inbox) string { return in.ID.String() }},
 	}}
 	domainFile = fileOf[control.Domain]{"domains", each(func(v *visit) iter.Seq2[control.Domain, error] { return v.c.Domains(v.r.Context()) }), []cellOf[control.Domain]{
