@@ -4,6 +4,7 @@ import (
 	"iter"
 	"maps"
 	"strconv"
+	"strings"
 
 	"postern/server/control"
 )
@@ -18,13 +19,15 @@ var (
 		{"credential", func(e *entry) string { return e.name(e.Credential) }}, {"inbox", func(e *entry) string { return e.name(e.Inbox) }},
 		{"what_happened", func(e *entry) string { return e.Sentence(e.names) }}, {"leaf", func(e *entry) string { return e.leaf }},
 	}}
-	agentFile = fileOf[control.Agent]{"agents", each(func(v *visit) iter.Seq2[control.Agent, error] { return v.c.Agents(v.r.Context()) }), []cellOf[control.Agent]{
+	agentFile = fileOf[control.Agent]{"agents", each(func(v *visit) iter.Seq2[control.Agent, error] {
+		return v.c.Agents(v.r.Context(), control.AgentQuery{Match: strings.TrimSpace(v.r.FormValue("q"))})
+	}), []cellOf[control.Agent]{
 		{"name", func(a *control.Agent) string { return a.Name }}, {"owner", func(a *control.Agent) string { return a.Owner }},
 		{"purpose", func(a *control.Agent) string { return a.Purpose }}, {"state", func(a *control.Agent) string { return string(a.State) }},
 		{"created_at", func(a *control.Agent) string { return exact(a.Created) }}, {"id", func(a *control.Agent) string { return a.ID.String() }},
 	}}
 	inboxFile = fileOf[control.Inbox]{"inboxes", each(func(v *visit) iter.Seq2[control.Inbox, error] {
-		return v.c.Inboxes(v.r.Context(), control.InboxQuery{Match: v.r.FormValue("q")})
+		return v.c.Inboxes(v.r.Context(), control.InboxQuery{Match: strings.TrimSpace(v.r.FormValue("q"))})
 	}), []cellOf[control.Inbox]{
 		{"address", func(in *control.Inbox) string { return in.Address }}, {"env", func(in *control.Inbox) string { return string(in.Env) }},
 		{"messages", func(in *control.Inbox) string { return strconv.FormatInt(in.Messages, 10) }}, {"bytes", func(in *control.Inbox) string { return strconv.FormatInt(in.Bytes, 10) }},
