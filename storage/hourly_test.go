@@ -55,9 +55,9 @@ func (ts *testStore) hours(t testing.TB, org, agent uuid.UUID) map[Counted]int64
 
 // post is a place where mail arrives, as events say it.
 type post struct {
-	ts                             *testStore
-	org, inbox, mailbox, box, zero uuid.UUID
-	uid                            uint32
+	ts                       *testStore
+	org, inbox, mailbox, box uuid.UUID
+	uid                      uint32
 }
 
 func newPost(ts *testStore, org uuid.UUID) *post {

@@ -469,6 +469,3 @@ func findingState(s setup.FindingState) ui.State {
 
 // findingWords name what was looked at.
 var findingWords = map[string]string{"address": "Address", "reverse": "Reverse name", "outgoing": "Port 25 out", "block-lists": "Block lists"}
-
-// ownedBy is who an agent made here belongs to, unless somebody else is named.
-func (v *visit) ownedBy() string { return orElse(v.form("owner"), v.who.Address) }
