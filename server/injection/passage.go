@@ -60,8 +60,8 @@ const (
 // reading. A text takes at most half of what is left of its share, so that those behind
 // it have theirs; of one that is longer, the beginning and the end are judged.
 const (
-	maxJudged  = 8 << 20 // bytes of text as it stands in the parts: more than a long novel has
-	maxDecoded = 5 << 20 // bytes that were decoded from such text
+	maxJudged  = 6 << 20 // bytes of text as it stands in the parts: more than a long novel has
+	maxDecoded = 4 << 20 // bytes that were decoded from such text
 	minDecoded = 2 << 20 // so many at least, and a part of the size of the message
 
 	decodedShare = 4 // one byte for so many of the message
