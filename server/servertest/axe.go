@@ -73,6 +73,7 @@ func (b *Tab) where() string {
 // scrolls by itself may be wide; a link in a line of text, or with room around it
 // so that a circle of 24 pixels about its middle touches no other, may be small.
 const fits = `(() => {
+  scrollTo(0, 0); // nothing lies under the bar
   const found = [], wide = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth > wide) {
     const out = [...document.querySelectorAll("main *, header *")].filter((el) => el.checkVisibility() && el.getBoundingClientRect().right > wide + 1 && !el.closest(".scroll, pre, .vh"));

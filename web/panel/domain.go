@@ -251,8 +251,8 @@ func recordState(s zone.State) ui.State {
 	return ui.State{Class: "none", Icon: "dot", Word: "Not known"}
 }
 
-// domainLead says in a sentence what a domain can do.
-func (p *plan) lead(c ui.Clock) string {
+// lead says in a sentence what a domain can do.
+func (p *plan) lead() string {
 	does := "Does not receive yet"
 	if p.DNS.Receives {
 		does = "Receives"
@@ -260,12 +260,16 @@ func (p *plan) lead(c ui.Clock) string {
 	if p.Owned {
 		does += " and may send"
 	}
-	good, needed := inOrder(p.records)
-	text := fmt.Sprintf("%s. %d of %d needed records are in order", does, good, needed)
+	return does + "."
+}
+
+// progress says how far the records are, and when somebody looked.
+func (p *plan) progress(c ui.Clock) string {
 	if p.check.Checked.IsZero() {
-		return text + "; nobody has looked yet."
+		return "Nobody has looked yet."
 	}
-	return text + "; asked the zone’s own name servers " + c.Relative(p.check.Checked) + "."
+	good, needed := inOrder(p.records)
+	return fmt.Sprintf("%d of %d needed records are in order; asked the zone’s own name servers %s.", good, needed, c.Relative(p.check.Checked))
 }
 
 // purposeNames name records for people who do not know the protocols.
