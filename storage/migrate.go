@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"postern/storage/seal"
@@ -78,6 +79,11 @@ func migrate(ctx context.Context, path string, root *seal.RootKey) error {
 			return err
 		}
 	}
+	if have > 0 && have < len(files) {
+		if err := keepOld(ctx, db, path, have); err != nil {
+			return fmt.Errorf("storage: a copy before the migration: %w", classify(err))
+		}
+	}
 	for n := have; n < len(files); n++ {
 		if err := step(ctx, db, files[n], n+1); err != nil {
 			return fmt.Errorf("storage: migration %s: %w", files[n], classify(err))
@@ -111,6 +117,52 @@ func format(ctx context.Context, path string) error {
 		}
 	}
 	return nil
+}
+
+// oldCopies is how many copies of older schemas are kept.
+const oldCopies = 2
+
+// keepOld copies a database, sealed as it is, before it is migrated: should the new
+// version not do, the old one has something to open. A copy that is there is of an
+// earlier try, and whole, since it gets its name last.
+func keepOld(ctx context.Context, db *sql.DB, path string, schema int) error {
+	name := func(n int) string { return fmt.Sprintf("%s.schema-%04d", path, n) }
+	if _, err := os.Stat(name(schema)); err == nil {
+		return nil
+	}
+	fresh := path + ".copy"
+	if err := os.RemoveAll(fresh); err != nil { // of a try that was cut short
+		return err
+	}
+	if _, err := db.ExecContext(ctx, "VACUUM INTO $1", fresh); err != nil {
+		return err
+	}
+	if err := flushFile(fresh); err != nil {
+		return err
+	}
+	if err := os.Rename(fresh, name(schema)); err != nil {
+		return err
+	}
+	old, err := filepath.Glob(path + ".schema-*")
+	if err != nil {
+		return err
+	}
+	slices.Sort(old)
+	for _, o := range old[:max(0, len(old)-oldCopies)] {
+		if err := os.Remove(o); err != nil {
+			return err
+		}
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// flushFile brings a file that somebody else wrote to the disk, and keeps it private.
+func flushFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(0o600), f.Sync(), f.Close())
 }
 
 // step runs one migration and notes its number in the same transaction.
