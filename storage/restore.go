@@ -252,7 +252,7 @@ func (s *Store) holdRestored(ctx context.Context, org uuid.UUID) (held int, err 
 // takePlace puts the new directory where the old one was.
 func (r *Restoring) takePlace(next string) (aside string, err error) {
 	if entries, err := os.ReadDir(r.Dir); err == nil && len(entries) > 0 {
-		aside = r.Dir + ".before-" + r.Now().UTC().Format("20060102T150405Z")
+		aside = r.Dir + ".before-" + r.Now().UTC().Format("20060102T150405.000000Z")
 		if err := os.Rename(r.Dir, aside); err != nil {
 			return "", diskError(err)
 		}
