@@ -81,7 +81,7 @@ func (l *laboratory) admin(ctx context.Context) (DevAdmin, error) {
 	if err != nil {
 		return a, err
 	}
-	_, a.Session, err = dir.StartSession(ctx, storage.System, p, directory.SessionSpec{Door: "control", Factor: true, Length: devSession, Idle: -1})
+	_, a.Session, err = dir.StartSession(ctx, storage.System, p, directory.SessionSpec{Door: "control", Factor: true, Length: devSession, Idle: -1, Fresh: devSession})
 	if err != nil {
 		return a, err
 	}

@@ -226,7 +226,7 @@ func (s *Server) wire(ctx context.Context, base Config, o Options) error {
 	}
 
 	s.directory = directory.New(s.store, directory.Options{
-		Terms: s.terms, PolicyEpoch: s.store.PolicyEpoch, Keys: s.turning(o.Names), Names: s.asking(o.Names), Now: s.now, Log: s.log,
+		Terms: s.terms, People: s.peopleTerms, Site: s.cfg.site(o.Laboratory), PolicyEpoch: s.store.PolicyEpoch, Keys: s.turning(o.Names), Names: s.asking(o.Names), Now: s.now, Log: s.log,
 	})
 	if err := s.wireSetup(ctx, base, resolver); err != nil {
 		return err
@@ -274,7 +274,7 @@ func (s *Server) wire(ctx context.Context, base Config, o Options) error {
 	})
 	s.web = s.newWeb()
 	s.control = control.New(control.Config{
-		Store: s.store, Directory: s.directory, Queue: s.queue, Scorer: s.scorer, Quarantine: delivery.NewQuarantine(s.store), Webhooks: s.webhooks, Certificates: s.certs, TellOwners: s.tellOwners, Setup: s.guide, Invite: s.invite, FirstMail: s.firstMail, Host: s.hostName(), Version: Version(), Ladder: s.ladder, Now: s.now, Log: s.log,
+		Store: s.store, Directory: s.directory, Queue: s.queue, Scorer: s.scorer, Quarantine: delivery.NewQuarantine(s.store), Webhooks: s.webhooks, Certificates: s.certs, TellOwners: s.tellOwners, Setup: s.guide, Invite: s.invite, FirstMail: s.firstMail, Host: s.hostName(), Version: Version(), Panel: s.cfg.panelURL(o.Laboratory), Ladder: s.ladder, Now: s.now, Log: s.log,
 	})
 	s.panel, err = s.newPanel(o.Laboratory)
 	return err
@@ -301,6 +301,13 @@ func (s *Server) terms(ctx context.Context, org, domain, inbox, agent, credentia
 	rules, err := policy.Load(ctx, s.store, policy.Subjects{Organization: org, Domain: domain, Agent: agent, Credential: credential, Inbox: inbox})
 	c := rules.Credentials
 	return directory.Terms{MaxAge: c.MaxAge, Warning: c.Warn, Sessions: c.Sessions, SessionLength: c.SessionLength, SafeView: c.SafeView}, err
+}
+
+// peopleTerms are what policy says of people's sessions.
+func (s *Server) peopleTerms(ctx context.Context, org uuid.UUID) (directory.PeopleTerms, error) {
+	rules, err := policy.Load(ctx, s.store, policy.Subjects{Organization: org})
+	p := rules.People
+	return directory.PeopleTerms{Factor: p.Factor, Length: p.Session, Idle: p.Idle, Proof: p.Proof}, err
 }
 
 // listen binds every door that is not off.

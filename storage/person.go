@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/google/uuid"
@@ -99,6 +100,18 @@ func (tx *Tx) People(org uuid.UUID) ([]Person, error) {
 	return listIn[Person](tx, "person", "org = $1 ORDER BY id", org[:])
 }
 
+// Person finds a person as the transaction sees them.
+func (tx *Tx) Person(id uuid.UUID) (Person, error) {
+	all, err := listIn[Person](tx, "person", "id = $1", id[:])
+	if err == nil && len(all) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Person{}, err
+	}
+	return all[0], nil
+}
+
 // Person finds a person of an organization.
 func (s *Store) Person(ctx context.Context, org, id uuid.UUID) (Person, error) {
 	return find[Person](ctx, s, "person", "org = $1 AND id = $2", org[:], id[:])
@@ -129,12 +142,18 @@ type PersonSession struct {
 	Head
 	Person    uuid.UUID     `json:"person"`
 	TokenHash []byte        `json:"token_hash"`
-	Door      string        `json:"door"`   // control, panel
-	Factor    bool          `json:"factor"` // a second factor was shown
+	Door      string        `json:"door"`             // control, panel
+	Factor    bool          `json:"factor"`           // a second factor was shown
+	Method    string        `json:"method,omitempty"` // how the person last showed who they are: password, totp, recovery, passkey, invitation; empty: nobody asked
 	Created   time.Time     `json:"created"`
+	Proved    time.Time     `json:"proved"` // when they last did
 	Expires   time.Time     `json:"expires"`
-	Idle      time.Duration `json:"idle,omitempty"` // it also ends when it was not used for so long; zero: it does not
-	LastUsed  time.Time     `json:"-"`              // operational, in clear
+	Idle      time.Duration `json:"idle,omitempty"`   // it also ends when it was not used for so long; zero: it does not
+	Fresh     time.Duration `json:"fresh,omitempty"`  // how long Proved counts for what asks anew; zero: as policy says
+	Ruled     bool          `json:"ruled,omitempty"`  // it also ends when policy says, as that stands now
+	Network   netip.Addr    `json:"network,omitzero"` // where it began
+	Client    string        `json:"client,omitempty"` // what the person came with, in its own words
+	LastUsed  time.Time     `json:"-"`                // operational, in clear
 }
 
 // Ended says by which word a session is over at a time: "expired", "idle", or
@@ -152,12 +171,29 @@ func (ps *PersonSession) Ended(now time.Time) string {
 // CreatePersonSession adds a session. The event's object stays as it is.
 func (tx *Tx) CreatePersonSession(e *audit.Event, ps *PersonSession) error {
 	ps.Created, ps.LastUsed = tx.now, tx.now
+	if ps.Proved.IsZero() {
+		ps.Proved = tx.now
+	}
 	sealed, err := tx.sealRecord(e, "person_session", ps)
 	if err != nil {
 		return err
 	}
 	return tx.exec("INSERT INTO person_session (id, org, person, version, event, token_hash, last_used, sealed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
 		ps.ID[:], ps.Org[:], ps.Person[:], ps.Version, ps.Event[:], ps.TokenHash, micros(tx.now), sealed)
+}
+
+// UpdatePersonSession writes a session that was read before, under another token if
+// it got one: the one before opens nothing any more. ErrConflict when somebody else
+// wrote it in between.
+func (tx *Tx) UpdatePersonSession(e *audit.Event, ps *PersonSession) error {
+	was := ps.Version
+	sealed, err := tx.sealRecord(e, "person_session", ps)
+	if err != nil {
+		return err
+	}
+	n, err := tx.execN("UPDATE person_session SET version = $1, event = $2, token_hash = $3, sealed = $4 WHERE id = $5 AND version = $6",
+		ps.Version, ps.Event[:], ps.TokenHash, sealed, ps.ID[:], was)
+	return changed(n, err)
 }
 
 // DeletePersonSession ends a session; ErrConflict when it has ended already.

@@ -95,10 +95,14 @@ func TestVerifyDataHoldsPeople(t *testing.T) {
 		"person":         "UPDATE person SET address_hash = x'00'",
 		"person_session": "UPDATE person_session SET token_hash = x'00'",
 		"consent":        "UPDATE consent SET act_hash = x'00'",
+		"passkey":        "UPDATE passkey SET credential_hash = x'00'",
+		"invitation":     "UPDATE invitation SET token_hash = x'00'",
 	} {
 		ts := newTestStore(t)
 		org, _, _ := ts.addOrg(t, "example.com", "support")
 		p, _ := ts.addPerson(t, org, "ada@example.com")
+		ts.addPasskey(t, p, "credential of ada")
+		ts.addInvitation(t, p, "secret of a link")
 		ts.write(t, audit.ConsentGive, func(tx *Tx, e *audit.Event) error {
 			c, err := tx.Consent(org.ID, "release it")
 			if err != nil {

@@ -363,6 +363,16 @@ var decisive = []struct {
 		err := s.openRecord(context.Background(), "person_session", row, &ps)
 		return bytes.Equal(column, ps.TokenHash), err
 	}},
+	{"passkey", "credential_hash", func(s *Store, row sealedRow, column []byte) (bool, error) {
+		var k Passkey
+		err := s.openRecord(context.Background(), "passkey", row, &k)
+		return bytes.Equal(column, s.hashCredential(k.Credential)), err
+	}},
+	{"invitation", "token_hash", func(s *Store, row sealedRow, column []byte) (bool, error) {
+		var in Invitation
+		err := s.openRecord(context.Background(), "invitation", row, &in)
+		return bytes.Equal(column, in.TokenHash), err
+	}},
 	{"consent", "act_hash", func(s *Store, row sealedRow, column []byte) (bool, error) {
 		var c Consent
 		if err := s.openRecord(context.Background(), "consent", row, &c); err != nil {

@@ -12,7 +12,7 @@ import (
 
 func adminCommand(t *talk) *cobra.Command {
 	c := noun("admin", "People with accounts: admins, operators, reviewers, auditors",
-		adminCreate(t), adminList(t), adminShow(t), adminRoles(t), adminDisable(t), adminEnable(t), adminFactor(t), adminPassword(t), adminSessions(t))
+		adminCreate(t), adminList(t), adminShow(t), adminRoles(t), adminDisable(t), adminEnable(t), adminFactor(t), adminPassword(t), adminInvite(t), adminRecovery(t), adminPasskeys(t), adminSessions(t))
 	c.Long = `People with accounts. An admin may do all; an operator runs the installation; a reviewer
 releases what waits for a person; an auditor sees evidence and never content. Until there is
 an account, whoever may use the control socket makes the first, an admin.`
@@ -26,15 +26,18 @@ func adminCreate(t *talk) *cobra.Command {
 		Use: "create EMAIL --role ROLE ...", Short: "Give a person an account; the second factor is shown this once", Args: exactly("EMAIL"),
 		Long: `Give a person an account. The password is asked for, or taken from POSTERN_PASSWORD or the
 file that POSTERN_PASSWORD_FILE names: 12 to 128 bytes. The second factor (TOTP) and ten
-recovery codes are shown this once.`,
+recovery codes are shown this once. With --invite there is a link instead, which works once: the
+person sets a password, an authenticator or a passkey there, which nobody else has seen.`,
 		Example: "  postern admin create ada@example.com --role admin",
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if len(roles) == 0 {
 				return misused(cmd, usage("--role is missing: admin, operator, reviewer or auditor"))
 			}
 			q.Address, q.Roles = args[0], parseRoles(roles)
-			if q.Password, err = t.secret("POSTERN_PASSWORD", "new password", true); err != nil {
-				return err
+			if !q.Invite {
+				if q.Password, err = t.secret("POSTERN_PASSWORD", "new password", true); err != nil {
+					return err
+				}
 			}
 			made, err := t.client().CreatePerson(cmd.Context(), q)
 			if err != nil {
@@ -44,6 +47,7 @@ recovery codes are shown this once.`,
 		},
 	}
 	c.Flags().StringSliceVar(&roles, "role", nil, "admin, operator, reviewer or auditor; may be repeated")
+	c.Flags().BoolVar(&q.Invite, "invite", false, "make a link by which the person sets up how they sign in")
 	c.Flags().BoolVar(&q.WithoutFactor, "without-factor", false, "no second factor: nothing that is reserved for people is allowed")
 	return c
 }
@@ -51,6 +55,9 @@ recovery codes are shown this once.`,
 // enrolled shows a person, and the second factor this once.
 func (t *talk) enrolled(e control.Enrolled) error {
 	pairs := personPairs(e.Person)
+	if e.Invitation != nil {
+		return t.invited(*e.Invitation, e, pairs...)
+	}
 	if e.Secret != "" {
 		defer t.say("The second factor is shown this once: put the secret or the URI into an authenticator, and keep\n" +
 			"the recovery codes elsewhere. Then: postern login --admin " + e.Address)
@@ -153,7 +160,11 @@ _FILE name.`,
 			if q.New, err = t.secret("POSTERN_NEW_PASSWORD", "new password", true); err != nil {
 				return err
 			}
-			return t.person(t.client().ChangePassword(cmd.Context(), q))
+			done, err := t.client().ChangePassword(cmd.Context(), q)
+			if err != nil {
+				return err
+			}
+			return t.goesOn(done.Session, done, personPairs(done.Person)...)
 		},
 	}
 }
@@ -173,12 +184,68 @@ func adminSessions(t *talk) *cobra.Command {
 				return t.client().RevokeSession(cmd.Context(), control.SessionRef{Person: args[0], Session: revoke})
 			}
 			return list(t, t.client().PersonSessions(cmd.Context(), args[0]), "No session lives.",
-				[]string{"ID", "DOOR", "FACTOR", "CREATED", "LAST USED", "UNTIL"}, func(s control.PersonSession) []string {
-					return []string{s.ID.String(), s.Door, yesNo(s.Factor), instant(s.Created), instant(s.LastUsed), instant(s.Expires)}
+				[]string{"ID", "DOOR", "FACTOR", "CREATED", "LAST USED", "UNTIL", "FROM", "CLIENT"}, func(s control.PersonSession) []string {
+					return []string{s.ID.String(), s.Door, yesNo(s.Factor), instant(s.Created), instant(s.LastUsed), instant(s.Expires), s.Network, s.Client}
 				})
 		},
 	}
 	c.Flags().StringVar(&revoke, "revoke", "", "end the session with this id")
+	return c
+}
+
+func adminInvite(t *talk) *cobra.Command {
+	return &cobra.Command{
+		Use: "invite EMAIL", Short: "Make a link by which a person sets up how they sign in, once", Args: exactly("EMAIL"),
+		Long: `Make a link by which a person sets up how they sign in: for a new account, or for somebody who lost
+everything. It works once, for 72 hours; a newer one ends it. Give it to that person alone.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			in, err := t.client().Invite(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return t.invited(in, in)
+		},
+	}
+}
+
+// invited shows a link this once.
+func (t *talk) invited(in control.Invitation, answer any, pairs ...pair) error {
+	t.say("The link is shown this once. Give it to %s alone.", in.Person)
+	link := in.Link
+	if link == "" {
+		link = in.Path
+	}
+	return t.show(answer, append(pairs, pair{"link", link}, pair{"until", instant(in.Expires)})...)
+}
+
+func adminRecovery(t *talk) *cobra.Command {
+	return &cobra.Command{
+		Use: "recovery-codes", Short: "Make new recovery codes of your own, shown this once; the old ones end", Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f, err := t.client().RenewRecovery(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return t.show(f, pair{"recovery codes", strings.Join(f.Recovery, " ")})
+		},
+	}
+}
+
+func adminPasskeys(t *talk) *cobra.Command {
+	var remove string
+	c := &cobra.Command{
+		Use: "passkeys EMAIL [--remove NAME]", Short: "List a person's passkeys, or take one away; their sessions end", Args: exactly("EMAIL"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if remove != "" {
+				return t.client().RemovePasskey(cmd.Context(), control.PasskeyRef{Person: args[0], Passkey: remove})
+			}
+			return list(t, t.client().Passkeys(cmd.Context(), args[0]), "There is no passkey. They are added in the panel, under \"Your account\".",
+				[]string{"ID", "NAME", "STATE", "HOST", "CREATED", "LAST USED"}, func(k control.Passkey) []string {
+					return []string{k.ID.String(), k.Name, k.State, k.Host, instant(k.Created), instant(k.LastUsed)}
+				})
+		},
+	}
+	c.Flags().StringVar(&remove, "remove", "", "take away the passkey with this name or id")
 	return c
 }
 
@@ -192,7 +259,7 @@ func (t *talk) person(p control.Person, err error) error {
 
 func personPairs(p control.Person) []pair {
 	pairs := []pair{{"person", p.Address}, {"roles", joinRoles(p.Roles)}, {"state", p.State}, {"second factor", yesNo(p.Factor)},
-		{"recovery codes left", decimal(int64(p.Recovery))}, {"created", instant(p.Created)}, {"id", p.ID.String()}}
+		{"recovery codes left", decimal(int64(p.Recovery))}, {"passkeys", decimal(int64(p.Passkeys))}, {"created", instant(p.Created)}, {"id", p.ID.String()}}
 	if !p.Disabled.IsZero() {
 		pairs = append(pairs, pair{"disabled", instant(p.Disabled)}, pair{"reason", p.Reason})
 	}

@@ -90,7 +90,7 @@ var statuses = map[control.Code]int{
 // lists are the commands that show what there is of a noun.
 var lists = map[string]string{
 	"domain": "postern domain list", "key": "postern dkim list", "inbox": "postern inbox list", "agent": "postern agent list",
-	"credential": "postern credential list", "person": "postern admin list", "session": "postern admin sessions", "queue row": "postern queue list", "message": "postern audit list",
+	"credential": "postern credential list", "person": "postern admin list", "session": "postern admin sessions", "passkey": "postern admin passkeys", "queue row": "postern queue list", "message": "postern audit list",
 	"setting": "postern policy keys", "held message": "postern approval list", "message in quarantine": "postern quarantine list --all", "allowed sender": "postern allow list", "captured message": "postern message captured list",
 	"alert": "postern alert list --all", "webhook": "postern webhook list",
 }
@@ -100,6 +100,8 @@ var people = map[string]string{
 	"session": "Log in: postern login --admin EMAIL",
 	"ended":   "Log in again: postern login --admin EMAIL. To go on as the Unix user: postern logout, or --session none.",
 	"factor":  "Ask an admin for one: postern admin reset-factor EMAIL. Then log in with its code.",
+	"proof":   "Show it: postern login --renew. Who signs in by a passkey takes a new session from the panel.",
+	"enrol":   "In the panel, or see what is missing: postern whoami",
 	"role":    "See who may: postern admin list",
 	"link":    "Make another: postern setup-link",
 	"login":   "Codes work once: wait for the next. An admin sees the reason: postern audit list --verb person.refused",

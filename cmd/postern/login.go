@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strings"
@@ -8,18 +9,28 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"postern/server"
 	"postern/server/control"
 )
 
 func loginCommand(t *talk) *cobra.Command {
 	var q control.PersonLoginRequest
+	var renew bool
 	c := &cobra.Command{
-		Use: "login --admin EMAIL", Short: "Log in as a person, with password and second factor", Args: exactly(),
+		Use: "login --admin EMAIL | --renew", Short: "Log in as a person, with password and second factor", Args: exactly(),
 		Long: `Log in as a person, for what is reserved for people: releasing, unfreezing, policy, waivers.
 The session is left in a file that later commands find by themselves; with -o json it is
 printed instead, for POSTERN_SESSION. The password is asked for, or taken from POSTERN_PASSWORD
-or the file that POSTERN_PASSWORD_FILE names. A recovery code stands in for a lost authenticator.`,
+or the file that POSTERN_PASSWORD_FILE names. A recovery code stands in for a lost authenticator.
+
+What does harm in the wrong hands asks for a second factor that was shown a moment ago: --renew
+shows it again in the session that there is. Who signs in by a passkey does so in the panel, which
+hands over a session for the command line under "Your account".`,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if renew {
+				return t.renew(cmd.Context(), q.Code)
+			}
+			q.Client = "postern " + server.Version()
 			if q.Address == "" {
 				return misused(cmd, usage("--admin is missing: whose account it is"))
 			}
@@ -40,7 +51,50 @@ or the file that POSTERN_PASSWORD_FILE names. A recovery code stands in for a lo
 	}
 	c.Flags().StringVar(&q.Address, "admin", "", "mail address of the account")
 	c.Flags().StringVar(&q.Code, "code", "", "code of the authenticator, or a recovery code (asked for)")
+	c.Flags().BoolVar(&renew, "renew", false, "show the second factor again in the session that there is")
 	return c
+}
+
+// renew shows again who asks: by a code, or, who has no second factor, by the password.
+func (t *talk) renew(ctx context.Context, code string) error {
+	w, err := t.client().Whoami(ctx)
+	if err != nil {
+		return err
+	}
+	proof := control.PersonProof{Code: code}
+	switch {
+	case w.Kind != "person":
+		return &failure{status: exitRefused, err: errors.New("nobody is logged in"), next: people["session"]}
+	case w.Factor && code == "":
+		proof.Code, err = t.ask("Code of the authenticator")
+	case !w.Factor && code == "":
+		proof.Password, err = t.secret("POSTERN_PASSWORD", "password", false)
+	}
+	if err != nil {
+		return err
+	}
+	done, err := t.client().Renew(ctx, proof)
+	if err != nil {
+		return err
+	}
+	return t.goesOn(done.Session, done, whoamiPairs(done.Whoami)...)
+}
+
+// goesOn keeps the new token of the session that there is where the old one is, or
+// prints it for programs.
+func (t *talk) goesOn(token string, answer any, pairs ...pair) error {
+	s, err := t.session()
+	if err != nil {
+		return err
+	}
+	if t.format == asTable && token != "" {
+		if s.file == "" {
+			t.say("The session goes on under another token; put it into POSTERN_SESSION:\n%s", token)
+		} else if err := t.keepSession(s.file, token); err != nil {
+			return err
+		}
+	}
+	return t.show(answer, pairs...)
 }
 
 // loggedIn keeps a session for later commands, or prints it for programs.
@@ -110,9 +164,19 @@ func whoamiPairs(w control.Whoami) []pair {
 		acts = append(acts, string(a))
 	}
 	p := []pair{{"person", w.Address}, {"unix user", w.Unix}, {"roles", joinRoles(w.Roles)}, {"second factor", yesNo(w.Factor)},
-		{"may", strings.Join(acts, " ")}, {"until", instant(w.Expires)}}
+		{"may", strings.Join(acts, " ")}, {"until", instant(w.Expires)}, {"proved until", instant(w.Fresh)}}
+	if w.Must != "" {
+		p = append(p, pair{"must first", mustDo[w.Must]})
+	}
 	if w.ID != uuid.Nil {
 		p = append(p, pair{"session id", w.ID.String()})
 	}
 	return p
+}
+
+// mustDo is what somebody has to do before anything else.
+var mustDo = map[string]string{
+	"account": "set a password (postern admin password), or an authenticator or a passkey in the panel",
+	"factor":  "set up a second factor in the panel, and show it",
+	"passkey": "set up a passkey in the panel, and sign in with it",
 }

@@ -47,8 +47,11 @@ var acts = map[string]directory.Act{
 	"webhook.create": directory.ActOperate, "webhook.list": directory.ActEvidence, "webhook.show": directory.ActEvidence,
 	"webhook.remove": directory.ActOperate, "webhook.rotate": directory.ActOperate, "webhook.enable": directory.ActOperate, "webhook.test": directory.ActOperate,
 	"certificate.list": directory.ActEvidence, "certificate.renew": directory.ActOperate,
-	"person.create": directory.ActSelf, // its own question: the first needs nobody
-	"person.list":   directory.ActEvidence, "person.show": directory.ActEvidence, "person.sessions": directory.ActEvidence,
+	"person.create": directory.ActSelf,                                                                                 // its own question: the first needs nobody
+	"person.list":   directory.ActEvidence, "person.show": directory.ActEvidence, "person.sessions": directory.ActSelf, // of others: its own question
+	"passkey.ask": directory.ActSelf, "passkey.add": directory.ActSelf, "passkey.list": directory.ActSelf, "passkey.remove": directory.ActSelf, // of others: their own question
+	"person.renew": directory.ActSelf, "person.totp-new": directory.ActSelf, "person.totp": directory.ActSelf, "person.recovery": directory.ActSelf, "person.handover": directory.ActSelf,
+	"person.invite": directory.ActPeople, "person.welcome": directory.ActSelf,
 	"person.roles": directory.ActPeople, "person.disable": directory.ActPeople, "person.enable": directory.ActPeople, "person.factor": directory.ActPeople,
 	"person.password": directory.ActSelf, "person.revoke": directory.ActSelf, // of others: their own question
 	"setup.gate": directory.ActSelf, "setup.enter": directory.ActSelf, "setup.show": directory.ActEvidence,
@@ -68,6 +71,8 @@ func (by caller) allowed(command string) error {
 	switch {
 	case by.person == nil && by.door != doorHere && !by.founder && !slices.Contains(strangers, command):
 		return &reservedError{act, "session", "nobody is logged in"}
+	case by.person != nil && by.person.Must != "" && act != directory.ActSelf:
+		return by.unready(act)
 	case act.Reserved():
 		return by.may(act)
 	case by.person != nil && !directory.Allows(by.person.Person.Roles, act):

@@ -17,9 +17,10 @@ import (
 // Client speaks with the server at a control socket. It is safe for concurrent
 // use. Errors are *Error, or those of the function given to AsFound.
 type Client struct {
-	path    string
-	session func() (token string, err error) // nil: the Unix user
-	http    *http.Client
+	path     string
+	session  func() (token string, err error) // nil: the Unix user
+	watching bool                             // what is asked is no use of the session
+	http     *http.Client
 }
 
 // maxRow bounds a line of a list: an event with all its recipients.
@@ -55,6 +56,9 @@ func (c *Client) post(ctx context.Context, name string, q any) (*http.Response, 
 		if token != "" {
 			req.Header.Set(SessionHeader, token)
 		}
+	}
+	if c.watching {
+		req.Header.Set(WatchHeader, "1")
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

@@ -52,6 +52,11 @@ func (s *Server) freezeSet(ctx context.Context, by caller, q FreezeChange) (Froz
 	if q.Reason == "" {
 		return Frozen{}, invalid("a freeze needs a reason")
 	}
+	if wide := q.Kind == storage.FreezeAll || q.Kind == storage.FreezeOrganization; wide && by.person != nil {
+		if err := by.proved(directory.ActOperate); err != nil {
+			return Frozen{}, err
+		}
+	}
 	target, err := s.target(ctx, by, q)
 	if err != nil {
 		return Frozen{}, err

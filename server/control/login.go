@@ -14,9 +14,11 @@ import (
 
 // PersonLoginRequest asks for a session.
 type PersonLoginRequest struct {
-	Address  string `json:"address"`
-	Password string `json:"password"`
-	Code     string `json:"code,omitempty"` // of the authenticator, or a recovery code
+	Address       string `json:"address"`
+	Password      string `json:"password"`
+	Code          string `json:"code,omitempty"`   // of the authenticator, or a recovery code
+	Client        string `json:"client,omitempty"` // what the person came with, in its own words
+	PasskeyAnswer        // instead of all the rest, or beside it
 }
 
 // PersonLogin is a session that began; its token is shown this once.
@@ -31,7 +33,10 @@ type Whoami struct {
 	Unix    string               `json:"unix"` // the Unix user at the socket
 	Address string               `json:"address,omitempty"`
 	Roles   []storage.PersonRole `json:"roles,omitempty"`
-	Factor  bool                 `json:"second_factor"` // was shown in this session
+	Factor  bool                 `json:"second_factor"`        // was shown in this session
+	Method  string               `json:"method,omitempty"`     // how the person last showed who they are
+	Must    string               `json:"must,omitempty"`       // what they must set up before anything else: account, factor, passkey
+	Fresh   time.Time            `json:"fresh_until,omitzero"` // until when acts that ask for it need no second factor again
 	Acts    []directory.Act      `json:"acts,omitempty"`
 	ID      uuid.UUID            `json:"session_id,omitzero"`
 	Expires time.Time            `json:"expires_at,omitzero"`
@@ -45,6 +50,9 @@ type PersonSession struct {
 	Created  time.Time `json:"created_at"`
 	LastUsed time.Time `json:"last_used_at"`
 	Expires  time.Time `json:"expires_at"`
+	Method   string    `json:"method,omitempty"`
+	Network  string    `json:"network,omitempty"` // where it began
+	Client   string    `json:"client,omitempty"`  // with what, in its own words
 	Current  bool      `json:"current,omitempty"` // the one that asks
 }
 
@@ -69,12 +77,13 @@ func (c *Client) Login(ctx context.Context, q PersonLoginRequest) (PersonLogin, 
 
 func (s *Server) personLogin(ctx context.Context, by caller, q PersonLoginRequest) (PersonLogin, error) {
 	ps, token, err := s.Directory.Login(ctx, directory.PersonAttempt{Org: by.org, Address: q.Address, Password: q.Password, Code: q.Code,
+		Passkey: q.Answer, Asked: directory.Asked{Bind: q.Bind, Origin: q.Origin}, Client: q.Client,
 		Door: by.door, Peer: by.Actor, Unix: by.unix, Network: by.Network})
 	var no *directory.AuthError
 	switch {
 	case errors.As(err, &no) && no.Cause == nil:
 		return PersonLogin{}, &Error{Code: Refused, Noun: "login", cause: err,
-			Message: "not let in: the address, the password or the code is wrong, or there were too many failures (" + no.Trace + ")"}
+			Message: refusedLogin(q) + " (" + no.Trace + ")"}
 	case errors.As(err, &no):
 		return PersonLogin{}, no.Cause
 	case err != nil:
@@ -82,6 +91,14 @@ func (s *Server) personLogin(ctx context.Context, by caller, q PersonLoginReques
 	}
 	by.person = ps
 	return PersonLogin{token, by.whoami()}, nil
+}
+
+// refusedLogin has the same words whatever was wrong.
+func refusedLogin(q PersonLoginRequest) string {
+	if len(q.Answer) > 0 {
+		return "not let in: the passkey is not known here or was not right, it took too long, or there were too many failures"
+	}
+	return "not let in: the address, the password or the code is wrong, or there were too many failures"
 }
 
 // Logout ends the session of the client.
@@ -115,9 +132,11 @@ func (by caller) whoami() Whoami {
 		return w
 	}
 	p, ps := by.person.Person, by.person.Session
-	w = Whoami{Kind: "person", Unix: by.unix, Address: p.Address, Roles: p.Roles, Factor: ps.Factor, ID: ps.ID, Expires: ps.Expires}
+	w = Whoami{Kind: "person", Unix: by.unix, Address: p.Address, Roles: p.Roles, Factor: ps.Factor, ID: ps.ID, Expires: ps.Expires,
+		Method: ps.Method, Must: by.person.Must, Fresh: by.person.Fresh}
 	for _, act := range directory.Acts() {
-		if directory.Allows(p.Roles, act) && (ps.Factor || !act.Reserved()) {
+		ready := act == directory.ActSelf || w.Must == ""
+		if ready && directory.Allows(p.Roles, act) && (ps.Factor || !act.Reserved()) {
 			w.Acts = append(w.Acts, act)
 		}
 	}
@@ -130,17 +149,26 @@ func (c *Client) PersonSessions(ctx context.Context, person string) iter.Seq2[Pe
 }
 
 func (s *Server) personSessions(ctx context.Context, by caller, q PersonRef, emit func(PersonSession) error) error {
-	p, err := s.findPerson(ctx, by, q.Person)
+	p, err := s.somebody(ctx, by, q.Person, directory.ActEvidence)
 	if err != nil {
 		return err
 	}
 	all, err := s.Directory.PersonSessions(ctx, by.org, p.ID)
-	for _, ps := range all {
+	for i := range all {
 		if err == nil {
-			err = emit(PersonSession{ps.ID, ps.Door, ps.Factor, ps.Created, ps.LastUsed, ps.Expires, by.Session == ps.ID})
+			err = emit(sessionView(&all[i], by.Session))
 		}
 	}
 	return err
+}
+
+func sessionView(ps *storage.PersonSession, current uuid.UUID) PersonSession {
+	v := PersonSession{ID: ps.ID, Door: ps.Door, Factor: ps.Factor, Method: ps.Method, Client: ps.Client,
+		Created: ps.Created, LastUsed: ps.LastUsed, Expires: ps.Expires, Current: current == ps.ID}
+	if ps.Network.IsValid() {
+		v.Network = ps.Network.String()
+	}
+	return v
 }
 
 // RevokeSession ends a session: one's own, or, for who manages people, anybody's.

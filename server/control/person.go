@@ -18,8 +18,10 @@ type Person struct {
 	ID       uuid.UUID            `json:"id"`
 	Address  string               `json:"address"`
 	Roles    []storage.PersonRole `json:"roles"`
-	State    string               `json:"state"`  // active, disabled
-	Factor   bool                 `json:"factor"` // has a second factor
+	State    string               `json:"state"`              // active, disabled
+	Factor   bool                 `json:"factor"`             // has an authenticator
+	Password bool                 `json:"password"`           // has one
+	Passkeys int                  `json:"passkeys,omitempty"` // of person.show
 	Recovery int                  `json:"recovery_codes_left"`
 	Created  time.Time            `json:"created_at"`
 	Disabled time.Time            `json:"disabled_at,omitzero"`
@@ -30,8 +32,9 @@ type Person struct {
 type PersonCreate struct {
 	Address       string               `json:"address"`
 	Roles         []storage.PersonRole `json:"roles"`
-	Password      string               `json:"password"`
+	Password      string               `json:"password,omitempty"`
 	WithoutFactor bool                 `json:"without_factor,omitempty"`
+	Invite        bool                 `json:"invite,omitempty"` // they set up by a link how they sign in
 }
 
 // Factor is a new second factor, which is shown this once.
@@ -41,10 +44,12 @@ type Factor struct {
 	Recovery []string `json:"recovery_codes,omitempty"`
 }
 
-// Enrolled is a person with what is shown of their second factor this once.
+// Enrolled is a person with what is shown of their second factor, or of the link by
+// which they set it up, this once.
 type Enrolled struct {
 	Person
 	Factor
+	Invitation *Invitation `json:"invitation,omitempty"`
 }
 
 // PersonRef names a person by mail address or id.
@@ -76,6 +81,8 @@ func (s *Server) personCommands() {
 	answer(s, "person.factor", s.personFactor)
 	answer(s, "person.password", s.personPassword)
 	s.loginCommands()
+	s.passkeyCommands()
+	s.renewCommands()
 }
 
 // CreatePerson makes an account. Until there is the first, no session is needed:
@@ -85,8 +92,11 @@ func (c *Client) CreatePerson(ctx context.Context, q PersonCreate) (Enrolled, er
 }
 
 func (s *Server) personCreate(ctx context.Context, by caller, q PersonCreate) (Enrolled, error) {
-	if q.Password == "" {
-		return Enrolled{}, invalid("an account needs a password")
+	switch {
+	case q.Invite && q.Password != "":
+		return Enrolled{}, invalid("who is invited sets a password of their own")
+	case !q.Invite && q.Password == "":
+		return Enrolled{}, invalid("an account needs a password, or an invitation")
 	}
 	some, err := s.Directory.People(ctx, by.org, uuid.Nil, 1)
 	if err != nil {
@@ -98,11 +108,24 @@ func (s *Server) personCreate(ctx context.Context, by caller, q PersonCreate) (E
 		}
 	}
 	p, f, err := s.Directory.CreatePerson(ctx, by.Actor, by.org, directory.PersonSpec{
-		Address: q.Address, Roles: q.Roles, Password: q.Password, Factor: !q.WithoutFactor, First: len(some) == 0})
-	if err == nil && len(some) == 0 {
-		err = s.Setup.Settle(ctx, by.org) // doors may wait for somebody to answer for them
+		Address: q.Address, Roles: q.Roles, Password: q.Password, Factor: !q.WithoutFactor && !q.Invite, First: len(some) == 0})
+	if err != nil {
+		return Enrolled{}, err
 	}
-	return Enrolled{*personView(&p), factorView(f)}, err
+	if len(some) == 0 {
+		if err := s.Setup.Settle(ctx, by.org); err != nil { // doors may wait for somebody to answer for them
+			return Enrolled{}, err
+		}
+	}
+	made := Enrolled{Person: *personView(&p), Factor: factorView(f)}
+	if q.Invite {
+		in, err := s.personInvite(ctx, by, PersonRef{p.Address})
+		if err != nil {
+			return made, err
+		}
+		made.Invitation = &in
+	}
+	return made, nil
 }
 
 // People lists all who have an account.
@@ -122,7 +145,13 @@ func (c *Client) Person(ctx context.Context, person string) (Person, error) {
 
 func (s *Server) personShow(ctx context.Context, by caller, q PersonRef) (*Person, error) {
 	p, err := s.findPerson(ctx, by, q.Person)
-	return personView(&p), err
+	if err != nil {
+		return nil, err
+	}
+	keys, err := s.Directory.Passkeys(ctx, by.org, p.ID)
+	v := personView(&p)
+	v.Passkeys = len(keys)
+	return v, err
 }
 
 // SetRoles gives a person other roles.
@@ -175,26 +204,38 @@ func (s *Server) personFactor(ctx context.Context, by caller, q PersonRef) (Enro
 		return Enrolled{}, err
 	}
 	p, f, err := s.Directory.ResetFactor(ctx, by.Actor, by.org, p.ID)
-	return Enrolled{*personView(&p), factorView(f)}, err
+	return Enrolled{Person: *personView(&p), Factor: factorView(f)}, err
+}
+
+// PasswordChanged is an account with another password. Who changed their own goes on
+// under another token.
+type PasswordChanged struct {
+	Person
+	Session string `json:"session,omitempty"`
 }
 
 // ChangePassword gives a person another password; their other sessions end.
-func (c *Client) ChangePassword(ctx context.Context, q PasswordChange) (Person, error) {
-	return ask[PasswordChange, Person](ctx, c, "person.password", q)
+func (c *Client) ChangePassword(ctx context.Context, q PasswordChange) (PasswordChanged, error) {
+	return ask[PasswordChange, PasswordChanged](ctx, c, "person.password", q)
 }
 
-func (s *Server) personPassword(ctx context.Context, by caller, q PasswordChange) (*Person, error) {
+func (s *Server) personPassword(ctx context.Context, by caller, q PasswordChange) (PasswordChanged, error) {
 	p, err := s.findPerson(ctx, by, q.Person)
 	if err != nil {
-		return nil, err
+		return PasswordChanged{}, err
 	}
-	if !by.is(p.ID) {
-		if err := by.may(directory.ActPeople); err != nil {
-			return nil, err
+	if by.is(p.ID) {
+		if err := by.own(); err != nil {
+			return PasswordChanged{}, err
 		}
+		p, token, err := s.Directory.SetPassword(ctx, by.person, by.Actor, q.Old, q.New)
+		return PasswordChanged{*personView(&p), token}, err
 	}
-	p, err = s.Directory.ChangePassword(ctx, by.Actor, by.org, p.ID, q.Old, q.New)
-	return personView(&p), err
+	if err := by.may(directory.ActPeople); err != nil {
+		return PasswordChanged{}, err
+	}
+	p, err = s.Directory.ChangePassword(ctx, by.Actor, by.org, p.ID, q.New)
+	return PasswordChanged{Person: *personView(&p)}, err
 }
 
 // is reports whether the caller is a person, in a session of theirs.
@@ -213,7 +254,7 @@ func (s *Server) findPerson(ctx context.Context, by caller, ref string) (storage
 }
 
 func personView(p *storage.Person) *Person {
-	v := &Person{ID: p.ID, Address: p.Address, Roles: slices.Clone(p.Roles), State: "active", Factor: len(p.TOTP) > 0,
+	v := &Person{ID: p.ID, Address: p.Address, Roles: slices.Clone(p.Roles), State: "active", Factor: len(p.TOTP) > 0, Password: p.Password != nil,
 		Recovery: len(p.Recovery), Created: p.Created, Disabled: p.Disabled, Reason: p.Reason}
 	if !p.Disabled.IsZero() {
 		v.State = "disabled"

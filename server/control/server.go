@@ -58,6 +58,7 @@ type Config struct {
 	FirstMail func(ctx context.Context, actor audit.Actor, in storage.InboxRecord) error
 	Host      string // this server's name, for the records of domains
 	Version   string // of the program, for health
+	Panel     string // where people find the panel, such as https://mail.example.com:8443; empty: there is none
 	// Ladder judges whether a domain may take the next step of its DMARC policy.
 	Ladder func(ctx context.Context, d storage.Domain) (report.Rung, error)
 	Now    func() time.Time // nil: time.Now
@@ -124,6 +125,7 @@ type caller struct {
 	// founder: who used the link of a set-up. Until anybody has an account they may do
 	// what the Unix user may.
 	founder bool
+	fresh   bool // the person showed a moment ago who they are
 }
 
 type actorKey struct{}

@@ -123,7 +123,7 @@ func (s *Server) setupCommands() {
 }
 
 // strangers are the commands that another door may ask before anybody is signed in.
-var strangers = []string{"person.login", "setup.gate", "setup.enter"}
+var strangers = []string{"person.login", "person.welcome", "passkey.ask", "setup.gate", "setup.enter"}
 
 // SetupGate says whether the way in is a link, since nobody has an account.
 func (c *Client) SetupGate(ctx context.Context) (SetupGate, error) {
@@ -255,12 +255,12 @@ func (s *Server) setupAdmin(ctx context.Context, by caller, q SetupAdmin) (Setup
 	if err != nil {
 		return SetupEnrolled{}, err
 	}
-	_, token, err := s.Directory.StartSession(ctx, by.Actor, p, directory.SessionSpec{Door: by.door})
+	_, token, err := s.Directory.StartSession(ctx, by.Actor, p, directory.SessionSpec{Door: by.door, Method: "password", Network: by.Network})
 	return SetupEnrolled{made, token}, err
 }
 
 // SetupProve shows that the new second factor works: the session in which that is done
-// ends, and another takes its place.
+// goes on under another token.
 func (c *Client) SetupProve(ctx context.Context, code string) (SetupSession, error) {
 	return ask[SetupCode, SetupSession](ctx, c, "setup.prove", SetupCode{code})
 }
@@ -269,7 +269,7 @@ func (s *Server) setupProve(ctx context.Context, by caller, q SetupCode) (SetupS
 	if by.person == nil {
 		return SetupSession{}, &Error{Code: State, Message: "nobody is logged in"}
 	}
-	token, err := s.Directory.Prove(ctx, by.person, by.Actor, q.Code)
+	token, err := s.Directory.Renew(ctx, by.person, by.Actor, directory.Proof{Code: q.Code})
 	return SetupSession{token}, err
 }
 

@@ -108,7 +108,7 @@ func (w *world) session(address string, factor bool, roles ...storage.PersonRole
 	w.must(w.store.Write(w.t.Context(), storage.System, func(tx *storage.Tx) error {
 		return tx.CreatePerson(tx.Record(audit.Event{Verb: audit.PersonCreate}), &p)
 	}))
-	_, token, err = w.dir.StartSession(w.t.Context(), storage.System, p, directory.SessionSpec{Door: "control", Factor: factor, Length: 1e4 * time.Hour, Idle: -1})
+	_, token, err = w.dir.StartSession(w.t.Context(), storage.System, p, directory.SessionSpec{Door: "control", Factor: factor, Length: 1e4 * time.Hour, Idle: -1, Fresh: 1e4 * time.Hour})
 	w.must(err)
 	return token
 }

@@ -33,6 +33,10 @@ func (a Act) Reserved() bool {
 	return true
 }
 
+// Dangerous reports whether an act asks the person to have shown a moment ago who they
+// are. Looking at content is reserved and does not: what asks for it anew says so. // AC-15
+func (a Act) Dangerous() bool { return a.Reserved() && a != ActContent }
+
 // Acts is the closed list, reserved ones first.
 func Acts() []Act {
 	return []Act{ActRelease, ActWaive, ActUnfreeze, ActPolicy, ActPeople, ActContent, ActOperate, ActEvidence, ActSelf}

@@ -25,6 +25,12 @@ type Options struct {
 	// PolicyEpoch changes with every change of policy; nil: Terms is asked each time
 	// that Expire looks.
 	PolicyEpoch func() uint64
+	// People asks policy what holds for people's sessions; nil, and zero fields: the
+	// defaults. It is asked whenever a session is used.
+	People func(ctx context.Context, org uuid.UUID) (PeopleTerms, error)
+	// Site is the host name by which passkeys know this server (WebAuthn, section
+	// 5.1.3); empty: there are none.
+	Site string
 	// Keys has what the rotation of signing keys needs.
 	Keys Keys
 	// Names has what it takes to ask the DNS about domains.
@@ -47,6 +53,10 @@ type Directory struct {
 	passwords passwords
 	guesses   guesses
 
+	people     func(ctx context.Context, org uuid.UUID) (PeopleTerms, error)
+	site       string
+	challenges *challenges
+
 	keys     Keys
 	keyWake  wake
 	absences absences
@@ -68,10 +78,14 @@ func New(store *storage.Store, o Options) *Directory {
 	return &Directory{
 		store: store, now: o.Now, log: o.Log,
 		throttle: newThrottle(), registry: newRegistry(), pending: newPending(), passwords: newPasswords(), policy: o.Terms, epoch: o.PolicyEpoch,
+		people: o.People, site: o.Site, challenges: newChallenges(),
 		keys: o.Keys, keyWake: make(wake, 1),
 		names: o.Names, checks: newChecks(),
 	}
 }
+
+// Site is the host name by which passkeys know this server.
+func (d *Directory) Site() string { return d.site }
 
 // interval of Run: a session must not outlive its credential by more than a
 // second (invariant 8), and refusals must not wait longer than they have to.

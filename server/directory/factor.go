@@ -50,13 +50,18 @@ func (d *Directory) newFactor(p *storage.Person) (*Factor, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Factor{Secret: key.Secret(), URI: key.URL()}
+	return &Factor{Secret: key.Secret(), URI: key.URL(), Recovery: d.newRecovery(p)}, nil
+}
+
+// newRecovery gives a person new recovery codes; the old ones are gone.
+func (d *Directory) newRecovery(p *storage.Person) (codes []string) {
+	p.Recovery = nil
 	for range recoveryCodes {
 		code := newRecoveryCode()
 		p.Recovery = append(p.Recovery, d.store.HashRecovery(p.ID, code))
-		f.Recovery = append(f.Recovery, code[:recoveryHalf]+"-"+code[recoveryHalf:])
+		codes = append(codes, code[:recoveryHalf]+"-"+code[recoveryHalf:])
 	}
-	return f, nil
+	return codes
 }
 
 func newRecoveryCode() string {
@@ -87,16 +92,16 @@ func (d *Directory) useCode(p *storage.Person, id uuid.UUID, code string, now ti
 		return subtle.ConstantTimeCompare(hash, d.store.HashRecovery(id, code)) == 1
 	})
 	switch {
-	case len(p.TOTP) == 0:
-		return "none", ""
-	case known && step <= p.Step:
+	case len(p.TOTP) == 0 && (code == "" || len(p.Recovery) == 0):
+		return noFactor, ""
+	case known && len(p.TOTP) > 0 && step <= p.Step:
 		return "", "code-used"
-	case known:
+	case known && len(p.TOTP) > 0:
 		p.Step = step
-		return "totp", ""
+		return methodTOTP, ""
 	case spent >= 0:
 		p.Recovery = slices.Delete(slices.Clone(p.Recovery), spent, spent+1)
-		return "recovery", ""
+		return methodRecovery, ""
 	}
 	return "", "code"
 }

@@ -3,6 +3,7 @@ package directory
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -160,9 +161,9 @@ func (d *Directory) ResetFactor(ctx context.Context, actor audit.Actor, org, id 
 	return p, factor, err
 }
 
-// ChangePassword gives a person another password. Who changes their own says the
-// one they had, and keeps the session in which they do; all others end.
-func (d *Directory) ChangePassword(ctx context.Context, actor audit.Actor, org, id uuid.UUID, old, new string) (storage.Person, error) {
+// ChangePassword gives a person another password, who did not change it themselves
+// (SetPassword does that): their sessions end.
+func (d *Directory) ChangePassword(ctx context.Context, actor audit.Actor, org, id uuid.UUID, new string) (storage.Person, error) {
 	was, err := d.store.Person(ctx, org, id)
 	if err != nil {
 		return was, err
@@ -170,11 +171,6 @@ func (d *Directory) ChangePassword(ctx context.Context, actor audit.Actor, org, 
 	text, err := checkPassword(new, was.Address)
 	if err != nil {
 		return was, err
-	}
-	if isSelf(actor, id) {
-		if err := d.provePassword(ctx, actor, &was, old); err != nil {
-			return was, err
-		}
 	}
 	hashed, err := d.passwords.hash(ctx, text)
 	if err != nil {
@@ -210,6 +206,11 @@ func isSelf(actor audit.Actor, id uuid.UUID) bool {
 // what was before and after, and ends the sessions that must not outlive it.
 // Nobody takes away the last admin.
 func (d *Directory) changePerson(ctx context.Context, actor audit.Actor, org, id uuid.UUID, what string, change func(p *storage.Person) error) (p storage.Person, err error) {
+	return d.changing(ctx, actor, org, id, what, change, func(*storage.Tx, *audit.Event) error { return nil })
+}
+
+// changing is changePerson with something that is written under the same event.
+func (d *Directory) changing(ctx context.Context, actor audit.Actor, org, id uuid.UUID, what string, change func(p *storage.Person) error, also func(*storage.Tx, *audit.Event) error) (p storage.Person, err error) {
 	err = d.store.Write(ctx, actor, func(tx *storage.Tx) error {
 		people, err := tx.People(org)
 		if err != nil {
@@ -232,7 +233,7 @@ func (d *Directory) changePerson(ctx context.Context, actor audit.Actor, org, id
 			p.Settled = tx.Now()
 		}
 		e := tx.Record(personEvent(audit.PersonChange, &p, what))
-		if err := endWith(tx, e, actor, &p, what); err != nil {
+		if err := errors.Join(endWith(tx, e, actor, &p, what), also(tx, e)); err != nil {
 			return err
 		}
 		e.Personal = append(e.Personal, audit.Text(audit.KeyBefore, describePerson(&was)), audit.Text(audit.KeyAfter, describePerson(&p)))
@@ -249,9 +250,9 @@ func (d *Directory) changePerson(ctx context.Context, actor audit.Actor, org, id
 func endWith(tx *storage.Tx, e *audit.Event, actor audit.Actor, p *storage.Person, what string) error {
 	var but uuid.UUID
 	switch {
-	case what == "roles":
+	case what == "roles" || what == "recovery":
 		return nil
-	case what == "password" && isSelf(actor, p.ID):
+	case (what == "password" || what == "authenticator") && isSelf(actor, p.ID):
 		but = actor.Session
 	}
 	n, err := endSessions(tx, e, p.ID, but)

@@ -45,6 +45,7 @@ type Rules struct {
 	Holds       Holds
 	Provenance  Provenance
 	Credentials Credentials
+	People      People
 	Alerts      Alerts
 	TLS         TLS
 	Reading     Reading
@@ -118,6 +119,14 @@ type Credentials struct {
 	SafeView                    bool // they must have the safe view // CO-6
 }
 
+// People says how people show who they are. // AC-15
+type People struct {
+	Factor  string        // what they must show to do anything: optional, any, passkey
+	Session time.Duration // how long a session may last
+	Idle    time.Duration // and lie unused
+	Proof   time.Duration // for how long a second factor counts as just shown
+}
+
 // Alerts says who is told and what is stopped at once.
 type Alerts struct {
 	Mail   []string
@@ -158,6 +167,9 @@ func Effective(s Subjects, policies []storage.Policy) Rules {
 			MaxAge: e.duration(KeyCredentialAge), Warn: e.duration(KeyCredentialWarn),
 			SessionLength: e.duration(KeySessionLength), Sessions: int(e.number(KeySessions)),
 			SafeView: e.word(KeyCredentialView) != string(storage.ViewOriginal),
+		},
+		People: People{
+			Factor: e.word(KeySecondFactor), Session: e.duration(KeyPersonSession), Idle: e.duration(KeyPersonIdle), Proof: e.duration(KeyPersonProof),
 		},
 		Alerts:    Alerts{Mail: e.union(KeyAlertMail), Freeze: e.union(KeyAlertFreeze)},
 		Reading:   Reading{Persons: int(e.number(KeyGlassPersons)), Subjects: e.yes(KeyListSubjects)},

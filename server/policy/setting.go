@@ -56,6 +56,11 @@ const (
 	KeyGlassPersons Key = "break-glass-persons"
 	KeyListSubjects Key = "list-subjects"
 
+	KeySecondFactor  Key = "second-factor"
+	KeyPersonSession Key = "person-session"
+	KeyPersonIdle    Key = "person-idle"
+	KeyPersonProof   Key = "person-proof"
+
 	KeyDMARC        Key = "dmarc"
 	KeyMTASTS       Key = "mta-sts"
 	KeyDMARCReject  Key = "dmarc-reject"
@@ -124,6 +129,8 @@ var (
 	published = []storage.PolicyLevel{storage.LevelDomain}
 	// hosting is what has to do with mail of a domain, whoever reads it.
 	hosting = sending[:2]
+	// staffing is what people show who run an installation.
+	staffing = sending[:1]
 	// receiving is what an inbox does with its mail.
 	receiving = []storage.PolicyLevel{storage.LevelOrganization, storage.LevelDomain, storage.LevelInbox}
 )
@@ -201,6 +208,15 @@ var settings = []Setting{
 		Help: "people that it takes to read a message of an inbox, who reads it included"},
 	{Key: KeyListSubjects, Kind: YesNo, Join: Least, Levels: receiving, Default: "no", DefaultLevel: storage.LevelOrganization,
 		Help: "lists of messages show subjects to people who may see content"},
+
+	{Key: KeySecondFactor, Kind: Choice, Join: Most, Words: []string{"optional", "any", "passkey"}, Levels: staffing, Default: "optional",
+		DefaultLevel: storage.LevelOrganization, Help: "what people must sign in with to do anything: optional, any second factor, or a passkey; acts reserved for people always need one"},
+	{Key: KeyPersonSession, Kind: Duration, Join: Least, Min: int64(5 * time.Minute), Max: int64(30 * day), Levels: staffing,
+		Default: "12h", DefaultLevel: storage.LevelOrganization, Help: "how long a person's session may last"},
+	{Key: KeyPersonIdle, Kind: Duration, Join: Least, Min: int64(time.Minute), Max: int64(30 * day), Levels: staffing,
+		Default: "2h", DefaultLevel: storage.LevelOrganization, Help: "how long a person's session may lie unused"},
+	{Key: KeyPersonProof, Kind: Duration, Join: Least, Min: int64(time.Minute), Max: int64(day), Levels: staffing,
+		Default: "30m", DefaultLevel: storage.LevelOrganization, Help: "for how long a second factor counts as just shown; releasing, unfreezing, roles and policy need one that does"},
 
 	{Key: KeyDMARC, Kind: Choice, Join: Most, Words: []string{"none", "quarantine", "reject"}, Levels: published, Default: "none",
 		DefaultLevel: storage.LevelDomain, Help: "what others are asked to do with mail that forges the domain: none, quarantine or reject"},

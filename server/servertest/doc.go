@@ -71,6 +71,10 @@
 //	certify HOST NAME…         its certificate is one of the world's authority from now on, for these
 //	                           names; with none its own, which relays do not trust
 //	totp VARIABLE SECRET       the code of an authenticator with this secret, now, in a variable
+//	passkey VARIABLE NAME ORIGIN
+//	                           the answer of the authenticator with this name, at a page of this
+//	                           origin, to the question on standard output, in a variable
+//	rewind NAME                set the counter of an authenticator back, as a copy would have it
 //
 // For each agent there are the variables scout_token, scout_credential and
 // scout_agent, with its name in place of scout; alpha_session is the

@@ -50,11 +50,14 @@ func Run(t *testing.T, dir string) map[audit.Verb]bool {
 
 // script is the state of one running script.
 type script struct {
-	world    *World
-	dir      string
-	hosts    map[string]*host
-	talks    map[string]talk
-	webs     map[string]*web
+	world *World
+	dir   string
+	hosts map[string]*host
+	talks map[string]talk
+	webs  map[string]*web
+	// authenticators hold people's passkeys.
+	authenticators map[string]*Authenticator
+
 	pebble   *Pebble // nil: there is no authority
 	current  talk
 	unnamed  int
@@ -75,7 +78,7 @@ func newScript(dir string) (*script, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &script{world: w, dir: dir, hosts: map[string]*host{}, talks: map[string]talk{}, webs: map[string]*web{}}
+	s := &script{world: w, dir: dir, hosts: map[string]*host{}, talks: map[string]talk{}, webs: map[string]*web{}, authenticators: map[string]*Authenticator{}}
 	s.ctx, s.stopping = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -143,6 +146,8 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"web":      command(2, 2, (*script).web),
 	"told":     command(2, 2, (*script).told),
 	"totp":     command(2, 2, (*script).totp),
+	"passkey":  command(3, 3, (*script).passkey),
+	"rewind":   command(1, 1, (*script).rewind),
 	"sts":      command(2, many, (*script).sts),
 	"certify":  command(1, many, (*script).certify),
 

@@ -127,6 +127,17 @@ var lookups = map[string][]string{
 	"setup.prove":           nil, // names nothing, in one's own session
 	"key.recovery":          nil, // names nothing, and tells another key each time
 	"key.confirm":           {`{"last_four":"ABCD"}`},
+	"person.invite":         {`{"person":"PERSON"}`},
+	"passkey.list":          {`{"person":"PERSON"}`},
+	"passkey.remove":        {`{"person":"PERSON","passkey":"ANY"}`},
+	"passkey.ask":           nil, // names nothing but a host
+	"passkey.add":           nil, // is about who asks
+	"person.renew":          nil, // is about who asks
+	"person.totp-new":       nil, // is about who asks
+	"person.totp":           nil, // is about who asks
+	"person.recovery":       nil, // is about who asks, and changes it
+	"person.handover":       nil, // is about who asks
+	"person.welcome":        {`{"secret":"ANY"}`},
 	"person.create":         nil, // says that an address is taken, whoever has it: it is one for the whole server
 	"person.login":          nil, // names no organization; every refusal has the same words
 	"person.logout":         nil, // names nothing, and ends the session of this test

@@ -138,6 +138,13 @@ const (
 	KeyView      Key = 125 // word: what a credential is shown of messages: original, safe
 )
 
+// Clear keys of how people show who they are.
+const (
+	KeyPasskey Key = 117 // id: a passkey
+	KeyModelID Key = 118 // word: the model of an authenticator, as it says (AAGUID)
+	KeySynced  Key = 119 // bool: a passkey may be on several devices of its person
+)
+
 // Clear keys of the quarantine, and of what people say of verdicts.
 const (
 	KeyStep      Key = 126 // word: step of a set-up: name, keys, admin, domain, agent
@@ -179,6 +186,8 @@ const (
 	KeyRun        Key = 159 // the agent's own name of its run, as declared
 	KeySource     Key = 160 // Message-ID of a message that went into the content, as declared; repeated
 	KeyPerson     Key = 151 // mail address of a person who has an account
+	KeyKeyName    Key = 177 // what a person calls a passkey
+	KeyAgent      Key = 178 // what a person's browser or command says it is
 	KeyReporter   Key = 171 // domain that provably sent a report
 	KeyReportID   Key = 172 // id of a report, as its reporter calls it
 )
@@ -248,7 +257,8 @@ var keys = [...]keyInfo{
 	KeyBefore: {"before", kindText}, KeyAfter: {"after", kindText}, KeyPath: {"path", kindText},
 	KeyTriggerRef: {"trigger_ref", kindText}, KeyMadeWith: {"made_with", kindText}, KeyRun: {"run", kindText},
 	KeySource: {"source", kindText},
-	KeyPerson: {"person", kindText},
+	KeyPerson: {"person", kindText}, KeyKeyName: {"passkey_name", kindText}, KeyAgent: {"user_agent", kindText},
+	KeyPasskey: {"passkey", kindID}, KeyModelID: {"authenticator_model", kindWord}, KeySynced: {"synced", kindBool},
 
 	KeyAuthority: {"authority", kindWord}, KeyFingerprint: {"fingerprint", kindDigest},
 	KeyNotAfter: {"not_after", kindTime}, KeyChallenge: {"challenge", kindWord},

@@ -158,6 +158,16 @@ const (
 	AuditVerified Verb = 140 // the tree was computed anew from all events and compared with what was signed; failed: it differs
 )
 
+// Verbs of how people show who they are. Those before 64 have the rest.
+const (
+	PasskeyAdd     Verb = 142 // a person got a passkey
+	PasskeyRemove  Verb = 143 // a passkey was taken away
+	PasskeySuspect Verb = 144 // the counter of a passkey went back: it may have been copied, and lets nobody in any more
+	PersonRenew    Verb = 145 // a person showed again in a session who they are; the session got another token
+	PersonInvite   Verb = 146 // a link was made by which a person begins their account
+	PersonWelcome  Verb = 147 // such a link was used, and a session began
+)
+
 // Verbs of the rotation of signing keys.
 const (
 	DKIMPublish Verb = 97  // the record of a signing key was seen in the DNS; failed: it is still, or again, not there
@@ -212,7 +222,9 @@ var verbNames = [...]string{
 	PersonCreate: "person.create", PersonChange: "person.change", PersonLogin: "person.login",
 	PersonRefused: "person.refused", PersonLogout: "person.logout", ConsentGive: "consent.give",
 	CredentialLeaked: "credential.leaked",
-	DomainProve:      "domain.prove", DomainNames: "domain.names", DomainRecord: "domain.record", DomainDisplace: "domain.displace",
+	PasskeyAdd:       "passkey.add", PasskeyRemove: "passkey.remove", PasskeySuspect: "passkey.suspect",
+	PersonRenew: "person.renew", PersonInvite: "person.invite", PersonWelcome: "person.welcome",
+	DomainProve: "domain.prove", DomainNames: "domain.names", DomainRecord: "domain.record", DomainDisplace: "domain.displace",
 	CredentialWaive: "credential.waive", CredentialEnding: "credential.ending",
 	CredentialEnd: "credential.end", MessageCaptured: "message.captured", CaptureRead: "capture.read", CaptureSwept: "capture.swept",
 	STSPolicySet: "sts.set", STSPolicyDrop: "sts.drop",

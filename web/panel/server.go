@@ -19,6 +19,7 @@ import (
 // Config is what the panel needs. All but Live, Now and Log are required.
 type Config struct {
 	Host string      // this server's name
+	Site string      // where passkeys work, such as https://mail.example.com:8443
 	Live bool        // false: a laboratory, and the page says so
 	TLS  *tls.Config // versions below 1.2 are never spoken (CO-1)
 	// Control is a client of this process for somebody who connected from a network.
