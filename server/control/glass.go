@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"postern/server/directory"
 	"postern/server/policy"
 	"postern/storage"
 	"postern/storage/audit"
@@ -68,6 +69,9 @@ func (s *Server) glassOpen(ctx context.Context, by caller, q GlassRequest) (Glas
 	}
 	if q.Reason == "" || len(q.Reason) > maxReason {
 		return Glass{}, invalid("to read a message needs a reason of at most %d bytes", maxReason)
+	}
+	if err := by.proved(directory.ActContent); err != nil {
+		return Glass{}, err
 	}
 	_, w, err := s.findMessage(ctx, by, q.MessageID)
 	if err != nil {
@@ -168,6 +172,9 @@ func (c *Client) AgreeGlass(ctx context.Context, q GlassRef) (Glass, error) {
 }
 
 func (s *Server) glassAgree(ctx context.Context, by caller, q GlassRef) (Glass, error) {
+	if err := by.proved(directory.ActContent); err != nil {
+		return Glass{}, err
+	}
 	g, address, err := s.glass(ctx, by, q.ID)
 	if err != nil {
 		return Glass{}, err
