@@ -144,7 +144,7 @@ func (c *Client) Person(ctx context.Context, person string) (Person, error) {
 }
 
 func (s *Server) personShow(ctx context.Context, by caller, q PersonRef) (*Person, error) {
-	p, err := s.findPerson(ctx, by, q.Person)
+	p, err := s.somebody(ctx, by, q.Person, directory.ActEvidence)
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +153,9 @@ func (s *Server) personShow(ctx context.Context, by caller, q PersonRef) (*Perso
 	v.Passkeys = len(keys)
 	return v, err
 }
+
+// Self shows the account of who asks.
+func (c *Client) Self(ctx context.Context) (Person, error) { return c.Person(ctx, "") }
 
 // SetRoles gives a person other roles.
 func (c *Client) SetRoles(ctx context.Context, q PersonChange) (Person, error) {

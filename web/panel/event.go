@@ -46,18 +46,27 @@ func (e *events) send(name string, part templ.Component) error {
 	return e.rc.Flush()
 }
 
+// cutWithin is how soon a stream ends whose session has: AC-9 allows a second.
+const cutWithin = 500 * time.Millisecond
+
 // wait reports whether the page is still open after a while, and its session too:
-// what was revoked meanwhile ends the stream.
+// what was revoked meanwhile ends the stream. A page that only stays open does not keep
+// a session alive. // AC-9
 func (e *events) wait(d time.Duration) bool {
-	select {
-	case <-e.v.r.Context().Done():
-		return false
-	case <-e.v.closing:
-		return false
-	case <-time.After(d):
+	ctx := e.v.r.Context()
+	for left := d; left > 0; left -= cutWithin {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-e.v.closing:
+			return false
+		case <-time.After(min(left, cutWithin)):
+		}
+		if who, err := e.v.c.Watching().Whoami(ctx); err != nil || who.Must != e.v.who.Must {
+			return false
+		}
 	}
-	_, err := e.v.c.Whoami(e.v.r.Context())
-	return err == nil
+	return true
 }
 
 // untilStop is the time of a request that goes on, which ends with the server, too: a

@@ -62,6 +62,12 @@ func (s *Server) visit(w http.ResponseWriter, r *http.Request, to route) {
 	}
 }
 
+// unready reports whether a place is open to somebody who has to set up first how
+// they sign in: that is where they do it, and the way out.
+func (v *visit) unready(to route) bool {
+	return to.open || v.r.URL.Path == "/me" || strings.HasPrefix(v.r.URL.Path, "/me/") || v.r.URL.Path == "/logout"
+}
+
 // peer is where a request comes from.
 func peer(r *http.Request) netip.Addr {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)

@@ -19,8 +19,6 @@ var sessionRoutes = []route{
 	{"GET /enter/{link}", true, (*visit).atLink},
 	{"POST /enter/{link}", true, (*visit).enterByLink},
 	{"POST /logout", false, (*visit).signOut},
-	{"GET /me", false, (*visit).me},
-	{"POST /me/sessions/{session}/end", false, (*visit).endSession},
 }
 
 // recognize finds out who visits. A session that has ended is nobody.
@@ -60,12 +58,13 @@ func (v *visit) door() error {
 	if v.wrong != nil {
 		v.w.WriteHeader(http.StatusForbidden)
 	}
-	return doorPage(v.Host, v.r.FormValue("next"), v.form("username"), v.wrong).Render(v.r.Context(), v.w)
+	return doorPage(v, v.r.FormValue("next")).Render(v.r.Context(), v.w)
 }
 
 // signIn begins a session.
 func (v *visit) signIn() error {
-	login, err := v.c.Login(v.r.Context(), control.PersonLoginRequest{Address: v.form("username"), Password: v.r.PostFormValue("password"), Code: v.form("code")})
+	login, err := v.c.Login(v.r.Context(), control.PersonLoginRequest{
+		Address: v.form("username"), Password: v.r.PostFormValue("password"), Code: v.form("code"), Client: v.r.UserAgent(), PasskeyAnswer: v.answer("passkey", v.bound())})
 	if err != nil {
 		return v.again(err, (*visit).door)
 	}
@@ -101,23 +100,4 @@ func (v *visit) signOut() error {
 // forget has the browser drop the session.
 func (v *visit) forget() {
 	http.SetCookie(v.w, &http.Cookie{Name: cookieName, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: -1})
-}
-
-// me shows the person's own sessions.
-func (v *visit) me() error {
-	var all []control.PersonSession
-	for ps, err := range v.c.PersonSessions(v.r.Context(), "") {
-		if err != nil {
-			return err
-		}
-		all = append(all, ps)
-	}
-	return v.page("Sessions and second factor", "", "postern person sessions", mePage(v.clock, v.who, all))
-}
-
-func (v *visit) endSession() error {
-	if err := v.c.RevokeSession(v.r.Context(), control.SessionRef{Session: v.r.PathValue("session")}); err != nil {
-		return v.again(err, (*visit).me)
-	}
-	return v.done("/me", "The session has ended.")
 }

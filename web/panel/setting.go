@@ -52,11 +52,15 @@ func (v *visit) createPerson() error {
 		return err
 	}
 	q := control.PersonCreate{Address: v.form("address"), Password: v.r.PostFormValue("password"), Roles: roles(v.r.PostForm["role"])}
+	q.Invite = q.Password == ""
 	made, err := v.c.CreatePerson(v.r.Context(), q)
 	if err != nil {
 		return v.again(err, (*visit).newPerson)
 	}
 	v.secret()
+	if made.Invitation != nil {
+		return v.page(made.Address, "/settings", "", invitedPage(v, *made.Invitation))
+	}
 	return v.page(made.Address, "/settings", "", enrolledPage(v, made))
 }
 
@@ -100,6 +104,13 @@ func (v *visit) changePerson() error {
 	case "enable":
 		said = "The account works again."
 		_, err = v.c.EnablePerson(ctx, q.Person)
+	case "invite":
+		in, err := v.c.Invite(ctx, q.Person)
+		if err != nil {
+			return v.again(err, (*visit).person)
+		}
+		v.secret()
+		return v.page(in.Person, "/settings", "postern admin invite "+in.Person, invitedPage(v, in))
 	case "factor":
 		made, err := v.c.ResetFactor(ctx, q.Person)
 		if err != nil {

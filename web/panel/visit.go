@@ -102,6 +102,9 @@ func (v *visit) done(to, said string) error {
 // again shows the page of a form that was refused, with the reason. Errors that are
 // no refusal are passed on.
 func (v *visit) again(err error, page func(*visit) error) error {
+	if needsProof(err) {
+		return err // fail asks for it
+	}
 	var no *control.Error
 	if !errors.As(err, &no) || no.Code == control.Failed || no.Code == control.Unavailable {
 		return err
@@ -116,6 +119,10 @@ func (v *visit) fail(err error) {
 	if errors.As(err, &no) && no.Noun == "ended" {
 		v.forget()
 		v.askToSignIn()
+		return
+	}
+	if v.who.Kind == "person" && needsProof(err) {
+		v.askProof("")
 		return
 	}
 	text := "Something failed here. The log of the server says what."

@@ -83,6 +83,31 @@
     }
   };
   if (document.querySelector("[data-until]")) { countdown(); setInterval(countdown, 1000); }
+  // Passkeys: the form takes what the browser answers to the server's question.
+  const passkey = async (b) => {
+    const note = b.form.querySelector("[data-passkey-note]"), api = PublicKeyCredential;
+    b.disabled = true;
+    try {
+      const asked = await fetch(b.dataset.ask);
+      if (!asked.ok) throw new Error("the server asks for none: reload the page");
+      const publicKey = await asked.json();
+      const got = b.dataset.passkey === "create"
+        ? await navigator.credentials.create({ publicKey: api.parseCreationOptionsFromJSON(publicKey) })
+        : await navigator.credentials.get({ publicKey: api.parseRequestOptionsFromJSON(publicKey) });
+      b.form.elements[b.dataset.into || "passkey"].value = JSON.stringify(got.toJSON());
+      b.form.submit();
+    } catch (e) {
+      if (note) note.textContent = e.name === "InvalidStateError" ? "This device has a passkey of yours already." : "No passkey was used: " + e.message;
+      b.disabled = false;
+    }
+  };
+  if (window.PublicKeyCredential && PublicKeyCredential.parseRequestOptionsFromJSON) {
+    for (const el of document.querySelectorAll("[data-passkey], [data-passkey-also]")) el.hidden = false;
+    document.addEventListener("click", (e) => {
+      const b = e.target.closest("[data-passkey]");
+      if (b && (b.dataset.passkey !== "create" || b.form.reportValidity())) passkey(b);
+    });
+  }
   document.addEventListener("click", (e) => {
     const keys = e.target.closest("[data-keys]");
     if (keys) {
