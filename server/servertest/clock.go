@@ -13,3 +13,6 @@ type Clock struct{ ahead atomic.Int64 }
 func (c *Clock) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
 func (c *Clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
+
+// Advance moves the clock forward.
+func (c *Clock) Advance(d time.Duration) { c.advance(d) }
