@@ -47,7 +47,7 @@ var acts = map[string]directory.Act{
 	"webhook.create": directory.ActOperate, "webhook.list": directory.ActEvidence, "webhook.show": directory.ActEvidence,
 	"webhook.remove": directory.ActOperate, "webhook.rotate": directory.ActOperate, "webhook.enable": directory.ActOperate, "webhook.test": directory.ActOperate,
 	"certificate.list": directory.ActEvidence, "certificate.renew": directory.ActOperate,
-	"person.create": directory.ActSelf,                                                                                 // its own question: the first needs nobody
+	"person.create": directory.ActSelf,                                                                             // its own question: the first needs nobody
 	"person.list":   directory.ActEvidence, "person.show": directory.ActSelf, "person.sessions": directory.ActSelf, // of others: their own question
 	"passkey.ask": directory.ActSelf, "passkey.add": directory.ActSelf, "passkey.list": directory.ActSelf, "passkey.remove": directory.ActSelf, // of others: their own question
 	"person.renew": directory.ActSelf, "person.totp-new": directory.ActSelf, "person.totp": directory.ActSelf, "person.recovery": directory.ActSelf, "person.handover": directory.ActSelf,

@@ -221,7 +221,6 @@ func inviteLink(v *visit, in control.Invitation) string {
 	return v.origin() + in.Path
 }
 
-
 // clientWord is what a client calls itself, short enough for a table.
 func clientWord(text string) string {
 	for _, name := range []string{"Firefox", "Edg", "Chrome", "Safari"} {
