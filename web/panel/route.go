@@ -22,7 +22,7 @@ type route struct {
 
 // routes are all places where a person may go. A GET changes nothing.
 func (s *Server) routes() []route {
-	return slices.Concat(overviewRoutes, liveRoutes, sessionRoutes, agentRoutes, credentialRoutes, freezeRoutes, inboxRoutes, messageRoutes, domainRoutes,
+	return slices.Concat(overviewRoutes, liveRoutes, sessionRoutes, accountRoutes, proofRoutes, agentRoutes, credentialRoutes, freezeRoutes, inboxRoutes, messageRoutes, domainRoutes,
 		approvalRoutes, queueRoutes, healthRoutes, traceRoutes, settingRoutes, quarantineRoutes, auditRoutes,
 		setupRoutes)
 }
@@ -51,13 +51,21 @@ func (s *Server) visit(w http.ResponseWriter, r *http.Request, to route) {
 		v.askToSignIn()
 		return
 	}
+	if v.who.Must != "" && !v.unready(to) {
+		http.Redirect(w, r, "/me", http.StatusSeeOther)
+		return
+	}
 	if sent, err := v.asFile(); err != nil {
 		v.fail(err)
 		return
 	} else if sent {
 		return
 	}
-	if err := to.handle(v); err != nil {
+	goOn, err := v.prove()
+	if err == nil && goOn {
+		err = to.handle(v)
+	}
+	if err != nil {
 		v.fail(err)
 	}
 }
