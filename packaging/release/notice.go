@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 )
@@ -23,7 +22,11 @@ func (r *release) notice(ctx context.Context) (string, error) {
 	b.WriteString("Licensed under the Apache License, Version 2.0, which Debian systems keep in\n/usr/share/common-licenses/Apache-2.0.\n\n")
 	b.WriteString("The binary has inside what follows, under the terms that follow each.\n")
 	b.WriteString("The panel's scripts htmx 2.0.11 and htmx-ext-sse 2.2.4 are under the Zero-Clause\nBSD licence, which asks for no notice.\n")
-	if err := licences(&b, "The Go programming language "+info.GoVersion, runtime.GOROOT()); err != nil {
+	root, err := output(ctx, r.source, "go", "env", "GOROOT")
+	if err != nil {
+		return "", err
+	}
+	if err := licences(&b, "The Go programming language "+info.GoVersion, root); err != nil {
 		return "", err
 	}
 	folders, err := moduleFolders(ctx, r.source)
