@@ -71,8 +71,10 @@ func parsed(t *testing.T, path string) *url.URL {
 	return u
 }
 
-// notPages are places that no person looks at in this walk: files, streams and the doors.
+// notPages are places that no person looks at in this walk: files, streams, what scripts
+// ask for, and the doors.
 var notPages = []string{"GET /audit/export", "GET /domains/{domain}/zone", "GET /domains/{domain}/watch", "GET /enter/{link}", "GET /login", "GET /live", "GET /search", "GET /health/report",
+	"GET /me/passkey", "GET /me/proof", "GET /login/passkey", "GET /welcome/{secret}",
 	"GET /inboxes/{address}/messages/{message}/page", "GET /inboxes/{address}/messages/{message}/part/{part}"}
 
 // TestBrowser_EveryPageIsAccessible walks all pages: axe-core finds nothing serious, in light or dark; nothing sticks out
