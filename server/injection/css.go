@@ -183,9 +183,12 @@ func (s *sheet) read(text []byte) {
 		s.rules = map[string][]*rule{}
 	}
 	css := plainCSS(string(text))
-	css = strings.NewReplacer("<!--", " ", "-->", " ").Replace(css)
-	s.block(css, 0)
+	s.block(commentMarks.Replace(css), 0)
 }
+
+// commentMarks takes the marks of comments in HTML away, which may stand around a
+// sheet (CSS Syntax, section 4.3.1, CDO and CDC).
+var commentMarks = strings.NewReplacer("<!--", " ", "-->", " ")
 
 // block reads the rules of a sheet or of an at-rule.
 func (s *sheet) block(css string, depth int) {
@@ -314,6 +317,10 @@ func (c *compound) key() string {
 	return "*"
 }
 
+// combinators sets those of a selector apart: a child is a descendant, and every
+// sibling is one beside.
+var combinators = strings.NewReplacer(">", " ", "+", " + ", "~", " + ")
+
 // readSelector reads a selector (Selectors, level 4, as far as mail has them). One
 // that is about a state, such as :hover, or about what is not an element is none.
 func readSelector(sel string) (*rule, bool) {
@@ -322,7 +329,7 @@ func readSelector(sel string) (*rule, bool) {
 			return nil, false
 		}
 	}
-	sel = strings.NewReplacer(">", " ", "+", " + ", "~", " + ").Replace(sel)
+	sel = combinators.Replace(sel)
 	var list []compound
 	for _, f := range strings.Fields(sel) {
 		if f == "+" {
@@ -678,8 +685,10 @@ func hexPaint(f string) (paint, bool) {
 	if err != nil || len(hex) != 6 {
 		return 0, false
 	}
-	if a, err := strconv.ParseUint(alpha, 16, 8); err == nil && a < 26 {
-		return transparent, true
+	if alpha != "" {
+		if a, err := strconv.ParseUint(alpha, 16, 8); err == nil && a < 26 {
+			return transparent, true
+		}
 	}
 	return paint(n), true
 }

@@ -202,35 +202,40 @@ func (d *dictionary) of(list []candidate, w *words, i int) []candidate {
 type speech struct {
 	list  []candidate // of all words
 	ends  []int32     // of word i: list[ends[i-1]:ends[i]]
-	votes [][maxLanguages]int16
+	votes []ballot
 	total [maxLanguages]int
 	room  [maxCandidates]candidate
 }
+
+// ballot counts the votes for each language in a byte of its own, to add eight at a
+// time: of the words of 2*around+1 blocks each has one at the most.
+type ballot [maxLanguages / 8]uint64
 
 // read gives every word its concept.
 func (s *speech) read(d *dictionary, w *words) {
 	s.list, s.ends, s.votes, s.total = s.list[:0], s.ends[:0], s.votes[:0], [maxLanguages]int{}
 	for i := range w.list {
 		if i%BlockWords == 0 {
-			s.votes = append(s.votes, [maxLanguages]int16{})
+			s.votes = append(s.votes, ballot{})
 		}
 		own := d.of(s.room[:0], w, i)
 		s.list = append(s.list, own...)
 		s.ends = append(s.ends, int32(len(s.list)))
 		s.vote(own)
 	}
-	var near [maxLanguages]int32 // votes of the blocks around one
+	usual := s.usual()
+	var near ballot // votes of the blocks around one
 	for b := range min(around, len(s.votes)) {
-		count(&near, &s.votes[b], 1)
+		near.add(&s.votes[b])
 	}
 	for b := range s.votes {
-		if b+around < len(s.votes) {
-			count(&near, &s.votes[b+around], 1)
-		}
 		if b > around {
-			count(&near, &s.votes[b-around-1], -1)
+			near.sub(&s.votes[b-around-1])
 		}
-		language := s.language(&near)
+		if b+around < len(s.votes) {
+			near.add(&s.votes[b+around])
+		}
+		language := s.language(&near, usual)
 		for i := b * BlockWords; i < min((b+1)*BlockWords, len(w.list)); i++ {
 			s.choose(w, i, language)
 		}
@@ -245,7 +250,7 @@ func (s *speech) vote(own []candidate) {
 	}
 	for ; languages != 0; languages &= languages - 1 {
 		l := bits.TrailingZeros64(languages)
-		s.votes[len(s.votes)-1][l]++
+		s.votes[len(s.votes)-1][l/8] += 1 << (l % 8 * 8)
 		s.total[l]++
 	}
 }
@@ -253,19 +258,44 @@ func (s *speech) vote(own []candidate) {
 // around is how many blocks before and after one vote on its language with it.
 const around = 2
 
-func count(near *[maxLanguages]int32, votes *[maxLanguages]int16, times int32) {
-	for l, n := range votes {
-		near[l] += int32(n) * times
+func (b *ballot) add(o *ballot) {
+	for k, eight := range o {
+		b[k] += eight
 	}
+}
+
+func (b *ballot) sub(o *ballot) {
+	for k, eight := range o {
+		b[k] -= eight
+	}
+}
+
+// mostTotal bounds the votes of a text that decide among languages with equally many
+// in the blocks around.
+const mostTotal = 1<<16 - 1
+
+// usual is the language of most words in the text.
+func (s *speech) usual() (best int) {
+	for l, n := range s.total {
+		if min(n, mostTotal) > min(s.total[best], mostTotal) {
+			best = l
+		}
+	}
+	return best
 }
 
 // language is that of most words in the blocks around one, and of the text among
 // equals.
-func (s *speech) language(near *[maxLanguages]int32) uint64 {
-	best, top := 0, -1
-	for l, votes := range near {
-		if n := int(votes)<<16 + min(s.total[l], 1<<16-1); n > top {
-			best, top = l, n
+func (s *speech) language(near *ballot, usual int) uint64 {
+	best, top := usual, 0
+	for k, eight := range near {
+		for eight != 0 {
+			lane := bits.TrailingZeros64(eight) / 8
+			votes := eight >> (8 * lane) & 0xFF
+			eight &^= 0xFF << (8 * lane)
+			if n := int(votes)<<16 + min(s.total[8*k+lane], mostTotal); n > top {
+				best, top = 8*k+lane, n
+			}
 		}
 	}
 	return 1 << best

@@ -277,7 +277,8 @@ func (t *pageTexts) link(p *Piece, value []byte) {
 // linkWords are the words of an address: what stands between its marks.
 func linkWords(link []byte) []byte {
 	return bytes.Map(func(r rune) rune {
-		if strings.ContainsRune("-_/+.?#&=,~", r) {
+		switch r {
+		case '-', '_', '/', '+', '.', '?', '#', '&', '=', ',', '~':
 			return ' '
 		}
 		return r

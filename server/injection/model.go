@@ -223,14 +223,7 @@ func (p *Part) sum(weights, rows []uint32) sums {
 func (p *Part) addRows(rows []uint32, to, also *sums) {
 	for len(rows) > 0 {
 		n := min(len(rows), laneRows)
-		var even, odd [Units / 8]uint64
-		for _, r := range rows[:n] {
-			row := p.lanes[int(r)*(Units/8):][: Units/8 : Units/8]
-			for k, eight := range row {
-				even[k] += eight & evenLanes
-				odd[k] += eight >> 8 & evenLanes
-			}
-		}
+		even, odd := p.addLanes(rows[:n])
 		for k := range even {
 			for lane := range 4 {
 				at, a := 8*k+2*lane, int32(uint16(even[k]>>(16*lane)))-int32(128*n)
@@ -245,6 +238,20 @@ func (p *Part) addRows(rows []uint32, to, also *sums) {
 		}
 		rows = rows[n:]
 	}
+}
+
+// addLanes adds at most laneRows rows. Its sums are variables and not arrays, which the
+// compiler would keep in memory.
+func (p *Part) addLanes(rows []uint32) (even, odd [Units / 8]uint64) {
+	var e0, e1, e2, e3, o0, o1, o2, o3 uint64
+	for _, r := range rows {
+		row := (*[Units / 8]uint64)(p.lanes[int(r)*(Units/8):])
+		e0, o0 = e0+row[0]&evenLanes, o0+row[0]>>8&evenLanes
+		e1, o1 = e1+row[1]&evenLanes, o1+row[1]>>8&evenLanes
+		e2, o2 = e2+row[2]&evenLanes, o2+row[2]>>8&evenLanes
+		e3, o3 = e3+row[3]&evenLanes, o3+row[3]>>8&evenLanes
+	}
+	return [Units / 8]uint64{e0, e1, e2, e3}, [Units / 8]uint64{o0, o1, o2, o3}
 }
 
 // logit is what features speak for one by one, and together.

@@ -24,12 +24,9 @@ type places struct {
 	list   []uint32
 	blocks []Places // each with its share of the list as ends alone, until the text is read
 	starts []int32
-	again  []again // of the block that is open
+	again  [WindowBlocks][]uint32 // of the block that is open: what was shown before, by how many blocks ago
 	recent recent
 }
-
-// again is a place that one of the last blocks has shown, so many blocks ago.
-type again struct{ place, ago uint32 }
 
 func (p *places) reset() {
 	p.list, p.blocks, p.starts = p.list[:0], p.blocks[:0], append(p.starts[:0], 0)
@@ -45,42 +42,21 @@ func (p *places) addSince(place, ago uint32) {
 	case ago >= WindowBlocks || without&aspectRepeats != 0:
 		p.list = append(p.list, place)
 	case ago > 0:
-		p.again = append(p.again, again{place, ago})
+		p.again[ago] = append(p.again[ago], place)
 	}
 }
 
+// endBlock adds to the block what was shown before, the longest ago first.
 func (p *places) endBlock() {
 	var b Places
 	start := p.starts[len(p.starts)-1]
-	fresh := int32(len(p.list)) - start
-	for j := range b.ends {
-		b.ends[j] = fresh
-	}
-	if len(p.again) > 0 {
-		p.sortAgain(&b)
+	for ago := WindowBlocks - 1; ago >= 0; ago-- {
+		b.ends[ago] = int32(len(p.list)) - start
+		p.list = append(p.list, p.again[ago]...) // none of the block itself
+		p.again[ago] = p.again[ago][:0]
 	}
 	p.blocks, p.starts = append(p.blocks, b), append(p.starts, int32(len(p.list)))
 	p.recent.block++
-}
-
-// sortAgain adds what was shown before, the longest ago first.
-func (p *places) sortAgain(b *Places) {
-	var next [WindowBlocks]int // where the next place goes that was shown so many blocks ago
-	for _, a := range p.again {
-		for j := range a.ago {
-			b.ends[j]++
-			next[j]++
-		}
-	}
-	from := len(p.list)
-	for _, a := range p.again {
-		p.list = append(p.list, a.place)
-	}
-	for _, a := range p.again {
-		p.list[from+next[a.ago]] = a.place
-		next[a.ago]++
-	}
-	p.again = p.again[:0]
 }
 
 // block is what block i shows, valid until the next text.

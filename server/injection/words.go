@@ -74,15 +74,17 @@ func (w *words) at(i int) []byte { return w.norm[w.list[i].from:w.list[i].to] }
 func (w *words) read(text []byte) {
 	w.reset()
 	for i := 0; i < len(text); {
-		c := text[i]
-		if c < utf8.RuneSelf {
+		switch c := text[i]; {
+		case isLetter(c):
+			i = w.run(text, i)
+		case c < utf8.RuneSelf:
 			w.ascii(text, i, c)
 			i++
-			continue
+		default:
+			r, n := utf8.DecodeRune(text[i:])
+			w.rune(i, n, r)
+			i += n
 		}
-		r, n := utf8.DecodeRune(text[i:])
-		w.rune(i, n, r)
-		i += n
 	}
 	w.close(len(text))
 	w.endSelectors()
@@ -96,15 +98,23 @@ func (w *words) read(text []byte) {
 	w.splitRuns()
 }
 
-// ascii reads one character of ASCII.
+// run reads letters of ASCII, which most texts are made of, and returns where they end.
+func (w *words) run(text []byte, i int) int {
+	end := i + 1
+	for end < len(text) && isLetter(text[end]) {
+		end++
+	}
+	w.letter(i, latin)
+	w.letters += end - i - 1
+	for _, c := range text[i:end] {
+		w.norm = append(w.norm, c|0x20)
+	}
+	return end
+}
+
+// ascii reads one other character of ASCII.
 func (w *words) ascii(text []byte, i int, c byte) {
 	switch {
-	case 'a' <= c && c <= 'z':
-		w.letter(i, latin)
-		w.norm = append(w.norm, c)
-	case 'A' <= c && c <= 'Z':
-		w.letter(i, latin)
-		w.norm = append(w.norm, c|0x20)
 	case '0' <= c && c <= '9':
 		w.begin(i)
 		w.digits = true
