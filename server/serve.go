@@ -80,6 +80,9 @@ func (s *Server) generation(ctx context.Context, first bool, born func(s *Server
 	if born != nil {
 		told = born(s, first)
 	}
+	if ctx.Err() != nil {
+		told = nil // a stop that came meanwhile, and no fault
+	}
 	if told != nil {
 		end()
 	}

@@ -21,7 +21,8 @@ func messageList(t *talk) *cobra.Command {
 judged, and nothing of what they say. Subjects are content: they are shown only where policy
 says so (list-subjects), to people who may see content. That somebody looked is an event.
 
---match takes words and operators: ` + control.MatchHelp + `.`,
+--match takes words and operators:
+` + control.MatchHelp + `.`,
 		Example: "  postern message list support@example.com --match 'verdict:suspicious -sender:pass'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q.Inbox = args[0]

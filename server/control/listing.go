@@ -387,8 +387,8 @@ type matcher struct {
 	at         time.Time // of since and until
 }
 
-// MatchHelp says what a filter of messages may say.
-const MatchHelp = "from: to: sender: verdict: id: has:attachment subject: since: until:, - in front to negate; other words stand in an address or a Message-ID"
+// MatchHelp says what a filter of messages may say, in two lines.
+const MatchHelp = "from: to: sender: verdict: id: has:attachment subject: since: until:, - in front to\nnegate; other words stand in an address or a Message-ID"
 
 // parseMatch reads a filter.
 func parseMatch(text string) (match, error) {
@@ -429,7 +429,7 @@ func (m *matcher) check() (err error) {
 			}
 		}
 	}
-	return invalid("%q is no filter of messages: %s", m.key+":"+m.value, MatchHelp)
+	return invalid("%q is no filter of messages: %s", m.key+":"+m.value, strings.ReplaceAll(MatchHelp, "\n", " "))
 }
 
 func (f match) wants(key string) bool {
