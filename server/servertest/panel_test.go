@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pquerna/otp/totp"
+
 	"postern/server/directory"
 	"postern/server/servertest"
 	"postern/storage"
@@ -156,55 +158,129 @@ func TestPanel_NobodyGetsIn(t *testing.T) {
 	}
 }
 
-// TestPanel_HeadersEverywhere holds what every answer says to the browser, and what the cookie of a session is.
-func TestPanel_HeadersEverywhere(t *testing.T) {
-	p := servertest.New(t, servertest.Options{Agents: []string{"scout"}})
-	who, err := p.AddPerson(t.Context(), "ann@alpha.test", storage.PersonAdmin)
-	if err != nil {
-		t.Fatal(err)
+// sayings are what every answer says to the browser.
+var sayings = map[string]string{
+	"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Cross-Origin-Opener-Policy": "same-origin",
+	"Cross-Origin-Resource-Policy": "same-origin", "Cache-Control": "no-store", "Strict-Transport-Security": "max-age=31536000",
+}
+
+// guarded holds what every answer says to the browser, and what the cookies are that come with it.
+func guarded(t *testing.T, at string, a page) {
+	t.Helper()
+	policy := a.header.Get("Content-Security-Policy")
+	for _, part := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'", "require-trusted-types-for 'script'"} {
+		if !strings.Contains(policy, part) {
+			t.Errorf("%s: no %q in the policy", at, part)
+		}
 	}
+	for name, want := range sayings {
+		if got := a.header.Get(name); got != want {
+			t.Errorf("%s: %s: %q", at, name, got)
+		}
+	}
+	if strings.Contains(policy, "unsafe") || regexp.MustCompile(`<script>|<style|\sstyle=|\son[a-z]+=`).MatchString(a.text) {
+		t.Errorf("%s: something inline", at)
+	}
+	for _, c := range (&http.Response{Header: a.header}).Cookies() {
+		if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || !c.HttpOnly || c.Path != "/" || c.Domain != "" || c.SameSite != http.SameSiteLaxMode && c.SameSite != http.SameSiteStrictMode {
+			t.Errorf("%s: the cookie %s", at, c.Raw)
+		}
+	}
+}
+
+// inEveryRole is a browser of nobody, and one of somebody in each role.
+func inEveryRole(t *testing.T, p *servertest.Postern) map[string]*browser {
+	t.Helper()
+	all := map[string]*browser{"nobody": browse(t, p, "")}
+	for _, role := range []storage.PersonRole{storage.PersonAdmin, storage.PersonOperator, storage.PersonReviewer, storage.PersonAuditor} {
+		who, err := p.AddPerson(t.Context(), string(role)+".person@alpha.test", role)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[string(role)] = browse(t, p, who.Session)
+	}
+	return all
+}
+
+// TestAC15_HeadersEverywhere walks all places as nobody and in every role, and last the way out: what every answer says to
+// the browser, and what every cookie is, does not hang on who asks.
+func TestAC15_HeadersEverywhere(t *testing.T) {
+	p := servertest.New(t, servertest.Options{Agents: []string{"scout"}})
 	all, _ := panel.Patterns()
-	for _, b := range []*browser{browse(t, p, ""), browse(t, p, who.Session)} {
-		for _, pattern := range append(all, "GET /nowhere", "GET /static/nowhere.js") {
+	all = append(slices.DeleteFunc(all, func(pattern string) bool { return pattern == "POST /logout" }), "GET /nowhere", "GET /static/nowhere.js", "POST /logout")
+	for name, b := range inEveryRole(t, p) {
+		for _, pattern := range all {
 			method, path := place(pattern)
-			if path == "/logout" || strings.HasSuffix(path, "/watch") {
-				continue
+			at := name + ": " + pattern
+			if name != "nobody" && strings.HasSuffix(path, "/watch") {
+				continue // it begins when there is something to tell
 			}
 			a := b.do(method, path, nil, "Sec-Fetch-Site", "same-origin", "Origin", b.base)
-			policy := a.header.Get("Content-Security-Policy")
-			for _, part := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'", "require-trusted-types-for 'script'"} {
-				if !strings.Contains(policy, part) {
-					t.Errorf("%s: no %q in the policy", pattern, part)
-				}
-			}
-			for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cross-Origin-Opener-Policy": "same-origin", "Cache-Control": "no-store"} {
-				if got := a.header.Get(name); got != want {
-					t.Errorf("%s: %s: %q", pattern, name, got)
-				}
-			}
-			if strings.Contains(policy, "unsafe") || regexp.MustCompile(`<script>|<style|\sstyle=|\son[a-z]+=`).MatchString(a.text) {
-				t.Errorf("%s: something inline", pattern)
+			guarded(t, at, a)
+			if (path == "/logout" && name != "nobody" || path == "/login/passkey") && a.header.Get("Set-Cookie") == "" {
+				t.Errorf("%s: there is no cookie to look at", at)
 			}
 		}
 	}
 }
 
-// TestPanel_ForgedForms: a form that is not sent from a page of ours changes nothing.
+// TestAC15_SessionCookie holds what the cookie is that a sign-in gives.
+func TestAC15_SessionCookie(t *testing.T) {
+	p := servertest.New(t, servertest.Options{})
+	const password = "correct horse battery staple"
+	_, factor, err := p.Server().Directory().CreatePerson(t.Context(), storage.System, p.Org.ID,
+		directory.PersonSpec{Address: "ann@alpha.test", Roles: []storage.PersonRole{storage.PersonAdmin}, Password: password, Factor: true})
+	fatal(t, err)
+	code, err := totp.GenerateCode(factor.Secret, p.World.Clock.Now())
+	fatal(t, err)
+	b := browse(t, p, "")
+	a := b.do(http.MethodPost, "/login", url.Values{"username": {"ann@alpha.test"}, "password": {password}, "code": {code}}, "Sec-Fetch-Site", "same-origin", "Origin", b.base)
+	guarded(t, "signed in", a)
+	if got := a.header.Get("Set-Cookie"); a.status != http.StatusSeeOther || !regexp.MustCompile(`^__Host-postern=[^;]+; Path=/; HttpOnly; Secure; SameSite=Lax$`).MatchString(got) {
+		t.Errorf("%d, and the cookie %q", a.status, got)
+	}
+}
+
+// TestPanel_ForgedForms: a form that is not sent from a page of ours is refused at every place, whoever's browser sends it,
+// and leaves nothing in the log.
 func TestPanel_ForgedForms(t *testing.T) {
 	p := servertest.New(t, servertest.Options{Agents: []string{"scout"}})
-	who, err := p.AddPerson(t.Context(), "ann@alpha.test", storage.PersonAdmin)
-	if err != nil {
-		t.Fatal(err)
+	all, _ := panel.Patterns()
+	people := inEveryRole(t, p)
+	acts := func() (n int) {
+		all, err := p.Server().Store().Events(t.Context(), storage.EventQuery{})
+		fatal(t, err)
+		for _, e := range all {
+			if e.Actor.Network.IsValid() { // by somebody who came over the network
+				n++
+			}
+		}
+		return n
 	}
-	b := browse(t, p, who.Session)
-	for _, header := range [][]string{
-		{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.test"}, {"Origin", "null", "Sec-Fetch-Site", "cross-site"},
-	} {
-		a := b.do(http.MethodPost, "/agents/scout/suspend", url.Values{"name": {"scout"}, "reason": {"forged"}}, header...)
-		if a.status != http.StatusForbidden {
-			t.Errorf("%v: %d", header, a.status)
+	before, posts := acts(), 0
+	for name, b := range people {
+		for _, pattern := range all {
+			method, path := place(pattern)
+			if method != http.MethodPost {
+				continue
+			}
+			posts++
+			for _, header := range [][]string{
+				{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.test"}, {"Origin", "null"},
+				{"Origin", "null", "Sec-Fetch-Site", "cross-site"}, {"Origin", b.base, "Sec-Fetch-Site", "cross-site"},
+			} {
+				a := b.do(http.MethodPost, path, url.Values{"name": {"scout"}, "reason": {"forged"}}, header...)
+				if a.status != http.StatusForbidden || a.header.Get("Set-Cookie") != "" {
+					t.Errorf("%s: %s: %v: %d", name, pattern, header, a.status)
+				}
+				guarded(t, name+": forged: "+pattern, a)
+			}
 		}
 	}
+	if n := acts(); n != before || posts == 0 {
+		t.Errorf("%d forged forms left %d events", posts, n-before)
+	}
+	b := people["admin"]
 	b.see("/agents/scout", "Active")
 	if a := b.send("/agents/scout/suspend", "name", "scout", "reason", "drill"); !strings.Contains(words(a.text), "Suspended") {
 		t.Errorf("an honest form: %d %s", a.status, words(a.text))

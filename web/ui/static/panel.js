@@ -89,7 +89,7 @@
     b.disabled = true;
     try {
       const asked = await fetch(b.dataset.ask);
-      if (!asked.ok) throw new Error("the server asks for none: reload the page");
+      if (!asked.ok || asked.redirected) throw new Error("the server asks for none: reload the page");
       const publicKey = await asked.json();
       const got = b.dataset.passkey === "create"
         ? await navigator.credentials.create({ publicKey: api.parseCreationOptionsFromJSON(publicKey) })
