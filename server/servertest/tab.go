@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -44,6 +45,15 @@ type Tab struct {
 	pages    int // documents that were shown
 	errors   []string
 	requests []string // URLs
+	forms    []SentForm
+	cookies  map[network.RequestID]string // that were sent, as the header has them
+}
+
+// SentForm is a form as the browser sent it, for who would send it again.
+type SentForm struct {
+	Path, Body, Cookie string
+
+	id network.RequestID
 }
 
 // TabOptions say who looks, and how.
@@ -65,7 +75,7 @@ const glance = time.Minute
 func OpenTab(t testing.TB, p *Postern, o TabOptions) *Tab {
 	t.Helper()
 	parent := startChromium(t)
-	b := &Tab{Origin: introduce(t, p), t: t, p: p, o: o}
+	b := &Tab{Origin: introduce(t, p), t: t, p: p, o: o, cookies: map[network.RequestID]string{}}
 	chromium.Lock()
 	b.from = len(chromium.strays)
 	chromium.Unlock()
@@ -128,6 +138,20 @@ func (b *Tab) SignIn(session string) error {
 	return err
 }
 
+// Cookie is the value of a cookie that the tab has for the panel.
+func (b *Tab) Cookie(name string) string {
+	b.t.Helper()
+	have, err := chromedp.Call(b.ctx, network.GetCookies, network.GetCookiesParams{URLs: []string{b.Origin + "/"}})
+	b.must(err)
+	for _, c := range have.Cookies {
+		if c.Name == name {
+			return c.Value
+		}
+	}
+	b.t.Fatalf("there is no cookie %s", name)
+	return ""
+}
+
 // heard notes what the browser tells of the page.
 func (b *Tab) heard(ev any) {
 	b.mu.Lock()
@@ -139,6 +163,15 @@ func (b *Tab) heard(ev any) {
 		}
 	case *network.EventRequestWillBeSent:
 		b.requests = append(b.requests, e.Request.URL)
+		if e.Request.Method == http.MethodPost {
+			b.forms = append(b.forms, sentForm(e))
+		}
+	case *network.EventRequestWillBeSentExtraInfo:
+		// The browser tells of a request and of its cookies in either order, and calls
+		// where a form leads by the name of the form.
+		if _, led := b.cookies[e.RequestID]; !led {
+			b.cookies[e.RequestID] = sentCookies(e)
+		}
 	case *network.EventResponseReceived:
 		if e.Response.Status >= 400 && e.Type != network.ResourceTypeDocument {
 			b.errors = append(b.errors, fmt.Sprintf("%d for %s", e.Response.Status, e.Response.URL))
@@ -183,6 +216,42 @@ func (b *Tab) Requests() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.requests)
+}
+
+// sentForm is a form that the browser tells of.
+func sentForm(e *network.EventRequestWillBeSent) SentForm {
+	f := SentForm{id: e.RequestID}
+	if u, err := url.Parse(e.Request.URL); err == nil {
+		f.Path = u.RequestURI()
+	}
+	for _, part := range e.Request.PostDataEntries {
+		f.Body += string(part.Bytes)
+	}
+	return f
+}
+
+// sentCookies are the cookies that the browser says it sent, as the header has them.
+func sentCookies(e *network.EventRequestWillBeSentExtraInfo) string {
+	var sent []string
+	for _, c := range e.AssociatedCookies {
+		if len(c.BlockedReasons) == 0 {
+			sent = append(sent, c.Cookie.Name+"="+c.Cookie.Value)
+		}
+	}
+	return strings.Join(sent, "; ")
+}
+
+// LastForm is the form that was sent last.
+func (b *Tab) LastForm() SentForm {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.forms) == 0 {
+		b.t.Fatal("no form was sent")
+	}
+	f := b.forms[len(b.forms)-1]
+	f.Cookie = b.cookies[f.id]
+	return f
 }
 
 func (b *Tab) must(err error) {
