@@ -174,7 +174,10 @@ func (v *visit) saveName() error {
 	if _, err := v.c.NameServer(v.r.Context(), q); err != nil {
 		return v.again(err, (*visit).setupName)
 	}
-	return v.done("/setup/name#checks", "The server is "+q.Host+" from now on.")
+	// The page says by itself what the server is called: what is kept to be said once
+	// goes with this server, which one with the new name replaces now.
+	http.Redirect(v.w, v.r, "/setup/name#checks", http.StatusSeeOther)
+	return nil
 }
 
 func (v *visit) checkSetup() error {
