@@ -202,9 +202,9 @@ func colons(sum [sha256.Size]byte) string {
 	return strings.Join(parts, ":")
 }
 
-// welcome tells who starts a server that is not set up yet how to go on. Where somebody
+// Welcome tells who starts a server that is not set up yet how to go on. Where somebody
 // has an account, or the set-up ended, there is nothing to tell.
-func (s *Server) welcome(ctx context.Context, out io.Writer) error {
+func (s *Server) Welcome(ctx context.Context, out io.Writer) error {
 	org, err := s.directory.Organization(ctx)
 	if err != nil {
 		return err

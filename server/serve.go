@@ -42,7 +42,7 @@ func Serve(ctx context.Context, cfg Config, out io.Writer) error {
 			return nil
 		}
 		notify("READY=1")
-		return s.welcome(ctx, out)
+		return s.Welcome(ctx, out)
 	})
 }
 

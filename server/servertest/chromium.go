@@ -95,7 +95,8 @@ func CloseChromium() {
 	chromium.ctx = nil
 }
 
-// introduce makes a panel known to the browser, with a certificate that it trusts.
+// introduce makes a panel known to the browser, with a certificate that it trusts. One
+// that had no name at its start keeps its own, and is found at its address.
 func introduce(t testing.TB, p *Postern) (origin string) {
 	t.Helper()
 	chromium.Lock()
@@ -104,6 +105,10 @@ func introduce(t testing.TB, p *Postern) (origin string) {
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if p.unnamed {
+		chromium.panels[addr] = addr
+		return "https://" + addr
 	}
 	cert, err := p.World.certify(chromium.key, p.Host)
 	if err != nil {

@@ -61,6 +61,7 @@ type Postern struct {
 	certified atomic.Pointer[tls.Certificate] // in place of its own; nil: its own
 	log       *slog.Logger
 	refused   *atomic.Int64 // what browsers refused to do with our pages
+	unnamed   bool          // it started without a name: set-up gives it one
 	// Options that the server gets at every start.
 	judge   delivery.Judge
 	checker *zone.Checker
