@@ -241,7 +241,7 @@ func auditPage(v *visit, x exploration) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 20, "\"> <label for=\"b1\">From</label> <input id=\"b1\" name=\"since\" size=\"18\" value=\"")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 20, "\"> <label for=\"b1\">From</label> <input id=\"b1\" name=\"since\" size=\"26\" value=\"")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -254,7 +254,7 @@ func auditPage(v *visit, x exploration) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 21, "\" placeholder=\"2026-01-31T15:04 or 24h\" autocomplete=\"off\"> <label for=\"b2\">until</label> <input id=\"b2\" name=\"until\" size=\"18\" value=\"")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 21, "\" placeholder=\"2026-01-31T15:04 or 24h\" autocomplete=\"off\"> <label for=\"b2\">until</label> <input id=\"b2\" name=\"until\" size=\"26\" value=\"")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
