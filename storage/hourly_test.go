@@ -127,6 +127,9 @@ func TestHoursCountWhatHappened(t *testing.T) {
 	p.plain(t, audit.QueueAttempt, scout, newID(), audit.Int(audit.KeyAttempts, 1))
 	p.plain(t, audit.QueueAttempt, scout, newID(), audit.Int(audit.KeyAttempts, 2))
 	p.plain(t, audit.QueueFailed, scout, newID(), audit.Int(audit.KeyAttempts, 3))
+	if n, err := ts.Uncounted(t.Context(), other.org); n != 1 || err != nil { // AC-19: nobody is told of what others did
+		t.Errorf("another organization has %d events that are not counted, %v", n, err)
+	}
 	ts.counted(t)
 
 	way := func(s Sender, j Judged, o Outcome) Counted { return Journey{s, j, o}.counted() }
@@ -145,7 +148,7 @@ func TestHoursCountWhatHappened(t *testing.T) {
 	same(t, "the second reader", ts.hours(t, p.org, triage), map[Counted]int64{CountReceived: 2, CountShown: 5,
 		way(SenderUnproven, JudgedNot, OutcomeDelivered): 1, way(SenderFails, JudgedKept, OutcomeDelivered): 1})
 	same(t, "another organization", ts.hours(t, other.org, uuid.Nil), map[Counted]int64{CountReceived: 1, way(SenderOwn, JudgedClean, OutcomeDelivered): 1})
-	if n, err := ts.Uncounted(t.Context()); n != 0 || err != nil {
+	if n, err := ts.Uncounted(t.Context(), uuid.Nil); n != 0 || err != nil {
 		t.Errorf("%d events are not counted, %v", n, err)
 	}
 	from := HourOf(ts.clock.now()) - 24

@@ -91,17 +91,17 @@ func (s *Store) foundHours(ctx context.Context, from uint64) (uint64, error) {
 	return from, err
 }
 
-// Uncounted is how many events of the log are not counted yet.
-func (s *Store) Uncounted(ctx context.Context) (n uint64, err error) {
-	next, err := s.Cursor(ctx, hourlyCursor)
+// Uncounted is how many events of an organization are not counted yet.
+func (s *Store) Uncounted(ctx context.Context, org uuid.UUID) (n uint64, err error) {
+	from, err := s.Cursor(ctx, hourlyCursor)
 	if err != nil {
 		return 0, err
 	}
-	var end uint64
+	where, args := eventConditions(EventQuery{From: from, Org: org}, nil)
 	err = s.look(ctx, func(r *reads) error {
-		return classify(r.row("SELECT COALESCE(MAX(seq) + 1, 0) FROM event").Scan(&end))
+		return classify(r.row("SELECT COUNT(*) FROM event WHERE "+where, args...).Scan(&n))
 	})
-	return end - min(end, next), err
+	return n, err
 }
 
 // countable reads the clear half of the events of a stretch.

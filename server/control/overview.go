@@ -16,8 +16,8 @@ import (
 // counts follow from the audit log, soon after it, and are no evidence. // AU-6
 type Overview struct {
 	At        time.Time `json:"at"`
-	Since     time.Time `json:"since"`               // the beginning of the first of 24 hours; the last one is not over yet
-	Uncounted uint64    `json:"uncounted,omitempty"` // events of the log that are not in the counts yet
+	Since     time.Time `json:"since"`     // the beginning of the first of 24 hours; the last one is not over yet
+	Uncounted uint64    `json:"uncounted"` // events of who asks that are not in the counts yet
 
 	Figures []Figure   `json:"figures"` // received, sent, quarantined, waiting, failed
 	Oldest  time.Time  `json:"waiting_since,omitzero"`
@@ -101,7 +101,7 @@ func (s *Server) overview(ctx context.Context, by caller, _ None) (Overview, err
 	end := storage.HourOf(now) + 1 // the hour that is not over counts
 	o := Overview{At: now.UTC().Truncate(time.Second), Since: time.Unix((end-overviewHours)*3600, 0).UTC(), Flow: []Stream{}, Agents: []AgentDay{}, Todo: []Todo{}}
 	var err error
-	if o.Uncounted, err = s.Store.Uncounted(ctx); err != nil {
+	if o.Uncounted, err = s.Store.Uncounted(ctx, by.org); err != nil {
 		return o, err
 	}
 	if err := s.figures(ctx, by, &o, end); err != nil {

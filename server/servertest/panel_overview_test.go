@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"postern/server/servertest"
 	"postern/storage"
 )
@@ -38,7 +40,7 @@ func TestPanel_Overview(t *testing.T) {
 func counted(t *testing.T, p *servertest.Postern) {
 	t.Helper()
 	waitFor(t, "what happened is counted", func() bool {
-		n, err := p.Server().Store().Uncounted(t.Context())
+		n, err := p.Server().Store().Uncounted(t.Context(), uuid.Nil)
 		return err == nil && n == 0
 	})
 }
