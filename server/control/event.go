@@ -22,6 +22,7 @@ type Event struct {
 	Agent      string         `json:"agent"`
 	Credential string         `json:"credential"`
 	Inbox      string         `json:"inbox"`
+	Object     string         `json:"object"`
 	Fields     map[string]any `json:"fields"`
 	Personal   map[string]any `json:"personal"`
 

@@ -3,6 +3,7 @@ package control
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,13 +50,13 @@ var sentences = map[string]string{
 	"agent.decommission":  "{who} decommissioned the agent {agent}[: {note}].",
 	"agent.tainted":       "{agent} read what may have been written to steer it; what it sends waits[ until {expires}].",
 	"credential.create":   "{who} created credential {credential} of {agent}[, until {expires}].",
-	"credential.revoke":   "{who} revoked credential {credential} of {agent}[: {note}][, {count} sessions ended][ after {millis} ms].",
+	"credential.revoke":   "{who} revoked credential {credential} of {agent}[: {note}][, {sessions} ended][ after {millis} ms].",
 	"credential.rotate":   "{who} rotated credential {credential} of {agent}.",
-	"credential.end":      "The time of credential {credential} of {agent} was over[; {count} sessions ended].",
+	"credential.end":      "The time of credential {credential} of {agent} was over[; {sessions} ended].",
 	"credential.ending":   "Credential {credential} of {agent} ends[ on {expires}] and has no successor.",
 	"credential.waive":    "{who} let credential {credential} of {agent} live longer than policy allows[: {note}].",
 	"credential.leaked":   "The token of credential {credential} of {agent} stood in outgoing mail, which was stopped.",
-	"freeze.set":          "{who} froze {kind}[ {name}][: {note}][, {count} sessions ended][ after {millis} ms].",
+	"freeze.set":          "{who} froze {kind}[ {name}][: {note}][, {sessions} ended][ after {millis} ms].",
 	"freeze.lift":         "{who} lifted the freeze of {kind}[ {name}][: {note}].",
 	"session.login":       "{agent} logged in[ at {door}][ with {credential}][ to {inbox}].",
 	"session.refused":     "{agent} was not let in[: {rule}].",
@@ -73,20 +74,20 @@ var sentences = map[string]string{
 	"person.logout":       "A session of {person} ended[: {rule}].",
 	"consent.give":        "{who} agreed to an act that needs several people.",
 
-	"message.received":   "A message[ from {from}] came to {inbox}[, verdict {verdict}].",
-	"message.duplicate":  "A message[ from {from}] came to {inbox} again, and was not stored twice.",
-	"message.refused":    "A message[ from {from}] was refused[: {rule}].",
-	"message.submitted":  "{agent} sent a message[ to {to}].",
-	"message.appended":   "{agent} stored a message in {inbox}[, verdict {verdict}].",
-	"message.copied":     "{agent} copied messages in {inbox}.",
-	"message.moved":      "{agent} moved messages in {inbox}.",
-	"message.flagged":    "{agent} changed flags in {inbox}.",
-	"message.expunged":   "{agent} removed messages from {inbox}.",
-	"message.read":       "{agent} read messages of {inbox}.",
+	"message.received":   "A message[ from {from}] came to {inbox}[, verdict {verdict}][: {id}].",
+	"message.duplicate":  "{message}[ from {from}] came to {inbox} again, and was not stored twice.",
+	"message.refused":    "{message}[ {by}][ to {recipients}] was refused[: {rules}].",
+	"message.submitted":  "{agent} sent {message}[ to {recipients}][, because of {because}][; {quotes}][. The server saw otherwise: {contradictions}].|{agent} wants to send {message}[ to {recipients}][, because of {because}][; {quotes}]: it waits for people[. The server saw otherwise: {contradictions}].",
+	"message.appended":   "{agent} stored {message} in {inbox}[, verdict {verdict}].",
+	"message.copied":     "{agent} copied {messages} in {inbox}.",
+	"message.moved":      "{agent} moved {messages} in {inbox}.",
+	"message.flagged":    "{agent} changed flags of {messages} in {inbox}.",
+	"message.expunged":   "{agent} removed {messages} from {inbox}.",
+	"message.read":       "{agent} read {messages} of {inbox}[ ({class})].",
 	"message.searched":   "{agent} searched the content of {inbox}.",
 	"message.traced":     "{who} looked at the history of a message.",
-	"message.held":       "A message of {agent}[ to {to}] waits for a person[: {rule}].",
-	"message.captured":   "What {agent} sent[ to {to}] with a test credential was kept here.",
+	"message.held":       "{message} of {agent}[ to {recipients}] waits for {people}[, because {rules}][; it is rejected on {expires}].",
+	"message.captured":   "What {agent} sent[ to {recipients}] with a test credential was kept here: {message}.",
 	"message.rendered":   "Messages of {inbox} got the view in which nothing is hidden.",
 	"message.rescored":   "A message of {inbox} was judged again[: {verdict}].",
 	"message.marked":     "{who} said that a message of {inbox} was judged wrongly[: it is {state}][: {note}].",
@@ -101,27 +102,27 @@ var sentences = map[string]string{
 	"injection.replay":   "{who} had stored messages judged again[ by model {model}].",
 	"capture.read":       "{who} looked at what a test credential sent.",
 	"capture.swept":      "What test credentials sent long ago was removed.",
-	"approval.release":   "{who} let a message of {agent} go[: {note}].",
-	"approval.reject":    "{who} rejected a message of {agent}[: {note}].",
-	"approval.expire":    "Nobody decided about a message of {agent} in time: it is rejected.",
-	"approval.viewed":    "{who} read a message of {agent} that waits.",
+	"approval.release":   "{who} let {message} of {agent} go[ to {recipients}][, after {waited}][: {note}].",
+	"approval.reject":    "{who} rejected {message} of {agent}[ to {recipients}][, after {waited}][: {note}].|{message}, which waited for people, went with its inbox.",
+	"approval.expire":    "Nobody decided about {message} of {agent}[ to {recipients}][ in {waited}]: it is rejected.",
+	"approval.viewed":    "{who} read {message} of {agent}, which waits.",
 
-	"quarantine.release": "{who} let a message out of quarantine into {inbox}[: {note}].",
-	"quarantine.reject":  "{who} deleted a message in the quarantine of {inbox}[: {note}].",
+	"quarantine.release": "{who} let {message} out of quarantine into {inbox}[: {note}].",
+	"quarantine.reject":  "{who} deleted {message} in the quarantine of {inbox}[: {note}].",
 	"quarantine.viewed":  "{who} read what a message in the quarantine of {inbox} says[: {note}].",
 	"quarantine.swept":   "What was noted of the quarantine of an erased inbox was removed.",
 
-	"queue.attempt":    "A message[ to {to}] could not be delivered yet[: {code}][ from {host}].",
-	"queue.delivered":  "A message[ to {to}] was delivered[ to {host}][ over {tls}].",
-	"queue.failed":     "A message[ to {to}] failed for good[: {code}].",
-	"queue.expired":    "A message[ to {to}] was given up after its last try.",
-	"queue.retry":      "{who} had a message tried again[ to {to}].",
-	"queue.hold":       "{who} held a message in the queue, or let it go[: {state}].",
-	"queue.bounce":     "{who} returned a message to its sender[: {note}].",
+	"queue.attempt":    "{message}[ to {to}] could not be delivered yet[: {code}][ from {host}].",
+	"queue.delivered":  "{message}[ to {to}] was delivered[ to {host}][ over {tls}].",
+	"queue.failed":     "{message}[ to {to}] failed for good[: {code}].",
+	"queue.expired":    "{message}[ to {to}] was given up after its last try.",
+	"queue.retry":      "{who} had {message}[ to {to}] tried again.",
+	"queue.hold":       "{who} {held} {message}[ to {to}][: {note}].",
+	"queue.bounce":     "{who} returned {message}[ to {to}] to its sender[: {note}].",
 	"notice.delivered": "A notice was put into {inbox}.",
 	"notice.queued":    "A notice[ to {to}] was put into the queue.",
 
-	"strangers.refused": "Strangers[ from {network}] were refused[ {count} times][ at {command}][: {rule}].",
+	"strangers.refused": "Strangers[ from {network}] were refused[ {times}][ at {command}][: {rule}].",
 	"storage.swept":     "Files that nothing refers to were removed.",
 	"backup.create":     "{who} began a backup.",
 	"backup.verify":     "{who} restored the backup of {first} elsewhere, and all of it was right.|{who} restored the backup of {first} elsewhere, and problems were found.",
@@ -170,6 +171,9 @@ func (e *Event) Sentence(names map[string]string) string {
 		return e.Verb
 	}
 	text := fillBrackets(template, func(key string) string { return e.word(key, names) })
+	if strings.HasPrefix(template, "{message}") {
+		text = strings.ToUpper(text[:1]) + text[1:] // an id in angle brackets stays
+	}
 	if e.Outcome == "refused" && !strings.Contains(text, "refused") && !strings.Contains(text, "not let in") {
 		text = "Refused: " + text
 	}
@@ -247,10 +251,64 @@ func (e *Event) word(key string, names map[string]string) string {
 		}
 		return called(e.Inbox)
 	}
+	if tell := told[key]; tell != nil {
+		return tell(e)
+	}
+	if key == "by" { // who wanted to send it
+		if agent := e.word("agent", names); agent != "" {
+			return "of " + agent
+		}
+		if from := e.personal("from"); from != "" {
+			return "from " + cut(from, 100)
+		}
+		return ""
+	}
 	if v, ok := e.Personal[key]; ok {
 		return spoken(key, v)
 	}
 	return spoken(key, e.Fields[key])
+}
+
+// told are the words that are made of several facts, or of a number.
+var told = map[string]func(*Event) string{
+	"message": (*Event).about, "recipients": (*Event).recipients, "because": (*Event).because, "quotes": (*Event).quoted, "rules": (*Event).ruled,
+	"contradictions": (*Event).contradicted, "waited": (*Event).waited,
+	"id": func(e *Event) string {
+		if e.personal("message_id") == "" {
+			return ""
+		}
+		return e.about()
+	},
+	"messages": func(e *Event) string {
+		if e.Fields["count"] == nil {
+			return "messages"
+		}
+		return several(e.number("count"), "message")
+	},
+	"sessions": func(e *Event) string {
+		if e.Fields["count"] == nil {
+			return ""
+		}
+		return several(e.number("count"), "session")
+	},
+	"times": func(e *Event) string {
+		if n := e.number("count"); n > 1 {
+			return strconv.FormatInt(n, 10) + " times"
+		}
+		return ""
+	},
+	"people": func(e *Event) string {
+		if n := e.number("persons"); n > 1 {
+			return several(n, "person")
+		}
+		return "a person"
+	},
+	"held": func(e *Event) string {
+		if e.personal("after") == "queued" || e.field("state") == "queued" {
+			return "let go"
+		}
+		return "held"
+	},
 }
 
 // who is the actor as a person says it.
@@ -277,8 +335,8 @@ func spoken(key string, v any) string {
 	case nil:
 		return ""
 	case []any:
-		if len(v) > 3 {
-			return fmt.Sprintf("%d recipients", len(v))
+		if len(v) > 3 && key == "to" {
+			return several(int64(len(v)), "recipient")
 		}
 		var all []string
 		for _, one := range v {
@@ -289,7 +347,7 @@ func spoken(key string, v any) string {
 		return v.String()
 	case string:
 		if at, err := time.Parse(time.RFC3339Nano, v); err == nil {
-			return at.UTC().Format("2 January 2006, 15:04")
+			return at.UTC().Format("2 January 2006, 15:04 UTC")
 		}
 		if key == "subject" {
 			return message.DecodeWords(v)

@@ -1,9 +1,13 @@
 package control
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"postern/server/policy"
 	"postern/storage/audit"
 )
 
@@ -40,5 +44,52 @@ func TestSentence(t *testing.T) {
 	e.Fields, e.Personal = nil, nil
 	if got, want := e.Sentence(names), "ann@x.test revoked credential 7Gq2mXw4 of scout."; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestSentence_Golden tells the events of testdata/sentence.golden, one in a line after
+// ">", with the sentence below it. Lines that begin with "#" say what a case is about.
+func TestSentence_Golden(t *testing.T) {
+	path := filepath.Join("testdata", "sentence.golden")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]string{"0198c0de-0000-7000-8000-00000000000a": "scout", "0198c0de-0000-7000-8000-0000000000c1": "7Gq2mXw4", "0198c0de-0000-7000-8000-000000000b0c": "support@example.com"}
+	var got strings.Builder
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSuffix(line, "\n")
+		if strings.HasPrefix(line, "#") {
+			got.WriteString(line + "\n")
+		}
+		event, ok := strings.CutPrefix(line, "> ")
+		if !ok {
+			continue
+		}
+		var e Event
+		if err := json.Unmarshal([]byte(event), &e); err != nil {
+			t.Fatalf("%s: %v", event, err)
+		}
+		if _, known := audit.ParseVerb(e.Verb); !known {
+			t.Errorf("%s is no verb", e.Verb)
+		}
+		got.WriteString(line + "\n" + e.Sentence(names) + "\n\n")
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got.String() != string(text) {
+		t.Errorf("%s is not what events say (write it with -update):\n%s", path, got.String())
+	}
+}
+
+// TestRules_HaveWords: what people read of a rule is no word for programs.
+func TestRules_HaveWords(t *testing.T) {
+	for r := policy.None + 1; r <= policy.HoldRate; r++ {
+		if Rules[r.String()] == "" {
+			t.Errorf("rule %s has no words", r)
+		}
 	}
 }

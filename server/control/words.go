@@ -94,3 +94,29 @@ var Remarks = Words{
 	"forwards-unseen":         "it is longer, or has more parts, than was compared with what the agent read",
 	"trigger-missing":         "policy wants Agent-Trigger", "content-missing": "policy wants Agent-Content",
 }
+
+// Rules are why a rule of policy decided as it did, after "because" or a colon.
+var Rules = Words{
+	"sender-null": "it has no sender address", "sender-not-inbox": "its sender is not the inbox of the login",
+	"from-missing": "it has no usable From", "from-several": "it has more than one From", "from-not-inbox": "its From is not the inbox of the login",
+	"sender-field-not-inbox": "its Sender is not the inbox of the login", "header-syntax": "its header is malformed", "header-too-large": "its header is too large",
+	"mail-loop": "it went round in a loop", "scope-send": "the credential may not send from this inbox", "agent-inactive": "the agent may not act now",
+	"over-size": "it is too large", "no-recipients": "no recipient was left", "too-many-recipients": "it has too many recipients",
+	"domain-not-owned": "the ownership of its domain is not proved", "test-environment": "a test credential sends to test inboxes only",
+	"limit-messages": "the limit of messages is reached", "limit-recipients": "the limit of recipients is reached",
+	"limit-first-time": "the limit of new recipients is reached", "limit-size": "the limit of size is reached",
+	"recipient-denied": "policy denies the recipient", "recipient-not-allowed": "the recipient is not on the list of those allowed",
+	"recipient-no-reply": "the agent may only answer, and this recipient had not written", "recipient-outside": "the agent may only write inside the organization",
+	"trigger-missing": "it does not say what caused it", "content-missing": "it does not say how it came about",
+	"token-leaked": "a secret stood in it", "not-approved": "people did not approve it",
+	"dmarc": "it fails DMARC, and the domain in From asks that such mail be refused", "from-domains": "it has authors of several domains in From",
+	"dmarc-unknown": "whether the domain in From sent it could not be found out",
+
+	"injection-suspicious": "its score is suspicious", "injection-quarantine": "its score is that of an injection", "injection-partial": "it could not be read in whole",
+	"injection-hard": "it has text that no person would see", "injection-allowed": "its sender is let in", "injection-report-only": "policy lets it in and tells",
+
+	"hold-always": "all that the agent sends waits", "hold-taint": "the agent had read what may have been written to steer it",
+	"hold-first-time": "it goes to somebody who was never written to", "hold-new-domain": "it goes to a domain that was never written to",
+	"hold-attachment": "it has an attachment", "hold-recipients": "it has many recipients", "hold-forward": "it passes on what the agent had read",
+	"hold-rate": "the agent sends many messages within an hour",
+}

@@ -69,9 +69,9 @@ func recipients(to []string) string {
 
 // ruleWords say what a rule that holds a message found.
 var ruleWords = map[string]string{
-	"hold-always": "Everything it sends is held", "hold-first-contact": "First contact", "hold-attachment": "Has an attachment",
-	"hold-recipients": "Many recipients", "hold-tainted": "After reading a suspicious message", "hold-forward": "Forwards what it read",
-	"hold-token": "Carries a secret of this server",
+	"hold-always": "Everything it sends is held", "hold-first-time": "First contact", "hold-new-domain": "New domain", "hold-attachment": "Has an attachment",
+	"hold-recipients": "Many recipients", "hold-taint": "After reading a suspicious message", "hold-forward": "Forwards what it read",
+	"hold-rate": "Many within an hour",
 }
 
 // ruleWord is a rule for people.
