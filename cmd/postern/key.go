@@ -65,7 +65,7 @@ func (t *talk) initKey(path, data string) error {
 	if err != nil {
 		return err
 	}
-	t.say("Keep a copy of this file where neither the data nor its backups are: without it nothing can be read again.")
+	t.say("Keep a copy of " + path + " where neither the data nor its backups are: without it nothing can be read again.")
 	return t.rootKey(key, path, true)
 }
 

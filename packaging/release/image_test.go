@@ -80,7 +80,7 @@ func open(t *testing.T, path string) (settings map[string]any, files map[string]
 
 // The image has nothing in it that could be run but the server, and no root.
 func TestImageHolds(t *testing.T) {
-	settings, files := open(t, filepath.Join(folder(t), "postern_1.2.3_linux_amd64.oci.tar"))
+	settings, files := open(t, filepath.Join(folder(t), "postern_"+version+"_linux_amd64.oci.tar"))
 	if settings["User"] != "65532:65532" || settings["StopSignal"] != "SIGTERM" || settings["Healthcheck"] == nil || settings["Volumes"] == nil {
 		t.Errorf("the image's settings are %v", settings)
 	}
@@ -108,7 +108,7 @@ func TestImageForStockTools(t *testing.T) {
 	buildah := func(args ...string) string {
 		return command(t, "buildah", append([]string{"--storage-driver", "vfs", "--root", filepath.Join(store, "root"), "--runroot", filepath.Join(store, "run")}, args...)...)
 	}
-	id := strings.TrimSpace(buildah("from", "--pull-never", "oci-archive:"+filepath.Join(dir, "postern_1.2.3_linux_amd64.oci.tar")))
+	id := strings.TrimSpace(buildah("from", "--pull-never", "oci-archive:"+filepath.Join(dir, "postern_"+version+"_linux_amd64.oci.tar")))
 	taken := buildah("inspect", "--format", "{{.OCIv1.Config.User}} {{.OCIv1.Config.Entrypoint}} {{.OCIv1.Config.Cmd}}", id)
 
 	// The first stage needs a registry: what it makes is put in its place.

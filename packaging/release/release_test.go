@@ -15,13 +15,16 @@ import (
 	"time"
 )
 
+// version is one of those that an event must be able to name: dpkg sorts what follows a tilde first.
+const version = "1.2.3~rc1"
+
 // made is the folder with everything that a release has, made once for all tests.
 var made = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "postern-release-")
 	if err != nil {
 		return "", err
 	}
-	return dir, run(context.Background(), []string{"-out", dir, "-version", "1.2.3", "all", "tree"})
+	return dir, run(context.Background(), []string{"-out", dir, "-version", version, "all", "tree"})
 })
 
 func TestMain(m *testing.M) {
@@ -79,7 +82,7 @@ func TestReproducible(t *testing.T) {
 	second := t.TempDir()
 	t.Setenv("TZ", "Pacific/Auckland")
 	t.Setenv("LC_ALL", "C")
-	if err := run(t.Context(), []string{"-out", second, "-version", "1.2.3", "all"}); err != nil {
+	if err := run(t.Context(), []string{"-out", second, "-version", version, "all"}); err != nil {
 		t.Fatal(err)
 	}
 	a, err := os.ReadFile(filepath.Join(first, "SHA256SUMS"))
@@ -100,11 +103,11 @@ func TestBinaryForOtherMachines(t *testing.T) {
 		t.Skip("compiles everything anew; runs in CI")
 	}
 	dir := t.TempDir()
-	if err := run(t.Context(), []string{"-out", dir, "-version", "1.2.3", "-arch", "arm64", "binary", "sbom"}); err != nil {
+	if err := run(t.Context(), []string{"-out", dir, "-version", version, "-arch", "arm64", "binary", "sbom"}); err != nil {
 		t.Fatal(err)
 	}
 	head := make([]byte, 20)
-	f, err := os.Open(filepath.Join(dir, "postern_1.2.3_linux_arm64"))
+	f, err := os.Open(filepath.Join(dir, "postern_"+version+"_linux_arm64"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +119,7 @@ func TestBinaryForOtherMachines(t *testing.T) {
 
 // Debian's own judge finds nothing, but for the one thing that is said to be meant.
 func TestPackageIsClean(t *testing.T) {
-	deb := filepath.Join(folder(t), "postern_1.2.3_amd64.deb")
+	deb := filepath.Join(folder(t), "postern_"+version+"_amd64.deb")
 	need(t, "lintian")
 	if out := command(t, "lintian", "--allow-root", "--fail-on", "error,warning", deb); out != "" {
 		t.Errorf("lintian says\n%s", out)
@@ -131,7 +134,7 @@ func TestPackageIsClean(t *testing.T) {
 }
 
 func TestPackageHolds(t *testing.T) {
-	deb := filepath.Join(folder(t), "postern_1.2.3_amd64.deb")
+	deb := filepath.Join(folder(t), "postern_"+version+"_amd64.deb")
 	root := t.TempDir()
 	command(t, "dpkg-deb", "-x", deb, root)
 	for _, name := range []string{
@@ -143,7 +146,7 @@ func TestPackageHolds(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if got := command(t, filepath.Join(root, "usr/bin/postern"), "version"); !strings.HasPrefix(got, "postern 1.2.3 ") {
+	if got := command(t, filepath.Join(root, "usr/bin/postern"), "version"); !strings.HasPrefix(got, "postern "+version+" ") {
 		t.Errorf("the version is %q", got)
 	}
 	notice, err := os.ReadFile(filepath.Join(root, "usr/share/doc/postern/copyright"))
@@ -156,13 +159,13 @@ func TestPackageHolds(t *testing.T) {
 		}
 	}
 	// What is commented out in the configuration must be valid where it is taken in.
-	if got := command(t, "dpkg-deb", "-f", deb, "Version", "Architecture"); got != "Version: 1.2.3\nArchitecture: amd64\n" {
+	if got := command(t, "dpkg-deb", "-f", deb, "Version", "Architecture"); got != "Version: "+version+"\nArchitecture: amd64\n" {
 		t.Errorf("control says %q", got)
 	}
 }
 
 func TestBillOfMaterials(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(folder(t), "postern_1.2.3_linux_amd64.cdx.json"))
+	text, err := os.ReadFile(filepath.Join(folder(t), "postern_"+version+"_linux_amd64.cdx.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

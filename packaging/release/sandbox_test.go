@@ -52,7 +52,7 @@ func newCell(t *testing.T) *cell {
 		}
 	}
 	certify(t, c.volume)
-	command(t, filepath.Join(dir, "postern_1.2.3_linux_amd64"), "key", "init", "--path", filepath.Join(c.volume, "root.key"), "--data", filepath.Join(c.volume, "postern"))
+	command(t, filepath.Join(dir, "postern_"+version+"_linux_amd64"), "key", "init", "--path", filepath.Join(c.volume, "root.key"), "--data", filepath.Join(c.volume, "postern"))
 	command(t, "chown", "-R", fmt.Sprintf("%d:%d", user, user), c.volume)
 	for dir := filepath.Dir(c.volume); dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o755); err != nil { // or the other user could not get here
@@ -176,7 +176,7 @@ func (c *cell) program() *os.File {
 // postern runs a command beside the server.
 func (c *cell) postern(args ...string) (string, error) {
 	dir, _ := made()
-	cmd := exec.CommandContext(c.t.Context(), filepath.Join(dir, "postern_1.2.3_linux_amd64"), append([]string{"--control", filepath.Join(c.volume, "run/control.sock")}, args...)...)
+	cmd := exec.CommandContext(c.t.Context(), filepath.Join(dir, "postern_"+version+"_linux_amd64"), append([]string{"--control", filepath.Join(c.volume, "run/control.sock")}, args...)...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

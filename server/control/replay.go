@@ -151,7 +151,7 @@ func (s *Server) replayScorer(model []byte) (*delivery.Scorer, error) {
 		return nil, invalid("this is no model: cmd/injection-train writes them")
 	}
 	if !audit.IsWord(m.Version) {
-		return nil, invalid("the version of the model is no word: letters, digits and -._+:/,= alone")
+		return nil, invalid("the version of the model is no word: letters, digits and -._+:/,=~ alone")
 	}
 	return delivery.NewScorer(m, s.Log), nil
 }

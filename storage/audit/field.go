@@ -51,7 +51,7 @@ func Bool(k Key, v bool) Field { return Field{k, v} }
 // Time makes a field of an instant, kept in microseconds.
 func Time(k Key, t time.Time) Field { return Field{k, t.UnixMicro()} }
 
-// Word makes a field of a state or a name from Postern's own vocabulary: letters, digits and -._+:/,= up to MaxWord
+// Word makes a field of a state or a name from Postern's own vocabulary: letters, digits and -._+:/,=~ up to MaxWord
 // bytes. What is not such a word, an event with it does not pass Check.
 func Word(k Key, w string) Field { return Field{k, w} }
 
@@ -188,7 +188,7 @@ func isWord(s string) bool {
 		c := s[i]
 		switch {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case strings.IndexByte("-._+:/,=", c) >= 0:
+		case strings.IndexByte("-._+:/,=~", c) >= 0:
 		default:
 			return false
 		}
