@@ -27,7 +27,7 @@ const MaxDifferences = 1000
 //
 // What an event did to messages is read from its fields, in Event.Mailbox: KeyUID was stored, KeyUIDs were removed, and
 // with KeyToMailbox they became KeyToUIDs there (message.copied left them in place). Events that only concern messages
-// which stay as they are (reads, flags, duplicates, refusals) say UIDs without such an effect.
+// which stay as they are (reads, lists, flags, duplicates, refusals) say UIDs without such an effect.
 //
 // The content of a message is written once, by the event that stored it. An event that wrote it again says so in Writes,
 // under ContentTable; what left the mailbox afterwards takes that along.
@@ -164,7 +164,7 @@ func (r *Replay) key(table string, id []byte) rowKey {
 
 func (r *Replay) addMessages(e *Event) {
 	switch e.Verb {
-	case MessageRead, MessageSearched, MessageFlagged, MessageTraced, MessageDuplicate, MessageRefused, MessageRescored, MessageRendered:
+	case MessageRead, MessageSearched, MessageFlagged, MessageTraced, MessageDuplicate, MessageRefused, MessageRescored, MessageRendered, MessageListed:
 		return
 	}
 	if e.Mailbox == uuid.Nil {

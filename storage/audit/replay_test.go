@@ -113,6 +113,21 @@ func TestReplayOfRowsNeverShown(t *testing.T) {
 	}
 }
 
+// TestReplayOfWhatChangesNothing: events that name messages because somebody saw or
+// judged them leave them where they are.
+func TestReplayOfWhatChangesNothing(t *testing.T) {
+	for _, verb := range []Verb{MessageRead, MessageSearched, MessageFlagged, MessageTraced, MessageRendered, MessageListed} {
+		h, inbox, archive := aHistory()
+		h.add(Event{Verb: verb, Mailbox: inbox, Fields: Fields{Set(KeyUIDs, UIDsOf(1, 2, 6))}})
+		r := h.replay()
+		r.Messages(inbox, UIDsOf(1, 2, 6, 9, 10, 11))
+		r.Messages(archive, UIDsOf(1, 2, 3, 4))
+		if got := differences(r); strings.Contains(got, "messages") {
+			t.Errorf("%s: %s", verb, got)
+		}
+	}
+}
+
 func TestReplayOfALogThatContradictsItself(t *testing.T) {
 	h, inbox, _ := aHistory()
 	h.add(Event{Verb: MessageReceived, Mailbox: inbox, Fields: Fields{Int(KeyUID, 5)}})
