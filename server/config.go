@@ -63,6 +63,10 @@ type ListenConfig struct {
 	HTTPS string `toml:"https"`
 	// Panel is for people with a browser, over TLS. Empty is off.
 	Panel string `toml:"panel"`
+	// Metrics is for programs that look after the server, over plain HTTP: numbers for
+	// Prometheus, and whether the server lives and is ready. Who reaches it is not asked
+	// who they are. Empty is off.
+	Metrics string `toml:"metrics"`
 }
 
 // dns lists the addresses of the name server; none when it is off.
@@ -305,7 +309,7 @@ func (c *Config) checkPlaces() error {
 	for _, d := range []struct{ key, addr string }{
 		{"listen.smtp", c.Listen.SMTP}, {"listen.submission", c.Listen.Submission},
 		{"listen.submissions", c.Listen.Submissions}, {"listen.imaps", c.Listen.IMAPS},
-		{"listen.http", c.httpAddr()}, {"listen.https", c.httpsAddr()}, {"listen.panel", c.panelAddr()},
+		{"listen.http", c.httpAddr()}, {"listen.https", c.httpsAddr()}, {"listen.panel", c.panelAddr()}, {"listen.metrics", c.metricsAddr()},
 	} {
 		if d.addr == off {
 			continue

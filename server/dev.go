@@ -47,6 +47,7 @@ type Ready struct {
 	Panel       string     `json:"panel"`
 	PanelLogin  string     `json:"panel_login"` // signs the admin in, once
 	CAFile      string     `json:"ca_file"`
+	Metrics     string     `json:"metrics"` // GET /metrics, /healthz/live and /healthz/ready, over plain HTTP
 	Control     string     `json:"control"`
 	Data        string     `json:"data"`
 	Admin       DevAdmin   `json:"admin"`
@@ -242,7 +243,7 @@ func (l *laboratory) config() (Config, error) {
 		l.socketDir = dir
 		cfg.Control = filepath.Join(dir, "control.sock")
 	}
-	cfg.Listen = ListenConfig{SMTP: l.addr(25), Submission: l.addr(587), Submissions: l.addr(465), IMAPS: l.addr(993), HTTP: l.addr(80), HTTPS: l.addr(443), Panel: l.addr(8443), DNS: off}
+	cfg.Listen = ListenConfig{SMTP: l.addr(25), Submission: l.addr(587), Submissions: l.addr(465), IMAPS: l.addr(993), HTTP: l.addr(80), HTTPS: l.addr(443), Panel: l.addr(8443), Metrics: l.addr(9464), DNS: off}
 	cfg.Relay.Port, cfg.Relay.AllowPrivate = l.outside.port(), true
 	cfg.Webhook.AllowPrivate = true
 	cfg.Limits.Connections, cfg.Limits.PerNetwork = 4096, 4096
@@ -322,7 +323,7 @@ func (l *laboratory) announce(ctx context.Context, admin DevAdmin, agents []DevA
 		SMTP: l.addr(25), Submissions: l.addr(465), Submission: l.addr(587), IMAPS: l.addr(993), DNS: l.names.Addr().String(),
 		HTTP: l.addr(80), HTTPS: l.addr(443),
 		Panel: "https://" + l.addr(8443), PanelLogin: "https://" + l.addr(8443) + link,
-		CAFile: l.certificateFiles().ca, Control: l.server.cfg.Control, Data: l.server.cfg.Data, Admin: admin, Agents: agents,
+		Metrics: l.addr(9464), CAFile: l.certificateFiles().ca, Control: l.server.cfg.Control, Data: l.server.cfg.Data, Admin: admin, Agents: agents,
 	}
 	if l.o.ReadyFile != "" {
 		b, err := json.MarshalIndent(r, "", "  ")

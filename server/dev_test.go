@@ -40,7 +40,7 @@ func freeBase(t *testing.T) int {
 search:
 	for range 100 {
 		base := 20000 + rand.IntN(10000)
-		for _, port := range []int{25, 53, 465, 587, 993} {
+		for _, port := range []int{25, 53, 465, 587, 993, 8443, 9464} {
 			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", base+port))
 			if err != nil {
 				continue search

@@ -232,7 +232,7 @@ func (s *Server) Welcome(ctx context.Context, out io.Writer) error {
 func (s *Server) handOver() map[string]net.Listener {
 	kept := map[string]net.Listener{}
 	for _, d := range s.doors {
-		if d.name != "panel" && d.name != "control" {
+		if d.name != "panel" && d.name != "metrics" && d.name != "control" {
 			continue
 		}
 		if l, err := again(d.listener); err == nil {

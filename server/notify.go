@@ -45,7 +45,7 @@ func watchdog(ctx context.Context, s *Server) {
 			return
 		case <-tick.C:
 		}
-		if _, err := s.store.Organizations(ctx); err == nil {
+		if err := s.alive(ctx); err == nil {
 			notify("WATCHDOG=1")
 		} else {
 			s.log.Error("the database does not answer; the watchdog is not fed", "error", err)

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,6 +24,7 @@ import (
 	"postern/server/delivery"
 	"postern/server/directory"
 	"postern/server/imapd"
+	"postern/server/metrics"
 	"postern/server/monitor"
 	"postern/server/msgauth"
 	"postern/server/policy"
@@ -84,9 +86,12 @@ type Server struct {
 	web       *web.Server
 	panel     *panel.Server
 	control   *control.Server
+	metrics   *metrics.Set
+	watched   *metrics.Door // where programs look after this server
 
 	doors []door
 	shut  []shutDoor // that could not be opened
+	phase atomic.Int32
 
 	managed bool           // no configuration names this server: set-up does
 	wired   setup.Settings // what set-up said when this was wired
@@ -113,7 +118,7 @@ type door struct {
 // caller calls Run, or Close. Errors that the owner of the configuration must
 // mend are *ConfigError.
 func New(ctx context.Context, cfg Config, o Options) (_ *Server, err error) {
-	s := &Server{cfg: cfg, log: o.Log, now: o.Now, renew: make(chan struct{})}
+	s := &Server{cfg: cfg, log: o.Log, now: o.Now, renew: make(chan struct{}), metrics: metrics.New(Version())}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -162,7 +167,7 @@ func (s *Server) openStore(ctx context.Context) error {
 	}
 	s.store, err = storage.Open(ctx, storage.Config{
 		Dir: s.cfg.Data, Root: root, Witness: s.cfg.WitnessFile(), Now: s.now, Log: s.log,
-		AcceptRollback: s.cfg.AcceptRollback,
+		AcceptRollback: s.cfg.AcceptRollback, Observer: s.observer(),
 	})
 	return s.unfit(err)
 }
@@ -236,6 +241,7 @@ func (s *Server) wire(ctx context.Context, base Config, o Options) error {
 	if s.judge = o.Judge; s.judge == nil {
 		s.judge = s.scorer.Judge
 	}
+	s.judge = s.timed(s.judge)
 	s.inbound = delivery.NewInbound(s.store, s.directory, delivery.Options{
 		Hostname: s.cfg.Host, Auth: auth, Judge: s.judge, Now: s.now, Log: s.log,
 	})
@@ -267,6 +273,7 @@ func (s *Server) wire(ctx context.Context, base Config, o Options) error {
 	s.smtp = smtpd.New(smtpd.Config{
 		Hostname: s.cfg.Host, TLS: s.tls, Limits: s.cfg.Limits.smtp(), Now: s.now, Log: s.log,
 		Store: s.store, Directory: s.directory, Inbound: s.inbound, Outbound: s.outbound, Reports: s.reports,
+		Answered: s.metrics.Answered,
 	})
 	s.imap = imapd.New(imapd.Config{
 		Hostname: s.cfg.Host, TLS: s.tls, Limits: s.cfg.Limits.imap(), Now: s.now, Log: s.log,
@@ -274,8 +281,10 @@ func (s *Server) wire(ctx context.Context, base Config, o Options) error {
 	})
 	s.web = s.newWeb()
 	s.control = control.New(control.Config{
-		Store: s.store, Directory: s.directory, Queue: s.queue, Scorer: s.scorer, Quarantine: delivery.NewQuarantine(s.store), Webhooks: s.webhooks, Certificates: s.certs, TellOwners: s.tellOwners, Setup: s.guide, Invite: s.invite, FirstMail: s.firstMail, Host: s.hostName(), Version: Version(), Panel: s.cfg.panelURL(o.Laboratory), Ladder: s.ladder, Now: s.now, Log: s.log,
+		Store: s.store, Directory: s.directory, Queue: s.queue, Scorer: s.scorer, Quarantine: delivery.NewQuarantine(s.store), Webhooks: s.webhooks, Certificates: s.certs, TellOwners: s.tellOwners, Setup: s.guide, Invite: s.invite, FirstMail: s.firstMail, Alive: s.alive, Takes: s.ready, Host: s.hostName(), Version: Version(), Panel: s.cfg.panelURL(o.Laboratory), Ladder: s.ladder, Now: s.now, Log: s.log,
 	})
+	s.watched = metrics.NewDoor(s.metrics, s.alive, s.ready, s.log)
+	s.metrics.Read(s.gauges)
 	s.panel, err = s.newPanel(o.Laboratory)
 	return err
 }
@@ -323,6 +332,7 @@ func (s *Server) listen(ctx context.Context, handed map[string]net.Listener) err
 		{"http", s.cfg.httpAddr(), s.web.Serve},
 		{"https", s.cfg.httpsAddr(), s.web.ServeTLS},
 		{"panel", s.cfg.panelAddr(), s.panel.Serve},
+		{"metrics", s.cfg.metricsAddr(), s.watched.Serve},
 	} {
 		if d.addr == off {
 			continue
@@ -364,7 +374,7 @@ func open(ctx context.Context, handed net.Listener, addr string) (net.Listener, 
 }
 
 // Addr is the address that a door is bound to, by its name in the configuration
-// ("smtp", "submission", "submissions", "imaps", "http", "https", "panel", "dns"); nil when it is off.
+// ("smtp", "submission", "submissions", "imaps", "http", "https", "panel", "metrics", "dns"); nil when it is off.
 func (s *Server) Addr(name string) net.Addr {
 	if at := s.names.server.Addr(); name == "dns" && at.IsValid() {
 		return net.TCPAddrFromAddrPort(at)
@@ -444,6 +454,7 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	var err error
+	s.phase.Store(phaseServing)
 	select {
 	case <-ctx.Done():
 	case <-s.renew:
@@ -454,6 +465,7 @@ func (s *Server) Run(ctx context.Context) error {
 		err = fmt.Errorf("%w: a commit could not be made durable", storage.ErrUnavailable)
 		s.log.Error("stopping: what was acknowledged is safe, and a new start shows it", "error", err)
 	}
+	s.phase.Store(phaseStopping)
 	rest()
 	s.closeDoors()
 	open.Wait()
@@ -505,6 +517,10 @@ func (s *Server) closeDoors() {
 		}
 	})
 	all.Wait()
+	// Programs that look after this server are told to the end that it stops.
+	if err := s.watched.Shutdown(ctx); err != nil {
+		s.log.Warn("scrapes were cut at the stop", "error", err)
+	}
 }
 
 // Close gives up a server whose Run was never called.

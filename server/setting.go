@@ -29,6 +29,7 @@ func (c *Config) settings() []setting {
 		{"listen.http", setText(&c.Listen.HTTP), c.httpAddr},
 		{"listen.https", setText(&c.Listen.HTTPS), c.httpsAddr},
 		{"listen.panel", setText(&c.Listen.Panel), c.panelAddr},
+		{"listen.metrics", setText(&c.Listen.Metrics), c.metricsAddr},
 		text("keys.root", &c.Keys.Root),
 		{"keys.witness", setText(&c.Keys.Witness), c.WitnessFile},
 		text("tls.cert", &c.TLS.Cert),

@@ -216,7 +216,9 @@ func (s *Store) Checkpoint(ctx context.Context) error {
 	if s.cfg.Witness == "" {
 		return nil
 	}
-	return writeFile(s.cfg.Witness, []byte(text))
+	err = writeFile(s.cfg.Witness, []byte(text))
+	s.unwitnessed.Store(err != nil)
+	return err
 }
 
 // checkpoint signs the tree of the last commit: what a checkpoint states is

@@ -41,6 +41,8 @@ type Config struct {
 	Now func() time.Time
 	// Log gets what an operator should see; nil discards.
 	Log *slog.Logger
+	// Observer is told what commits made durable.
+	Observer Observer
 	// Reserve is the free space, in bytes, below which Room reports ErrFull.
 	// Zero means DefaultReserve.
 	Reserve int64
@@ -76,6 +78,10 @@ type Store struct {
 	safe     atomic.Bool // somebody has the safe view
 	version  atomic.Uint64
 	hourly   atomic.Bool // what is counted by the hour was there
+
+	probe       probe
+	bodiesSum   bodiesSum
+	unwitnessed atomic.Bool // the newest checkpoint could not be written to the witness
 
 	recomputing sync.Mutex // of the log's tree, one at a time
 

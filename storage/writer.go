@@ -146,6 +146,7 @@ func (w *writer) attempt(turn []*op) (again []*op) {
 		answer(turn, w.dead)
 		return nil
 	}
+	began := time.Now()
 	if err := w.begin(); err != nil {
 		answer(turn, err)
 		return nil
@@ -181,6 +182,7 @@ func (w *writer) attempt(turn []*op) (again []*op) {
 		}
 	}
 	w.tree = tree
+	w.store.cfg.Observer.tell(turn, began)
 	if len(leaves.hashes) > 0 {
 		w.store.version.Add(1)
 		w.store.feed.notify(uuid.Nil, uuid.Nil)

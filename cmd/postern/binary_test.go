@@ -92,7 +92,7 @@ func freeBase(t testing.TB) int {
 	for range 50 {
 		base := 11000 + rand.IntN(20000)
 		free := true
-		for _, p := range []int{25, 53, 465, 587, 993} {
+		for _, p := range []int{25, 53, 465, 587, 993, 8443, 9464} {
 			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", base+p))
 			if err != nil {
 				free = false

@@ -70,7 +70,7 @@ func (s *Server) counters(ctx context.Context, by caller) (Counters, error) {
 	if err != nil {
 		return Counters{}, err
 	}
-	h, err := s.health(ctx, by, None{})
+	h, err := s.health(ctx, by, HealthQuery{})
 	if err != nil {
 		return Counters{}, err
 	}

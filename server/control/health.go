@@ -11,6 +11,7 @@ import (
 // Health is how the server is.
 type Health struct {
 	OK       bool         `json:"ok"`
+	Ready    bool         `json:"ready"` // mail is taken; not while the server is not set up
 	Version  string       `json:"version"`
 	Host     string       `json:"host"`
 	Checks   []Check      `json:"checks"`
@@ -36,14 +37,48 @@ func (s *Server) healthCommands() {
 	answer(s, "health", s.health)
 }
 
-// Health asks how the server is.
-func (c *Client) Health(ctx context.Context) (Health, error) {
-	return ask[None, Health](ctx, c, "health", None{})
+// Probe is one question about the server, for programs.
+type Probe string
+
+// The probes.
+const (
+	ProbeAll   Probe = ""
+	ProbeLive  Probe = "live"  // it works; a start anew would not help
+	ProbeReady Probe = "ready" // it takes mail
+)
+
+// HealthQuery says what is asked.
+type HealthQuery struct {
+	Probe Probe `json:"probe,omitempty"`
 }
 
-func (s *Server) health(ctx context.Context, by caller, _ None) (Health, error) {
+// Health asks how the server is.
+func (c *Client) Health(ctx context.Context) (Health, error) { return c.ProbeHealth(ctx, ProbeAll) }
+
+// ProbeHealth asks one thing about the server: the answer has one check of that name.
+func (c *Client) ProbeHealth(ctx context.Context, p Probe) (Health, error) {
+	return ask[HealthQuery, Health](ctx, c, "health", HealthQuery{p})
+}
+
+func (s *Server) health(ctx context.Context, by caller, q HealthQuery) (Health, error) {
 	h := Health{OK: true, Version: s.Version, Host: s.Host, Sessions: len(s.Directory.Sessions()), Queue: []QueueCount{}}
+	switch q.Probe {
+	case ProbeAll:
+	case ProbeLive:
+		h.check("live", s.Alive(ctx))
+		return h, nil
+	case ProbeReady:
+		err := s.Takes(ctx)
+		h.Ready = err == nil
+		h.check("ready", plainly(err))
+		return h, nil
+	default:
+		return h, invalid("%q is no probe: live or ready", q.Probe)
+	}
+	h.Ready = s.Takes(ctx) == nil
 	h.check("disk", s.Store.Room())
+	h.check("writes", plainly(s.Store.Writable(ctx)))
+	h.check("doors", s.open())
 	h.check("log", s.beating(ctx))
 	h.check("certificate", s.certified())
 	counts, err := s.Queue.Counts(ctx, by.org)
@@ -52,6 +87,23 @@ func (s *Server) health(ctx context.Context, by caller, _ None) (Health, error) 
 		h.Queue = append(h.Queue, QueueCount{State: c.State.String(), Count: c.Count, Oldest: c.Oldest})
 	}
 	return h, nil
+}
+
+// plainly is an error whose own words are told: they name no secret, and who asks is at
+// the server's own socket.
+func plainly(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Code: Failed, Message: err.Error()}
+}
+
+// open reports whether every door for mail is open that should be.
+func (s *Server) open() error {
+	if len(s.Shut) == 0 {
+		return nil
+	}
+	return &Error{Code: Failed, Message: fmt.Sprintf("%d doors could not be opened: postern doctor", len(s.Shut))}
 }
 
 func (h *Health) check(name string, err error) {

@@ -357,7 +357,7 @@ func (s *Server) agentDay(ctx context.Context, by caller, id uuid.UUID, from, en
 
 // todo says what somebody should see to, the gravest first.
 func (s *Server) todo(ctx context.Context, by caller, names *names, o *Overview) error {
-	h, err := s.health(ctx, by, None{})
+	h, err := s.health(ctx, by, HealthQuery{})
 	if err != nil {
 		return err
 	}

@@ -56,9 +56,12 @@ type Config struct {
 	Shut [][2]string
 	// FirstMail puts a message of the server's own into an inbox.
 	FirstMail func(ctx context.Context, actor audit.Actor, in storage.InboxRecord) error
-	Host      string // this server's name, for the records of domains
-	Version   string // of the program, for health
-	Panel     string // where people find the panel, such as https://mail.example.com:8443; empty: there is none
+	// Alive and Takes say whether the server works, and whether it takes mail; errors say
+	// why not.
+	Alive, Takes func(ctx context.Context) error
+	Host         string // this server's name, for the records of domains
+	Version      string // of the program, for health
+	Panel        string // where people find the panel, such as https://mail.example.com:8443; empty: there is none
 	// Ladder judges whether a domain may take the next step of its DMARC policy.
 	Ladder func(ctx context.Context, d storage.Domain) (report.Rung, error)
 	Now    func() time.Time // nil: time.Now

@@ -105,6 +105,18 @@ func (s *Server) refused(addr netip.Addr, r Refusal, member bool) {
 	}
 }
 
+// Connections counts those that are open, handshakes among them.
+func (s *Server) Connections() (open int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l := range s.listeners {
+		l.mu.Lock()
+		open += l.total
+		l.mu.Unlock()
+	}
+	return open
+}
+
 // stopping reports whether Shutdown was called.
 func (s *Server) stopping() bool {
 	s.mu.Lock()

@@ -208,7 +208,7 @@ func (p *Postern) Up() error {
 		stop()
 		return err
 	}
-	for door, addr := range map[string]*string{"submission": &p.cfg.Listen.Submission, "submissions": &p.cfg.Listen.Submissions, "imaps": &p.cfg.Listen.IMAPS, "panel": &p.cfg.Listen.Panel, "dns": &p.cfg.Listen.DNS} {
+	for door, addr := range map[string]*string{"submission": &p.cfg.Listen.Submission, "submissions": &p.cfg.Listen.Submissions, "imaps": &p.cfg.Listen.IMAPS, "panel": &p.cfg.Listen.Panel, "metrics": &p.cfg.Listen.Metrics, "dns": &p.cfg.Listen.DNS} {
 		if a := s.Addr(door); a != nil {
 			*addr = a.String()
 		}

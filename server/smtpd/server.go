@@ -38,6 +38,9 @@ type Config struct {
 	Inbound   *delivery.Inbound
 	Outbound  *submission.Outbound
 	Reports   *report.Office // takes reports about our domains; nil: their address does not exist
+
+	// Answered is told how long a client waited at a door, from the end of a message's data until 250; nil: nobody is.
+	Answered func(door string, took time.Duration)
 }
 
 // Server serves SMTP on any number of listeners.
@@ -52,6 +55,7 @@ type Server struct {
 	inbound   *delivery.Inbound
 	outbound  *submission.Outbound
 	reports   *report.Office
+	answered  func(door string, took time.Duration)
 	library   *smtp.Server
 	guesses   guesses
 
@@ -78,7 +82,7 @@ type door struct {
 func New(cfg Config) *Server {
 	s := &Server{
 		hostname: cfg.Hostname, limits: cfg.Limits, now: cfg.Now, log: cfg.Log,
-		store: cfg.Store, directory: cfg.Directory, inbound: cfg.Inbound, outbound: cfg.Outbound, reports: cfg.Reports,
+		store: cfg.Store, directory: cfg.Directory, inbound: cfg.Inbound, outbound: cfg.Outbound, reports: cfg.Reports, answered: cfg.Answered,
 		listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{}, gone: make(chan struct{}),
 	}
 	if s.limits == (Limits{}) {
@@ -86,6 +90,9 @@ func New(cfg Config) *Server {
 	}
 	if s.now == nil {
 		s.now = time.Now
+	}
+	if s.answered == nil {
+		s.answered = func(string, time.Duration) {}
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -240,6 +247,17 @@ func (s *Server) turnAway(d *door, socket net.Conn, remote netip.AddrPort, no re
 		socket.Write(no.bytes())
 	}
 	socket.Close()
+}
+
+// Connections counts those that are open, by door: "mx", "submission", "submissions".
+func (s *Server) Connections() map[string]int {
+	open := map[string]int{"mx": 0, "submission": 0, "submissions": 0}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		open[c.door.name]++
+	}
+	return open
 }
 
 // leave forgets a connection.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
@@ -104,6 +105,7 @@ func (c *conn) take() reply {
 	case bad.code != 0:
 		return c.noted(bad)
 	}
+	ended := time.Now()
 	if err := stage.Finish(); err != nil {
 		return c.explain(err)
 	}
@@ -118,6 +120,7 @@ func (c *conn) take() reply {
 		return c.explain(err)
 	}
 	c.accepted()
+	c.server.answered(c.door.name, time.Since(ended))
 	return reply{code: 250, enhanced: "2.0.0", text: answer}
 }
 
