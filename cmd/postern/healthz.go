@@ -19,6 +19,9 @@ With --live it is asked only whether it works, which a new start would mend if n
 --ready, whether it takes mail: its doors are open, it can store, and it does not stop. The
 same is told over HTTP at listen.metrics, by /healthz/live and /healthz/ready.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if live && ready {
+				return misused(cmd, usage("--live and --ready are two questions: ask one"))
+			}
 			c := control.NewClient(t.socket)
 			if live || ready {
 				return probe(t, cmd, c, map[bool]control.Probe{true: control.ProbeLive, false: control.ProbeReady}[live])
@@ -48,7 +51,6 @@ same is told over HTTP at listen.metrics, by /healthz/live and /healthz/ready.`,
 	}
 	c.Flags().BoolVar(&live, "live", false, "only whether it works")
 	c.Flags().BoolVar(&ready, "ready", false, "only whether it takes mail")
-	c.MarkFlagsMutuallyExclusive("live", "ready")
 	return c
 }
 
