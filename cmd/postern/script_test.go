@@ -24,6 +24,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"postern/server"
+	"postern/server/injection"
 )
 
 // TestMain lets scripts run this test binary as the command.
@@ -47,7 +48,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "take": take, "ports": ports, "ready": ready, "send": send, "fetch": fetch, "edit": edit,
-			"certificate": certificate, "totp": totpCode, "waits": waits, "eventually": eventually,
+			"certificate": certificate, "totp": totpCode, "model": anotherModel, "waits": waits, "eventually": eventually,
 		},
 	})
 }
@@ -120,6 +121,22 @@ func certificate(ts *testscript.TestScript, neg bool, args []string) {
 	for i, pem := range [][]byte{a.CA, a.Cert, a.Key} {
 		ts.Check(os.WriteFile(ts.MkAbs(args[i+1]), pem, 0o600))
 	}
+}
+
+// model FILE VERSION SUSPICIOUS writes the model that ships under another name and with
+// another threshold.
+func anotherModel(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: model FILE VERSION SUSPICIOUS")
+	}
+	m := *injection.Shipped()
+	m.Version = args[1]
+	var err error
+	m.Suspicious, err = strconv.ParseFloat(args[2], 64)
+	ts.Check(err)
+	b, err := m.AppendBinary(nil)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
 }
 
 // ports VARIABLE sets a variable to a base from which all ports of a laboratory
