@@ -145,7 +145,7 @@ func TestAC9_StreamEndsWithItsSession(t *testing.T) {
 func TestPanel_LargeForm(t *testing.T) {
 	p := servertest.New(t, servertest.Options{Agents: []string{"scout"}})
 	b := browse(t, p, p.Admin.Session)
-	a := b.send("/agents/scout/suspend", "name", "scout", "reason", strings.Repeat("x", 1<<17))
+	a := b.send("/agents/scout/suspend", "sure", "scout", "reason", strings.Repeat("x", 1<<17))
 	if a.status < 400 {
 		t.Errorf("%d %s", a.status, words(a.text))
 	}

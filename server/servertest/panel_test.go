@@ -282,8 +282,32 @@ func TestPanel_ForgedForms(t *testing.T) {
 	}
 	b := people["admin"]
 	b.see("/agents/scout", "Active")
-	if a := b.send("/agents/scout/suspend", "name", "scout", "reason", "drill"); !strings.Contains(words(a.text), "Suspended") {
+	if a := b.send("/agents/scout/suspend", "sure", "scout", "reason", "drill"); !strings.Contains(words(a.text), "Suspended") {
 		t.Errorf("an honest form: %d %s", a.status, words(a.text))
+	}
+}
+
+// TestPanel_NamesTyped holds that no act that ends something is done with a click: each wants the name of what it ends, typed.
+func TestPanel_NamesTyped(t *testing.T) {
+	p := servertest.New(t, servertest.Options{Agents: []string{"scout"}})
+	b := browse(t, p, p.Admin.Session)
+	credential := p.Agents["scout"].Credential.PublicID
+	for _, act := range []struct{ page, path, name, after string }{
+		{"/agents/scout", "/agents/scout/suspend", "scout", "Suspended"},
+		{"/credentials/" + credential, "/credentials/" + credential + "/revoke", credential, "Revoked"},
+		{"/agents/scout", "/agents/scout/decommission", "scout", "Decommissioned"},
+		{"/inboxes/scout@alpha.test", "/inboxes/scout@alpha.test/remove", "scout@alpha.test", "is removed"},
+		{"/domains/alpha.test", "/domains/alpha.test/remove", "alpha.test", "is removed"},
+	} {
+		b.see(act.page, "Type "+act.name+" to go on", "The audit log will hold")
+		for _, typed := range []string{"", "another", strings.ToUpper(act.name)} {
+			if a := b.send(act.path, "sure", typed, "reason", "drill"); a.status != http.StatusUnprocessableEntity || !strings.Contains(words(a.text), "Type "+act.name+" to go on.") {
+				t.Errorf("%s with %q: %d", act.path, typed, a.status)
+			}
+		}
+		if a := b.send(act.path, "sure", act.name, "reason", "drill"); !strings.Contains(words(a.text), act.after) {
+			t.Errorf("%s: %d %s", act.path, a.status, words(a.text))
+		}
 	}
 }
 

@@ -135,6 +135,13 @@ func (b *Tab) Look(width int, dark bool) {
 	b.must(b.look(width, dark))
 }
 
+// Paper shows the page as it is printed.
+func (b *Tab) Paper() {
+	b.t.Helper()
+	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"})
+	b.must(err)
+}
+
 // SignIn puts the cookie of a session into the tab.
 func (b *Tab) SignIn(session string) error {
 	yes := true

@@ -93,8 +93,10 @@ func (v *visit) changeAgent() error {
 	default:
 		return nowhere(v)
 	}
-	if v.r.PathValue("change") != "resume" && v.form("name") != name {
-		return v.again(&control.Error{Code: control.Invalid, Message: fmt.Sprintf("Type %s to go on.", name)}, (*visit).agent)
+	if v.r.PathValue("change") != "resume" {
+		if err := v.sure(name); err != nil {
+			return v.again(err, (*visit).agent)
+		}
 	}
 	done, err := change()
 	if err != nil {

@@ -126,6 +126,9 @@ func (v *visit) rotateCredential() error {
 
 func (v *visit) revokeCredential() error {
 	id := v.r.PathValue("credential")
+	if err := v.sure(id); err != nil {
+		return v.again(err, (*visit).credential)
+	}
 	done, err := v.c.RevokeCredential(v.r.Context(), control.CredentialRevoke{Credential: id, Reason: v.form("reason")})
 	if err != nil {
 		return v.again(err, (*visit).credential)

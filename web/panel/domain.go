@@ -169,8 +169,8 @@ func (v *visit) rotateKeys() error {
 
 func (v *visit) removeDomain() error {
 	name := v.r.PathValue("domain")
-	if v.form("name") != name {
-		return v.again(&control.Error{Code: control.Invalid, Message: fmt.Sprintf("Type %s to go on.", name)}, (*visit).domain)
+	if err := v.sure(name); err != nil {
+		return v.again(err, (*visit).domain)
 	}
 	if err := v.c.RemoveDomain(v.r.Context(), name); err != nil {
 		return v.again(err, (*visit).domain)

@@ -28,16 +28,17 @@ func (v *visit) freezes() error {
 // name is what is typed. Who stops more than that types which.
 func (v *visit) freeze() error {
 	q := control.FreezeChange{Kind: storage.FreezeKind(v.form("kind")), Name: v.form("name"), Reason: v.form("reason")}
-	typed, want := v.form("sure"), q.Name
+	want := q.Name
 	switch {
 	case q.Kind == storage.FreezeOrganization || q.Kind == storage.FreezeAll:
 		want = string(q.Kind)
 	case want == "":
-		q.Name, want = typed, typed
+		q.Name = v.form("sure")
+		want = q.Name
 	}
 	path, page := v.frozenPlace(q)
-	if typed != want {
-		return v.again(&control.Error{Code: control.Invalid, Message: fmt.Sprintf("Type %s to go on.", want)}, page)
+	if err := v.sure(want); err != nil {
+		return v.again(err, page)
 	}
 	said, err := v.stop(q)
 	if err != nil {

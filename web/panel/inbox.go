@@ -82,8 +82,8 @@ func (v *visit) inbox() error {
 
 func (v *visit) removeInbox() error {
 	address := v.r.PathValue("address")
-	if v.form("name") != address {
-		return v.again(&control.Error{Code: control.Invalid, Message: fmt.Sprintf("Type %s to go on.", address)}, (*visit).inbox)
+	if err := v.sure(address); err != nil {
+		return v.again(err, (*visit).inbox)
 	}
 	done, err := v.c.RemoveInbox(v.r.Context(), control.InboxRemove{Address: address, Reason: v.form("reason"), Force: v.form("force") != ""})
 	if err != nil {

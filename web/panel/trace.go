@@ -2,6 +2,7 @@ package panel
 
 import (
 	"net/url"
+	"strings"
 
 	"postern/server/control"
 	"postern/web/ui"
@@ -60,4 +61,16 @@ func proof(name, result string) ui.State {
 		return ui.State{Class: "none", Word: name + " none"}
 	}
 	return ui.State{Class: "warn", Word: name + " " + result}
+}
+
+// seqs are the numbers of events in the log, where they are few.
+func seqs(all []control.Event) string {
+	if len(all) == 0 || len(all) > 40 {
+		return ""
+	}
+	var words []string
+	for _, e := range all {
+		words = append(words, ui.Number(e.Seq))
+	}
+	return ": No. " + strings.Join(words, ", ")
 }

@@ -92,6 +92,14 @@ func (v *visit) secret() { v.w.Header().Set(gzhttp.HeaderNoCompression, "yes") }
 // form reads the form of a POST.
 func (v *visit) form(name string) string { return strings.TrimSpace(v.r.PostFormValue(name)) }
 
+// sure refuses a form in which another name was typed than that of what it is about.
+func (v *visit) sure(name string) error {
+	if v.form("sure") == name {
+		return nil
+	}
+	return &control.Error{Code: control.Invalid, Message: "Type " + name + " to go on."}
+}
+
 // done leads on after an act, and says there what was done.
 func (v *visit) done(to, said string) error {
 	v.said.put(v.who.ID, said)

@@ -90,6 +90,9 @@ func (c Clock) Short(at time.Time) string {
 	return local.Format("2 Jan 2006")
 }
 
+// Second is the time of day to the second, in the viewer's zone.
+func (c Clock) Second(at time.Time) string { return at.In(c.Zone).Format("15:04:05") }
+
 // Relative says how far a moment lies from now: "2 minutes ago", "in 6 days".
 func (c Clock) Relative(at time.Time) string {
 	d := c.Now.Sub(at)

@@ -109,6 +109,7 @@
     });
   }
   document.addEventListener("click", (e) => {
+    if (e.target.closest("[data-print]")) { print(); return; }
     const keys = e.target.closest("[data-keys]");
     if (keys) {
       localStorage.setItem("keys", keys.dataset.keys);
