@@ -25,7 +25,10 @@ func (v *visit) overview() error {
 	return v.page("Overview", "/", "postern overview -o json", overviewPage(v, &overview{v: v, Overview: o, steps: chart.Steps(o.Since, time.Hour, hoursShown, v.clock.Zone)}))
 }
 
-const hoursShown = 24
+const (
+	hoursShown = 24
+	lag        = 500 // events that are not counted yet without a word about it: in a moment they are
+)
 
 // overview is what the first page shows.
 type overview struct {

@@ -52,7 +52,7 @@ func overviewPage(v *visit, o *overview) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		if o.Uncounted > 0 {
+		if o.Uncounted > lag {
 			templ_7745c5c3_Err = ui.Note(ui.State{Class: "wait", Word: "Still counting."}, ui.Count(o.Uncounted, "event")+" of the log are not in these figures yet.").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
