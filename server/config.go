@@ -32,6 +32,7 @@ type Config struct {
 	// Control is the path of the Unix socket that commands talk to.
 	Control string        `toml:"control"`
 	Listen  ListenConfig  `toml:"listen"`
+	Proxy   ProxyConfig   `toml:"proxy"`
 	Keys    KeysConfig    `toml:"keys"`
 	TLS     TLSConfig     `toml:"tls"`
 	ACME    ACMEConfig    `toml:"acme"`
@@ -75,6 +76,15 @@ func (l ListenConfig) dns() []string {
 		return nil
 	}
 	return strings.FieldsFunc(l.DNS, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// ProxyConfig names the load balancers that say, by the PROXY protocol, who a client is.
+type ProxyConfig struct {
+	// From are their networks, as "10.0.0.0/8": whoever connects from there must say it,
+	// and nobody else can. None: nobody is believed.
+	From []string `toml:"from"`
+	// Listeners are those that this holds for, as "smtp"; none: all but dns and metrics.
+	Listeners []string `toml:"listeners"`
 }
 
 // KeysConfig says where the root key and the witness are. Neither may lie in the
@@ -331,7 +341,7 @@ func (c *Config) checkPlaces() error {
 			return &ConfigError{Key: f.key, Text: "must not lie in the data directory", Hint: "who gets a copy of the data must not get this with it"}
 		}
 	}
-	return errors.Join(c.checkNames(), c.checkRelay(), c.ACME.check(), c.checkRest())
+	return errors.Join(c.checkNames(), c.checkRelay(), c.ACME.check(), c.checkProxy(), c.checkRest())
 }
 
 func (c *Config) checkNames() error {

@@ -68,7 +68,7 @@ func TestConfigKeysAreAllListed(t *testing.T) {
 			file.WriteString(`directory = "letsencrypt"` + "\n")
 		case s.key == "host":
 			file.WriteString(`host = "mail.example.com"` + "\n")
-		case s.key == "dns.servers", s.key == "addresses", s.key == "acme.challenges":
+		case s.key == "dns.servers", s.key == "addresses", s.key == "acme.challenges", strings.HasPrefix(s.key, "proxy."):
 			file.WriteString(key + " = []\n")
 		case strings.HasPrefix(s.key, "limits."), s.key == "relay.port", s.key == "relay.policy_port",
 			s.key == "relay.allow_private", s.key == "webhook.allow_private", s.key == "dns.trust_ad", s.key == "dns.check":
@@ -113,6 +113,11 @@ func TestConfigRefusals(t *testing.T) {
 		"smart host, no port":  {host + "[relay]\nsmarthost = \"s.example.net\"", "relay.smarthost"},
 		"a level that is none": {host + "[log]\nlevel = \"loud\"", "log.level"},
 		"a negative limit":     {host + "[limits]\nper_network = -1", "limits"},
+		"a balancer by name":   {host + "[proxy]\nfrom = [\"lb.example.com\"]", "proxy.from"},
+		"everybody a balancer": {host + "[proxy]\nfrom = [\"0.0.0.0/0\"]", "proxy.from"},
+		"a door that is none":  {host + "[proxy]\nfrom = [\"10.0.0.0/8\"]\nlisteners = [\"pop3\"]", "proxy.listeners"},
+		"a balancer for names": {host + "[proxy]\nfrom = [\"10.0.0.0/8\"]\nlisteners = [\"dns\"]", "proxy.listeners"},
+		"doors and no one":     {host + "[proxy]\nlisteners = [\"smtp\"]", "proxy.listeners"},
 		"not TOML":             {`host = `, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -14,7 +14,7 @@
 //	3  policy  directory  queue  dns/nameserver       rules, names, schedules
 //	   monitor  webhook  acme  report                 who is not themselves, who is told, certificates
 //	2  storage  msgauth  dns/zone                     memory and judgement
-//	1  storage/audit  storage/seal  message           vocabulary and algorithms; they import
+//	1  storage/audit  storage/seal  message  proxy    vocabulary and algorithms; they import
 //	   dkim  dns  web/ui                              nothing of Postern
 //
 // Protocols are at the edge, decisions in the middle, evidence underneath. Doors

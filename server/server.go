@@ -448,7 +448,11 @@ func (s *Server) Run(ctx context.Context) error {
 	var open sync.WaitGroup
 	for _, d := range s.doors {
 		open.Go(func() {
-			if err := ignoreClosed(d.serve(d.listener), smtpd.ErrServerClosed, imapd.ErrServerClosed); err != nil {
+			l, err := s.behind(d)
+			if err == nil {
+				err = ignoreClosed(d.serve(l), smtpd.ErrServerClosed, imapd.ErrServerClosed)
+			}
+			if err != nil {
 				failed <- fmt.Errorf("%s: %w", d.name, err)
 			}
 		})

@@ -30,6 +30,8 @@ func (c *Config) settings() []setting {
 		{"listen.https", setText(&c.Listen.HTTPS), c.httpsAddr},
 		{"listen.panel", setText(&c.Listen.Panel), c.panelAddr},
 		{"listen.metrics", setText(&c.Listen.Metrics), c.metricsAddr},
+		list("proxy.from", &c.Proxy.From),
+		list("proxy.listeners", &c.Proxy.Listeners),
 		text("keys.root", &c.Keys.Root),
 		{"keys.witness", setText(&c.Keys.Witness), c.WitnessFile},
 		text("tls.cert", &c.TLS.Cert),
