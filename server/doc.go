@@ -135,6 +135,65 @@
 // of the data: an older copy of the data does not start unless an operator says
 // why, and that is an event.
 //
+// # What is stopped, and what is not
+//
+// The threats for which the house is built, each with the rooms that stand against it,
+// the controls that the tests name, and what they leave open.
+//
+// Somebody writes to an agent in order to steer it. Before anybody is shown a message,
+// package injection judges it, what is hidden in it included (PI-1, PI-2), under bounds
+// that no message can exceed (PI-4). What is found hostile is where agents have no way to
+// it (PI-3), a safe view shows what a person would see and nothing else (CO-6), and who
+// read what may have been written to steer it sends to strangers only what a person lets
+// go (PI-5). Left open: judgement errs, and whoever knows the model can write around it.
+// The holds do not rest on the verdict of one message alone, but an agent may still be
+// talked into a wrong answer to somebody whom it knows.
+//
+// An agent, or who has its token, does what it should not. A credential is for one agent,
+// opens named inboxes with named verbs, ends, and is bound to networks where policy says
+// so (AC-1, AC-4, AC-7, AC-13); it cannot tell what it may not see from what does not
+// exist (AC-5). Limits, recipient rules and holds stand in the one gate, policy.Submit
+// (AV-1, PI-6), and the monitor notices what is not usual (PI-7). Revoking and freezing
+// cut live sessions (AC-9, EV-4), and the log says what the token did (AC-18). Left open:
+// what it did within its rights before somebody noticed. Mail that left cannot be recalled,
+// and what an agent copied elsewhere is beyond our reach.
+//
+// Somebody guesses tokens or passwords, or floods a door. Tokens are long and random, and
+// attempts are slowed by network, so that nobody locks an agent out (AC-12). Every parser,
+// queue and session is bounded, and one agent's flood does not slow another (AV-2). People
+// need a second factor (AC-15). Left open: a flood that fills the line itself.
+//
+// One organization looks at another. All that control and the doors hand out is of the
+// organization that asks, and what belongs to another is not found (AC-19). Left open: how
+// busy the machine is, and that an address or domain is taken.
+//
+// Somebody has the disk, a copy of the data or a backup. Content, metadata, queue and log
+// are sealed under a key that is not with them (CO-2, storage/seal), tokens are kept as
+// keyed hashes (AC-6), and an inbox whose key was destroyed is gone from every copy (CO-5).
+// Left open: sizes, times and counts of rows, which the order of work gives away; and all
+// of it to who has the root key too.
+//
+// Somebody changes what is on record. Rows that decide are sealed against exchange,
+// events are leaves of a tree whose signed root also lies outside of the data, and
+// verify names the event that was changed, dropped, moved or dated back (AU-7, AU-8). An
+// older copy of the data does not start in silence. Left open: who has root on the
+// running machine can sign a false root from then on; what was exported, or pinned
+// elsewhere, before that shows it.
+//
+// An administrator looks at what is none of their business. Reading a message needs a
+// reason, a second factor where their session is old, leaves an event before the first
+// byte, and the agent's owner is told (AC-17). Auditors see evidence and no content
+// (AC-15). Left open: root reads the memory of a running process.
+//
+// Somebody listens or stands between servers. Doors ask for TLS before a password (AC-10);
+// towards others, MTA-STS and DANE are obeyed (CO-1), and DKIM, SPF and DMARC say whom a
+// message is from. Left open: servers that publish no policy are spoken to in clear where
+// TLS fails, unless policy demands otherwise; our name server signs nothing.
+//
+// Mail or a page attacks the browser of who looks. The panel has no inline script, shows
+// mail as text, or cleaned, in a frame without network and origin, and takes no form that
+// another site sent (web, web/panel). Left open: faults of the browser itself.
+//
 // # Start and stop
 //
 // New opens the store, wires the rooms and binds every listener; Run serves. At

@@ -208,15 +208,7 @@ func (s *Server) about(ctx context.Context, by caller, e *audit.Event, c storage
 // fields than times only the events that they select, which proves that these
 // are in the log and not that there are no others.
 func (c *Client) Export(ctx context.Context, q EventQuery, w io.Writer) error {
-	resp, err := c.post(ctx, "audit.export", q)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if _, err := io.Copy(w, resp.Body); err != nil {
-		return ended(resp, err)
-	}
-	return ended(resp, nil)
+	return download(ctx, c, "audit.export", q, w)
 }
 
 func (s *Server) auditExport(ctx context.Context, by caller, q EventQuery, w io.Writer) error {

@@ -20,15 +20,7 @@ func (s *Server) backupCommands() {
 // Backup writes a backup to w, as a tar archive, sealed as the data is. One that broke
 // off has no manifest.
 func (c *Client) Backup(ctx context.Context, w io.Writer) error {
-	resp, err := c.post(ctx, "backup.create", None{})
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if _, err := io.Copy(w, resp.Body); err != nil {
-		return ended(resp, err)
-	}
-	return ended(resp, nil)
+	return download(ctx, c, "backup.create", None{}, w)
 }
 
 func (s *Server) backupCreate(ctx context.Context, by caller, _ None, w io.Writer) error {

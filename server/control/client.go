@@ -129,6 +129,17 @@ func rows[Q, R any](ctx context.Context, c *Client, name string, q Q) iter.Seq2[
 	}
 }
 
+// download writes what a command streams to w. What came before a failure is there.
+func download(ctx context.Context, c *Client, name string, q any, w io.Writer) error {
+	resp, err := c.post(ctx, name, q)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(w, resp.Body)
+	return ended(resp, err)
+}
+
 // ended says how an answer that was streamed ended: well only when it was read
 // to its end and the trailer names no error.
 func ended(resp *http.Response, err error) error {
