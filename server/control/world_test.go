@@ -61,7 +61,7 @@ func newWorld(t testing.TB) *world {
 		Report: in.Report, Now: w.clock})
 	w.out = submission.NewOutbound(w.store, w.dir, submission.Options{Hostname: "mail.example.com", Now: w.clock})
 	w.server = New(Config{Store: w.store, Directory: w.dir, Queue: q, Scorer: delivery.NewScorer(nil, nil), Quarantine: delivery.NewQuarantine(w.store), Webhooks: webhook.NewSender(w.store, webhook.Options{Now: w.clock}),
-		Certificates: w.certificates(), TellOwners: w.tellOwners, Setup: setup.New(w.store, w.dir, setup.Options{Host: "mail.example.com", Now: w.clock}), Host: "mail.example.com", Version: "1.2.3", Now: w.clock})
+		Certificates: w.certificates(), TellOwners: w.tellOwners, Setup: setup.New(w.store, w.dir, setup.Options{Host: "mail.example.com", Now: w.clock}), Host: "mail.example.com", Alive: w.store.Writable, Takes: w.store.Writable, Version: "1.2.3", Now: w.clock})
 	w.serve(w.server)
 	w.Client = NewClient(w.path)
 	t.Cleanup(w.Client.Close)
