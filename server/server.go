@@ -58,6 +58,7 @@ type Options struct {
 	// Handed are listeners of doors that a server before this one had; others are bound.
 	Handed map[string]net.Listener
 
+	Unsurveyed bool // nobody looks at the health by themselves: who wants it calls Survey
 	Laboratory bool // pages say that this is none of the real servers
 }
 
@@ -92,6 +93,8 @@ type Server struct {
 	doors []door
 	shut  []shutDoor // that could not be opened
 	phase atomic.Int32
+
+	surveys bool // its health, by itself
 
 	managed bool           // no configuration names this server: set-up does
 	wired   setup.Settings // what set-up said when this was wired
@@ -285,6 +288,7 @@ func (s *Server) wire(ctx context.Context, base Config, o Options) error {
 	})
 	s.watched = metrics.NewDoor(s.metrics, s.alive, s.ready, s.log)
 	s.metrics.Read(s.gauges)
+	s.surveys = !o.Unsurveyed
 	s.panel, err = s.newPanel(o.Laboratory)
 	return err
 }
@@ -437,6 +441,9 @@ func (s *Server) Run(ctx context.Context) error {
 	loop.Go(func() { s.reports.Run(loops) })
 	loop.Go(func() { s.relay.RunPolicies(loops) })
 	loop.Go(func() { s.judgeOld(loops) })
+	if s.surveys {
+		loop.Go(func() { s.surveyHealth(loops) })
+	}
 	loop.Go(func() { s.expireQuarantine(loops) })
 	queued.Go(func() { s.certs.Run(working) })
 	failed := make(chan error, len(s.doors)+1)

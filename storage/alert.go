@@ -38,13 +38,19 @@ const (
 	AlertScorerFailed       AlertKind = "scorer-failed"        // a message could not be judged, and was delivered as unscored
 
 	AlertCertificateExpiring AlertKind = "certificate-expiring" // a name of this server has no certificate for much longer, and none can be had
+
+	// Of the installation. These end by themselves: see [Tx.ResolveAlert].
+	AlertDiskLow    AlertKind = "disk-low"    // there is little room where the data is
+	AlertClockStep  AlertKind = "clock-step"  // the clock was put forward or back
+	AlertQueueStuck AlertKind = "queue-stuck" // mail has waited in the queue for hours
+	AlertBackupOld  AlertKind = "backup-old"  // the newest backup is old, or there never was one
 )
 
 var alertKinds = []AlertKind{
 	AlertTokenLeaked, AlertFalseDeclaration, AlertCredentialExpiring, AlertTokenAfterRotation, AlertTwoNetworks,
 	AlertNewNetwork, AlertOddHours, AlertSpikeSends, AlertSpikeForwards, AlertSpikeFirstTime, AlertHoldWaiting,
 	AlertLimitReached, AlertWebhookDisabled, AlertDKIMRecordDue, AlertDomainBroken, AlertQuarantined,
-	AlertCertificateExpiring, AlertScorerFailed,
+	AlertCertificateExpiring, AlertScorerFailed, AlertDiskLow, AlertClockStep, AlertQueueStuck, AlertBackupOld,
 }
 
 // AlertKinds returns the closed list.
@@ -57,6 +63,7 @@ type AlertState string
 const (
 	AlertOpen         AlertState = "open"
 	AlertAcknowledged AlertState = "acknowledged" // a person has seen it
+	AlertResolved     AlertState = "resolved"     // what it was about is over; a person may have seen it
 )
 
 // Alert is something that somebody should look at. What it says is sealed and
@@ -75,6 +82,7 @@ type Alert struct {
 	Reason       string    `json:"reason,omitempty"` // of the acknowledgement, in the words of a person
 	By           string    `json:"by,omitempty"`     // who acknowledged
 	Acknowledged time.Time `json:"acknowledged,omitzero"`
+	Resolved     time.Time `json:"resolved,omitzero"`
 
 	Count int64     `json:"-"` // how often it happened
 	Last  time.Time `json:"-"` // when it happened last
@@ -178,6 +186,27 @@ func (tx *Tx) AcknowledgeAlert(e *audit.Event, a *Alert, by, reason string) erro
 	n, err := tx.execN("UPDATE alert SET version = $1, event = $2, state = $3, sealed = $4 WHERE id = $5 AND version = $6",
 		a.Version, a.Event[:], string(a.State), sealed, a.ID[:], was)
 	return changed(n, err)
+}
+
+// ResolveAlert says of an alert that was read before that what it was about is over,
+// whether or not a person has seen it. ErrConflict when somebody changed it in between.
+func (tx *Tx) ResolveAlert(e *audit.Event, a *Alert) error {
+	was := a.Version
+	a.State, a.Resolved = AlertResolved, tx.now
+	sealed, err := tx.sealRecord(e, "alert", a)
+	if err != nil {
+		return err
+	}
+	a.name(e)
+	n, err := tx.execN("UPDATE alert SET version = $1, event = $2, state = $3, sealed = $4 WHERE id = $5 AND version = $6",
+		a.Version, a.Event[:], string(a.State), sealed, a.ID[:], was)
+	return changed(n, err)
+}
+
+// StandingAlerts are the alerts of a kind, the oldest first, of which nobody has said
+// that what they are about is over: those that people have seen are among them.
+func (s *Store) StandingAlerts(ctx context.Context, org uuid.UUID, kind AlertKind) ([]Alert, error) {
+	return s.alerts(ctx, "org = $1 AND kind = $2 AND state <> $3 ORDER BY id", org[:], string(kind), string(AlertResolved))
 }
 
 // name says in an event which alert it is about.

@@ -16,8 +16,8 @@ import (
 // before any session that could ask, correspondents of an inbox whose key is
 // destroyed, usage that is older than any limit looks back, who works at a
 // certificate and when that is tried again, what is counted for reports to
-// other domains, the columns by which the log is searched, and what is counted by the
-// hour, with the ways of messages from which that follows.
+// other domains, the columns by which the log is searched, how the checks of health stood, and what is counted by
+// the hour, with the ways of messages from which that follows.
 type Upkeep struct{ tx *Tx }
 
 // Upkeep runs fn in a transaction that needs no event.

@@ -34,6 +34,7 @@ var operational = []string{
 	"INSERT event_column",
 	"INSERT feedback",
 	"INSERT feedback_row",
+	"INSERT health",
 	"INSERT hourly",
 	"INSERT journey",
 	"INSERT webhook_delivery",

@@ -21,7 +21,7 @@ func alertList(t *talk) *cobra.Command {
 				})
 		},
 	}
-	c.Flags().BoolVar(&q.All, "all", false, "those too that were acknowledged")
+	c.Flags().BoolVar(&q.All, "all", false, "those too that were acknowledged, or are over")
 	return c
 }
 
@@ -63,6 +63,9 @@ func (t *talk) alert(a control.Alert) error {
 		{"inbox", a.Inbox}, {"detail", a.Detail}, {"count", decimal(a.Count)}, {"first", instant(a.First)}, {"last", instant(a.Last)}}
 	if !a.Acknowledged.IsZero() {
 		pairs = append(pairs, pair{"acknowledged", instant(a.Acknowledged)}, pair{"by", a.By}, pair{"reason", a.Reason})
+	}
+	if !a.Resolved.IsZero() {
+		pairs = append(pairs, pair{"resolved", instant(a.Resolved)})
 	}
 	return t.show(a, pairs...)
 }

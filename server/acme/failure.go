@@ -114,14 +114,28 @@ func (k *Keeper) warnings() (all []storage.Alert) {
 	now := k.o.Now()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	say := func(of string, a storage.Alert) {
+	k.concerns(now, func(of string, a storage.Alert) {
 		if last, ok := k.warned[of]; ok && now.Sub(last) < nag {
 			return
 		}
 		k.warned[of] = now
 		a.Kind = storage.AlertCertificateExpiring
 		all = append(all, a)
-	}
+	})
+	return all
+}
+
+// Concerns say in a sentence each which certificates end soon and could not be
+// renewed, or are missing.
+func (k *Keeper) Concerns() (all []string) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	k.concerns(k.o.Now(), func(_ string, a storage.Alert) { all = append(all, a.Detail) })
+	return all
+}
+
+// concerns tells of each certificate that somebody should see to, with the lock held.
+func (k *Keeper) concerns(now time.Time, say func(of string, a storage.Alert)) {
 	if own := k.o.Own(); own != nil && own.Leaf != nil && now.After(own.Leaf.NotAfter.Add(-warning)) {
 		say("", storage.Alert{Detail: fmt.Sprintf("The certificate in the server's own files ends on %s.", own.Leaf.NotAfter.UTC().Format(time.DateOnly))})
 	}
@@ -137,7 +151,6 @@ func (k *Keeper) warnings() (all []storage.Alert) {
 			say(n.text, storage.Alert{Detail: fmt.Sprintf("There is no certificate for %s, and none could be had %d times.", n.text, failures)})
 		}
 	}
-	return all
 }
 
 // warnAt is the time from which on the end of a certificate is near.

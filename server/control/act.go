@@ -55,7 +55,7 @@ var acts = map[string]directory.Act{
 	"person.roles": directory.ActPeople, "person.disable": directory.ActPeople, "person.enable": directory.ActPeople, "person.factor": directory.ActPeople,
 	"person.password": directory.ActSelf, "person.revoke": directory.ActSelf, // of others: their own question
 	"setup.gate": directory.ActSelf, "setup.enter": directory.ActSelf, "setup.show": directory.ActEvidence,
-	"setup.link": directory.ActOperate, "setup.name": directory.ActOperate, "setup.skip": directory.ActOperate, "setup.finish": directory.ActOperate, "setup.check": directory.ActOperate, "setup.checked": directory.ActEvidence, "setup.agent": directory.ActOperate, "doctor": directory.ActEvidence, // to look anew: its own question
+	"setup.link": directory.ActOperate, "setup.name": directory.ActOperate, "setup.skip": directory.ActOperate, "setup.finish": directory.ActOperate, "setup.check": directory.ActOperate, "setup.checked": directory.ActEvidence, "setup.agent": directory.ActOperate, "doctor.changes": directory.ActEvidence, "doctor": directory.ActEvidence, // to look anew: its own question
 	"setup.greet": directory.ActOperate, "setup.feed": directory.ActEvidence,
 	"setup.admin": directory.ActSelf, "setup.prove": directory.ActSelf, // as person.create; in one's own session
 	"key.recovery": directory.ActSelf, "key.confirm": directory.ActSelf, // their own question: who founds, else who manages people

@@ -15,7 +15,7 @@ import (
 type Alert struct {
 	ID           uuid.UUID          `json:"id"`
 	Kind         storage.AlertKind  `json:"kind"`
-	State        storage.AlertState `json:"state"` // open, acknowledged
+	State        storage.AlertState `json:"state"` // open, acknowledged, resolved
 	Agent        string             `json:"agent,omitempty"`
 	AgentID      uuid.UUID          `json:"agent_id,omitzero"`
 	Credential   string             `json:"credential,omitempty"` // its public id
@@ -29,6 +29,7 @@ type Alert struct {
 	By           string             `json:"acknowledged_by,omitempty"`
 	Acknowledged time.Time          `json:"acknowledged_at,omitzero"`
 	Reason       string             `json:"reason,omitempty"`
+	Resolved     time.Time          `json:"resolved_at,omitzero"` // when what it is about was over
 }
 
 // AlertList selects alerts.
@@ -93,6 +94,9 @@ func (s *Server) alertAcknowledge(ctx context.Context, by caller, q AlertRef) (A
 	if err != nil {
 		return Alert{}, err
 	}
+	if a.State == storage.AlertResolved {
+		return Alert{}, &Error{Code: State, Message: "what the alert is about is over: it rests by itself"}
+	}
 	if a.State != storage.AlertOpen {
 		return Alert{}, &Error{Code: State, Message: "the alert was acknowledged already, by " + a.By}
 	}
@@ -119,7 +123,7 @@ func (s *Server) alert(ctx context.Context, by caller, ref string) (storage.Aler
 func (n *names) alert(ctx context.Context, a *storage.Alert) (Alert, error) {
 	view := Alert{
 		ID: a.ID, Kind: a.Kind, State: a.State, AgentID: a.Agent, CredentialID: a.Credential, Object: a.Object, Detail: a.Detail,
-		Count: a.Count, First: a.First, Last: a.Last, By: a.By, Acknowledged: a.Acknowledged, Reason: a.Reason,
+		Count: a.Count, First: a.First, Last: a.Last, By: a.By, Acknowledged: a.Acknowledged, Reason: a.Reason, Resolved: a.Resolved,
 	}
 	var err error
 	if view.Agent, err = n.agent(ctx, a.Agent); err != nil {

@@ -27,6 +27,10 @@ type Fact struct {
 	Fix     string             `json:"fix,omitempty"`
 	Command string             `json:"command,omitempty"`
 	Path    string             `json:"path,omitempty"` // of the panel, where more stands
+
+	alert storage.AlertKind // that goes with it; empty: none does
+	rings bool              // it is so bad that somebody is told
+	over  bool              // it is good enough for such an alert to end
 }
 
 // Doctor asks for all facts.
@@ -37,6 +41,7 @@ type Doctor struct {
 
 func (s *Server) doctorCommands() {
 	answer(s, "doctor", s.doctor)
+	answer(s, "doctor.changes", s.doctorChanges)
 }
 
 // Doctor says of each part of the installation how it is, in the order of sections.
@@ -53,32 +58,46 @@ func (s *Server) doctor(ctx context.Context, by caller, q Doctor) ([]Fact, error
 			return nil, err
 		}
 	}
-	state, err := s.Setup.State(ctx, by.org)
+	facts, state, names, err := s.facts(ctx, by)
 	if err != nil {
 		return nil, err
 	}
-	facts := append(stepFacts(&state), s.networkFacts()...)
+	if err := s.remember(ctx, by.org, facts); err != nil {
+		return nil, err
+	}
+	if q.Redact {
+		redact(facts, append(names, state.Host), state.Setup.Addresses)
+	}
+	return facts, nil
+}
+
+// facts looks at everything, for one organization; names are those of its domains.
+func (s *Server) facts(ctx context.Context, by caller) (facts []Fact, state setup.State, names []string, err error) {
+	if state, err = s.Setup.State(ctx, by.org); err != nil {
+		return nil, state, nil, err
+	}
+	facts = append(stepFacts(&state), s.networkFacts()...)
 	names, domains, err := s.dnsFacts(ctx, by)
 	if err != nil {
-		return nil, err
+		return nil, state, nil, err
 	}
 	facts = append(facts, domains...)
 	facts = append(facts, s.tlsFact(), s.spaceFact())
 	facts = append(facts, keyFacts(&state)...)
 	queue, err := s.queueFact(ctx, by)
 	if err != nil {
-		return nil, err
+		return nil, state, nil, err
+	}
+	clock, err := s.clockFacts(ctx)
+	if err != nil {
+		return nil, state, nil, err
 	}
 	backups, err := s.backupFacts(ctx)
 	if err != nil {
-		return nil, err
+		return nil, state, nil, err
 	}
-	facts = append(append(facts, queue, clockFact()), backups...)
-	facts = append(facts, s.logFact(ctx), Fact{Section: "version", Name: "Program", State: setup.Good, Text: "Version " + s.Version + "."})
-	if q.Redact {
-		redact(facts, append(names, state.Host), state.Setup.Addresses)
-	}
-	return facts, nil
+	facts = slices.Concat(facts, []Fact{queue}, clock, backups)
+	return append(facts, s.logFact(ctx), Fact{Section: "version", Name: "Program", State: setup.Good, Text: "Version " + s.Version + "."}), state, names, nil
 }
 
 // stepCommands are what does each step of the set-up.
@@ -141,25 +160,38 @@ func (s *Server) dnsFacts(ctx context.Context, by caller) (names []string, facts
 
 func (s *Server) tlsFact() Fact {
 	f := Fact{Section: "tls", Name: "Certificate", State: setup.Good, Text: "Others accept it.", Command: "postern certificate list"}
+	concerns := s.Certificates.Concerns() // of which acme tells by itself
+	f.alert, f.over = storage.AlertCertificateExpiring, len(concerns) == 0
 	if err := s.Certificates.Check(); err != nil {
 		f.State, f.Text = setup.Bad, "Others do not accept it."
 		f.Found, f.Fix = err.Error(), "Set acme.directory, or tls.cert and tls.key, or name an authority in the set-up."
+	} else if len(concerns) > 0 {
+		f.State, f.Text, f.Found = setup.Warn, "One ends soon, and there is no other yet.", concerns[0]
+		f.Fix = "See why another could not be had, or put another into the server's own files and reload."
 	}
 	return f
 }
 
 func (s *Server) spaceFact() Fact {
-	f := Fact{Section: "storage", Name: "Space", State: setup.Good, Text: "There is room."}
 	free, all, err := s.Store.Space()
+	if err != nil {
+		return Fact{Section: "storage", Name: "Space", State: setup.Unknown, Text: "How much room there is cannot be told."}
+	}
+	return roomFact(free, all, s.Store.Room() != nil)
+}
+
+// roomFact says what there being so many bytes free of so many means. An alert ends
+// only when there is clearly more room than would raise one. // AV-5
+func roomFact(free, all int64, full bool) Fact {
+	f := Fact{Section: "storage", Name: "Space", State: setup.Good, Text: "There is room.", alert: storage.AlertDiskLow}
+	low := max(all/20, 4*storage.DefaultReserve)
 	switch {
-	case err != nil:
-		f.State, f.Text = setup.Unknown, "How much room there is cannot be told."
-		return f
-	case s.Store.Room() != nil:
+	case full:
 		f.State, f.Text = setup.Bad, "The disk is full: no mail is accepted."
-	case free < all/20 || free < 4*storage.DefaultReserve:
+	case free < low:
 		f.State, f.Text = setup.Warn, "The disk is nearly full."
 	}
+	f.rings, f.over = full || free < low, !full && free >= low+low/4
 	f.Found = fmt.Sprintf("%d of %d MB free", free>>20, all>>20)
 	if f.State != setup.Good {
 		f.Fix = "Make room on the file system of the data directory, or move it to a larger one."
@@ -184,17 +216,50 @@ func keyFacts(state *setup.State) []Fact {
 const queueLate = 4 * time.Hour
 
 func (s *Server) queueFact(ctx context.Context, by caller) (Fact, error) {
-	f := Fact{Section: "queue", Name: "Outgoing mail", State: setup.Good, Text: "Nothing waits for long.", Path: "/queue", Command: "postern queue list"}
+	f := Fact{Section: "queue", Name: "Outgoing mail", State: setup.Good, Text: "Nothing waits for long.", Path: "/queue", Command: "postern queue list",
+		alert: storage.AlertQueueStuck}
 	counts, err := s.Queue.Counts(ctx, by.org)
 	waiting := int64(0)
 	for _, c := range counts {
 		waiting += c.Count
-		if s.Now().Sub(c.Oldest) > queueLate && c.Count > 0 {
-			f.State, f.Text = setup.Warn, "Some mail waits for more than four hours."
+		// What is held waits for people, who are told otherwise.
+		if late := s.Now().Sub(c.Oldest); c.State == storage.OutgoingQueued && c.Count > 0 && late > queueLate {
+			f.State, f.Text, f.rings = setup.Warn, "Some mail waits for more than four hours.", true
+			f.Fix = "See what the servers of its recipients answered."
 		}
 	}
+	f.over = !f.rings
 	f.Found = fmt.Sprintf("%d recipients wait", waiting)
 	return f, err
+}
+
+const (
+	// clockJump is from which step on the clock is said to have jumped: codes of
+	// authenticators last as long.
+	clockJump = 30 * time.Second
+	// clockCalm is how long after it an alert about that ends.
+	clockCalm = time.Hour
+)
+
+// clockFacts are whether the clock is kept exact, and whether it jumped. // AU-8, AV-5
+func (s *Server) clockFacts(ctx context.Context) ([]Fact, error) {
+	jump := Fact{Section: "clock", Name: "Steps", State: setup.Good, Text: "It did not jump within a day.", Command: "postern audit list --verb clock.step",
+		alert: storage.AlertClockStep}
+	now := s.Now()
+	steps, err := s.Store.Events(ctx, storage.EventQuery{Verbs: []audit.Verb{audit.ClockStep}, Since: now.Add(-24 * time.Hour), Newest: true, Limit: 20})
+	for i := range steps {
+		ms, _ := steps[i].Fields.Int(audit.KeyStepMillis)
+		d := time.Duration(ms) * time.Millisecond
+		if d.Abs() < clockJump || steps[i].Time.After(now.Add(clockCalm)) {
+			continue
+		}
+		jump.State, jump.Text, jump.Fix = setup.Warn, "It jumped: times in the log before and after do not fit together.", "Find out what sets it, and have one time service keep it."
+		jump.Found = fmt.Sprintf("by %s, at %s", d.Round(time.Second), steps[i].Time.Format(time.RFC3339))
+		jump.rings = now.Sub(steps[i].Time) < clockCalm
+		break
+	}
+	jump.over = !jump.rings
+	return []Fact{clockFact(), jump}, err
 }
 
 // clockFact is whether the kernel says that somebody keeps the clock exact: adjtimex(2).
@@ -211,8 +276,13 @@ func clockFact() Fact {
 	return f
 }
 
-// backupAge is how old the newest backup may be.
-const backupAge = 24 * time.Hour
+const (
+	// backupAge is how old the newest backup may be: a day, and some time for one that
+	// is made each day to be on its way.
+	backupAge = 26 * time.Hour
+	// backupGrace is how long an installation may have none at all.
+	backupGrace = 7 * 24 * time.Hour
+)
 
 // backupFacts say when a backup was made and when one was tried. // AV-4
 func (s *Server) backupFacts(ctx context.Context) ([]Fact, error) {
@@ -221,13 +291,18 @@ func (s *Server) backupFacts(ctx context.Context) ([]Fact, error) {
 		return nil, err
 	}
 	tried, err := s.last(ctx, audit.BackupVerify)
-	b := Fact{Section: "backup", Name: "Last backup", State: setup.Good, Text: "It is younger than a day.", Command: "postern backup create --to DIR"}
+	b := Fact{Section: "backup", Name: "Last backup", State: setup.Good, Text: "It is not older than a day.", Command: "postern backup create --to DIR",
+		alert: storage.AlertBackupOld}
 	switch {
 	case made == nil:
-		b.State, b.Text = setup.Warn, "None was made yet."
+		b.State, b.Text, b.Fix = setup.Warn, "None was made yet.", "Make one each day, on another machine's disk."
+		if b.rings, err = s.olderThan(ctx, backupGrace); err != nil {
+			return nil, err
+		}
 	case s.Now().Sub(made.Time) > backupAge:
-		b.State, b.Text = setup.Warn, "It is older than a day."
+		b.State, b.Text, b.Fix, b.rings = setup.Warn, "It is older than a day.", "See why the job that makes it does not run.", true
 	}
+	b.over = !b.rings
 	if made != nil {
 		b.Found = made.Time.Format(time.RFC3339)
 	}
@@ -242,6 +317,12 @@ func (s *Server) backupFacts(ctx context.Context) ([]Fact, error) {
 		d.Found = tried.Time.Format(time.RFC3339)
 	}
 	return []Fact{b, d}, err
+}
+
+// olderThan reports whether this installation has been here for longer than that.
+func (s *Server) olderThan(ctx context.Context, d time.Duration) (bool, error) {
+	first, err := s.Store.Events(ctx, storage.EventQuery{Limit: 1})
+	return len(first) > 0 && s.Now().Sub(first[0].Time) > d, err
 }
 
 // last is the newest event of a kind; nil when there is none.

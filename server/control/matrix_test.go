@@ -145,6 +145,7 @@ var matrix = map[string]struct{ who, request string }{
 	"setup.checked":         {everybody, `{}`},
 	"setup.agent":           {operators, `{"name":"x","inbox":"x@x.test"}`},
 	"setup.feed":            {everybody, `{"address":"x@x.test"}`},
+	"doctor.changes":        {everybody, `{}`},
 	"doctor":                {everybody, `{}`}, // to look anew: operators
 	"setup.greet":           {operators, `{"address":"x@x.test"}`},
 	"setup.admin":           {admins, `{"address":"x","password":"x"}`},

@@ -132,6 +132,7 @@ var sentences = map[string]string{
 	"audit.verified":    "{who} had this log verified: the tree of {tree_size} events is the one that was signed.|{who} had this log verified, and it is not the one that was signed[: {note}].",
 	"alert.raise":       "An alert was raised: {kind}[, {agent}].",
 	"alert.acknowledge": "{who} acknowledged an alert[: {kind}].",
+	"alert.resolve":     "An alert is over: {kind}.",
 	"webhook.create":    "{who} added a webhook.",
 	"webhook.remove":    "{who} removed a webhook.",
 	"webhook.rotate":    "{who} gave a webhook a new secret.",

@@ -25,6 +25,11 @@ var sentences = map[storage.AlertKind]string{
 	storage.AlertLimitReached:       "The agent reached one of its limits.",
 	storage.AlertWebhookDisabled:    "A webhook failed for so long that it is not called any more.",
 
+	storage.AlertDiskLow:    "There is little room left on the disk; when it is full, no mail is accepted.",
+	storage.AlertClockStep:  "The clock of the server was put forward or back.",
+	storage.AlertQueueStuck: "Outgoing mail has waited in the queue for hours.",
+	storage.AlertBackupOld:  "The newest backup is old, or there never was one.",
+
 	storage.AlertCertificateExpiring: "A name of this server has no certificate, or one that ends soon, and another could not be had.",
 }
 

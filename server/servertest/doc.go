@@ -47,6 +47,7 @@
 //	                           data, nothing
 //	publish HOST               put the records of the host's signing keys into the world's name server,
 //	                           and take away those that may go
+//	survey HOST                look at the health of a server, which it else does by itself
 //	clock DURATION             move the clock of all servers forward; back when it is negative
 //	events HOST FILE           the events since the last look are those of the file, see below
 //	until HOST VERB [N]        wait until the log has an event of that kind, or N of them

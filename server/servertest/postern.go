@@ -201,7 +201,7 @@ func (p *Postern) Up() error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s, err := server.New(ctx, p.cfg, server.Options{
-		Log: p.log, Judge: p.judge, Now: p.World.Clock.Now, TLS: p.tls, Roots: p.World.Roots(), Resolver: dns.NewCache(resolver, p.World.Clock.Now), Names: checker,
+		Log: p.log, Judge: p.judge, Now: p.World.Clock.Now, TLS: p.tls, Roots: p.World.Roots(), Resolver: dns.NewCache(resolver, p.World.Clock.Now), Names: checker, Unsurveyed: true,
 		Timeouts: relay.Timeouts{Greeting: patience, Command: patience, DataStart: patience, DataEnd: patience},
 	})
 	if err != nil {

@@ -139,6 +139,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"dig":      command(2, 2, (*script).dig),
 	"record":   command(2, many, (*script).record),
 	"clock":    command(1, 1, (*script).clock),
+	"survey":   command(1, 1, (*script).survey),
 	"events":   command(2, 2, (*script).events),
 	"control":  controlCommand,
 	"policy":   command(3, many, (*script).policy),
@@ -228,6 +229,11 @@ func (s *script) clock(_ *testscript.TestScript, args []string) error {
 		return err
 	}
 	return s.world.Advance(d)
+}
+
+// survey HOST has a server look at its own health, as it does by itself elsewhere.
+func (s *script) survey(ts *testscript.TestScript, args []string) error {
+	return s.find(ts, args[0]).Server().Survey(s.ctx)
 }
 
 // agent finds an agent of any host.

@@ -19,9 +19,8 @@ var notYet = map[audit.Verb]string{
 	audit.SetupChange:    "as setup.link",
 	audit.SetupFinish:    "as setup.link",
 	audit.KeyRecovery:    "as setup.link",
-	audit.BackupCreate:   "needs folders of its own: the script backup of the command line",
-	audit.BackupVerify:   "as backup.create",
-	audit.BackupRestore:  "as backup.create",
+	audit.BackupVerify:   "needs folders of its own: the script backup of the command line",
+	audit.BackupRestore:  "as backup.verify",
 	audit.StorageSwept:   "needs a crash between file and commit: the sweep's tests in storage",
 }
 

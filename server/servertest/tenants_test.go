@@ -122,6 +122,7 @@ var lookups = map[string][]string{
 	"setup.agent":           nil, // says that an address is taken, as inbox.create does
 	"setup.feed":            {`{"address":"INBOX"}`},
 	"doctor":                {`{}`},
+	"doctor.changes":        {`{}`},
 	"setup.greet":           {`{"address":"INBOX"}`},
 	"setup.admin":           nil, // as person.create
 	"setup.prove":           nil, // names nothing, in one's own session

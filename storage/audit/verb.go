@@ -193,6 +193,11 @@ const (
 	BackupRestore Verb = 162 // this is no longer the server that made the backup, but one restored from it
 )
 
+// Verbs of what the server finds out about itself.
+const (
+	AlertResolve Verb = 163 // what an alert was about is over
+)
+
 var verbNames = [...]string{
 	ServerStart: "server.start", ServerStop: "server.stop", ServerHeartbeat: "server.heartbeat",
 	ClockStep: "clock.step", LogRollback: "log.rollback", KeyCreate: "key.create",
@@ -213,7 +218,7 @@ var verbNames = [...]string{
 	NoticeDelivered: "notice.delivered", StrangersRefused: "strangers.refused", StorageSwept: "storage.swept",
 	AuditExported: "audit.exported", AuditListed: "audit.listed", AuditVerified: "audit.verified",
 	CredentialRotate: "credential.rotate", FreezeSet: "freeze.set", FreezeLift: "freeze.lift",
-	InboxErased: "inbox.erased", AlertRaise: "alert.raise", AlertAcknowledge: "alert.acknowledge", NoticeQueued: "notice.queued",
+	InboxErased: "inbox.erased", AlertRaise: "alert.raise", AlertAcknowledge: "alert.acknowledge", AlertResolve: "alert.resolve", NoticeQueued: "notice.queued",
 	PolicySet: "policy.set", PolicyUnset: "policy.unset",
 	WebhookCreate: "webhook.create", WebhookRemove: "webhook.remove", WebhookRotate: "webhook.rotate",
 	WebhookChange: "webhook.change", WebhookAttempt: "webhook.attempt",

@@ -38,7 +38,11 @@ func (v *visit) health() error {
 	if err != nil {
 		return err
 	}
-	return v.page("Health", "/health", "postern doctor", healthPage(v, h, facts, certificates, alerts))
+	changes, err := v.c.Changes(v.r.Context())
+	if err != nil {
+		return err
+	}
+	return v.page("Health", "/health", "postern doctor", healthPage(v, h, facts, changes, certificates, alerts))
 }
 
 // lookAgain asks the network anew.
@@ -130,12 +134,34 @@ func alertState(a *control.Alert) ui.State {
 	if a.State == "open" {
 		return ui.State{Class: "warn", Word: "Open"}
 	}
+	if a.State == "resolved" {
+		return ui.State{Class: "ok", Word: "Over"}
+	}
 	return ui.State{Class: "none", Icon: "check", Word: "Acknowledged"}
 }
 
+// changeState says in which direction a check went.
+func changeState(c *control.Change) ui.State {
+	switch {
+	case c.Better:
+		return ui.State{Class: "ok", Word: "Better"}
+	case c.Is == setup.Bad:
+		return ui.State{Class: "bad", Word: "Worse"}
+	}
+	return ui.State{Class: "warn", Word: "Worse"}
+}
+
+// changeWay says from what to what a check went.
+func changeWay(c *control.Change) string {
+	return stateWords[c.Was] + ", now " + strings.ToLower(stateWords[c.Is]) + "."
+}
+
+// stateWords are the states of checks in a sentence.
+var stateWords = map[setup.FindingState]string{"": "Nothing to say", setup.Good: "In order", setup.Warn: "To look at", setup.Bad: "Failing", setup.Unknown: "Not known"}
+
 // checkWords name what health looks at.
 var checkWords = map[string]string{
-	"database": "Database", "log": "Audit log", "heartbeat": "Heartbeat of the log", "certificate": "Certificate", "queue": "Queue", "disk": "Disk", "clock": "Clock",
+	"writes": "Writing to the database", "doors": "Doors for mail", "database": "Database", "log": "Audit log", "heartbeat": "Heartbeat of the log", "certificate": "Certificate", "queue": "Queue", "disk": "Disk", "clock": "Clock",
 }
 
 func checkWord(name string) string {

@@ -77,7 +77,7 @@ var (
 		{"inbox", func(a *control.Alert) string { return a.Inbox }}, {"detail", func(a *control.Alert) string { return a.Detail }},
 		{"count", func(a *control.Alert) string { return strconv.FormatInt(a.Count, 10) }}, {"first_at", func(a *control.Alert) string { return exact(a.First) }},
 		{"last_at", func(a *control.Alert) string { return exact(a.Last) }}, {"acknowledged_by", func(a *control.Alert) string { return a.By }},
-		{"acknowledged_at", func(a *control.Alert) string { return exact(a.Acknowledged) }}, {"id", func(a *control.Alert) string { return a.ID.String() }},
+		{"acknowledged_at", func(a *control.Alert) string { return exact(a.Acknowledged) }}, {"resolved_at", func(a *control.Alert) string { return exact(a.Resolved) }}, {"id", func(a *control.Alert) string { return a.ID.String() }},
 	}}
 	personFile = fileOf[*control.Person]{"people", each(func(v *visit) iter.Seq2[*control.Person, error] { return v.c.People(v.r.Context()) }), []cellOf[*control.Person]{
 		{"address", func(p **control.Person) string { return (*p).Address }}, {"roles", func(p **control.Person) string { return roleList((*p).Roles) }},
