@@ -33,7 +33,7 @@ func TestAV5_ChangesOfADay(t *testing.T) {
 	if got := look(disk, queue); len(got) != 1 || got[0].Name != "agent" {
 		t.Errorf("to and fro: %+v", got)
 	}
-	now = now.Add(23 * time.Hour)
+	now = now.Add(25 * time.Hour)
 	queue.State = setup.Unknown // is no state
 	if got := look(disk, queue); len(got) != 0 {
 		t.Errorf("a day later: %+v", got)

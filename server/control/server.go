@@ -57,7 +57,7 @@ type Config struct {
 	// FirstMail puts a message of the server's own into an inbox.
 	FirstMail func(ctx context.Context, actor audit.Actor, in storage.InboxRecord) error
 	// Alive and Takes say whether the server works, and whether it takes mail; errors say
-	// why not.
+	// why not. Nil: as long as its store does.
 	Alive, Takes func(ctx context.Context) error
 	Host         string // this server's name, for the records of domains
 	Version      string // of the program, for health
@@ -84,6 +84,12 @@ func New(c Config) *Server {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Alive == nil {
+		c.Alive = c.Store.Writable
+	}
+	if c.Takes == nil {
+		c.Takes = c.Store.Writable
 	}
 	s := &Server{Config: c, mux: http.NewServeMux()}
 	s.mux.HandleFunc("/", unknown)
