@@ -65,8 +65,15 @@ func (t *talk) approval(a *control.ApprovalContent) error {
 		}
 	}
 	fmt.Fprintln(t.out)
-	for line := range strings.Lines(a.Text) {
-		fmt.Fprintln(t.out, "| "+visible(strings.TrimRight(line, "\r\n")))
+	for _, line := range a.Lines {
+		mark := "| "
+		if line.Parts != nil {
+			mark = "! "
+		}
+		fmt.Fprintln(t.out, mark+visible(line.Text))
+	}
+	if a.Quoting.Altered > 0 {
+		t.say("The message that it answers does not say what stands after \"!\", though that is marked as quoted.")
 	}
 	if a.Truncated {
 		t.say("It goes on.")

@@ -34,16 +34,11 @@ func parseTime(s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t.UTC(), nil
-		}
-	}
-	age, err := parseAge(s)
+	at, err := control.Moment(s, now)
 	if err != nil {
 		return time.Time{}, usage("%q is no time: use for example 2026-01-02, 2026-01-02T15:04:05Z, or 24h for a day ago", s)
 	}
-	return now.Add(-age).UTC(), nil
+	return at, nil
 }
 
 // parseScope reads "read,flag,send:ADDRESS".

@@ -42,6 +42,8 @@ type ApprovalContent struct {
 	Size        int64       `json:"size"`
 	Text        string      `json:"text"` // the beginning of the first text in it
 	Truncated   bool        `json:"truncated,omitempty"`
+	Lines       []TextLine  `json:"lines"` // of the text, with what is quoted held against what is answered
+	Quoting     Quoting     `json:"quoting"`
 	Attachments []string    `json:"attachments"`          // type, and name where it has one
 	Provenance  *Provenance `json:"provenance,omitempty"` // declared and observed // AU-3
 	Obstacle    string      `json:"obstacle,omitempty"`   // why it can be rejected only
@@ -102,34 +104,49 @@ func (s *Server) approvalShow(ctx context.Context, by caller, q ApprovalDecision
 	if err != nil {
 		return ApprovalContent{}, err
 	}
-	// No byte before the event.
+	c := ApprovalContent{Approval: view, Attachments: []string{}, Names: map[string]string{}}
+	if err := c.trace(ctx, s, by, &a); err != nil {
+		return ApprovalContent{}, err
+	}
+	// No byte before the event, which names the other message that is looked into, too.
 	err = s.Store.Write(ctx, by.Actor, func(tx *storage.Tx) error {
-		tx.Record(audit.Event{Verb: audit.ApprovalViewed, Outcome: audit.OK, Org: a.Org, Agent: a.Agent, Credential: a.Credential,
-			Inbox: a.Inbox, Object: a.ID, Personal: audit.Fields{audit.Text(audit.KeyMessageID, a.MessageID)}})
+		e := audit.Event{Verb: audit.ApprovalViewed, Outcome: audit.OK, Org: a.Org, Agent: a.Agent, Credential: a.Credential,
+			Inbox: a.Inbox, Object: a.ID, Personal: audit.Fields{audit.Text(audit.KeyMessageID, a.MessageID)}}
+		if id, err := uuid.Parse(c.answers()); err == nil {
+			e.Fields = append(e.Fields, audit.ID(audit.KeyAnswers, id))
+		}
+		tx.Record(e)
 		return nil
 	})
 	if err != nil {
 		return ApprovalContent{}, err
 	}
-	return s.approvalContent(ctx, by, view, &a)
+	return c, s.approvalContent(ctx, &c, &a)
+}
+
+// answers is the id of the message that a held one answers, empty when none is known.
+func (c *ApprovalContent) answers() string {
+	if c.Provenance == nil || c.Provenance.Observed.Answers == nil {
+		return ""
+	}
+	return c.Provenance.Observed.Answers.ID
 }
 
 // maxApprovalText is how much of a message's text people are shown, in bytes.
 const maxApprovalText = 8 << 10
 
 // approvalContent reads what would go out.
-func (s *Server) approvalContent(ctx context.Context, by caller, view Approval, a *storage.Approval) (ApprovalContent, error) {
-	c := ApprovalContent{Approval: view, Attachments: []string{}, Names: map[string]string{}}
+func (s *Server) approvalContent(ctx context.Context, c *ApprovalContent, a *storage.Approval) error {
 	rows, err := s.Store.OutgoingsOf(ctx, a.Org, a.ID)
 	if err == nil && len(rows) == 0 {
 		err = missing(storage.ErrNotFound, "held message", a.ID.String()) // somebody has just decided
 	}
 	if err != nil {
-		return c, err
+		return err
 	}
 	body, err := s.Store.OpenOutgoing(ctx, &rows[0])
 	if err != nil {
-		return c, err
+		return err
 	}
 	defer body.Close()
 	parsed := message.Parse(body, body.Size())
@@ -138,7 +155,12 @@ func (s *Server) approvalContent(ctx context.Context, by caller, view Approval, 
 	if err := s.Queue.Releasable(ctx, a); err != nil {
 		c.Obstacle = refusal(err).Message
 	}
-	return c, c.trace(ctx, s, by, a)
+	original, found, err := s.original(ctx, a.Org, a.Inbox, c.answers())
+	if err != nil {
+		return err
+	}
+	c.Lines, c.Quoting = quoting(c.Text, original, found)
+	return nil
 }
 
 // read takes the first text of a message, and names what else is in it.

@@ -338,9 +338,9 @@ func (f Filter) Times(now time.Time) (since, until time.Time, err error) {
 	for _, t := range f {
 		switch t.Key {
 		case "since":
-			since, err = moment(t.Values[0], now)
+			since, err = Moment(t.Values[0], now)
 		case "until":
-			until, err = moment(t.Values[0], now)
+			until, err = Moment(t.Values[0], now)
 		}
 		if err != nil {
 			return since, until, err
@@ -352,8 +352,9 @@ func (f Filter) Times(now time.Time) (since, until time.Time, err error) {
 	return since, until, nil
 }
 
-// moment reads a time, or how long ago one was. Times without a zone are UTC.
-func moment(text string, now time.Time) (time.Time, error) {
+// Moment reads a time of the years 1970 to 2099, or how long ago one was: "24h", "7d",
+// "2w". Times without a zone are UTC.
+func Moment(text string, now time.Time) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly} {
 		if at, err := time.Parse(layout, text); err == nil && at.Year() >= 1970 && at.Year() < 2100 {
 			return at.UTC(), nil
