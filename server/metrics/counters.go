@@ -43,6 +43,10 @@ func (c *Counters) Add(n float64, values ...string) {
 	one.Add(n)
 }
 
+// Begin tells zero of a combination of labels before anything happened: a rate over
+// what appears with its first value would miss that one.
+func (c *Counters) Begin(values ...string) { c.find(strings.Join(values, "\x00"), values) }
+
 // find makes a counter, or finds the one for everything else.
 func (c *Counters) find(key string, values []string) prometheus.Counter {
 	c.mu.Lock()

@@ -60,10 +60,32 @@ func New(version string) *Set {
 		Help: "Time from the end of a message's data to its durable acknowledgement, by door.", Buckets: answer}, []string{"door"})
 	s.commits = s.histogram("postern_commit_duration_seconds", "Time of one commit of the database, with the transactions in it.", quick)
 	s.batchSize = s.histogram("postern_commit_transactions", "Transactions that shared one commit.", batch)
+	s.begin()
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "postern_build_info", Help: "1, labelled with the version of this program."}, []string{"version"})
 	info.WithLabelValues(version).Set(1)
 	s.registry.MustRegister(info, s.answered, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &s.gauges)
 	return s
+}
+
+// begin tells zero of what every server will have.
+func (s *Set) begin() {
+	for _, verdict := range []string{"clean", "suspicious"} {
+		s.Received.Begin(verdict, "delivered")
+	}
+	s.Received.Begin("quarantine", "quarantined")
+	for _, result := range []string{"accepted", "held", "refused"} {
+		s.Submitted.Begin(result)
+	}
+	for _, result := range []string{"delivered", "deferred", "failed", "expired", "bounced"} {
+		s.Deliveries.Begin(result)
+	}
+	for _, who := range []string{"agent", "person"} {
+		s.Logins.Begin(who, "ok")
+		s.Logins.Begin(who, "refused")
+	}
+	for _, decision := range []string{"released", "rejected", "expired"} {
+		s.Decided.Begin(decision)
+	}
 }
 
 func (s *Set) counters(name, help string, labels ...string) *Counters {

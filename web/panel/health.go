@@ -153,11 +153,17 @@ func changeState(c *control.Change) ui.State {
 
 // changeWay says from what to what a check went.
 func changeWay(c *control.Change) string {
-	return stateWords[c.Was] + ", now " + strings.ToLower(stateWords[c.Is]) + "."
+	switch {
+	case c.Is == "":
+		return "It is in order now."
+	case c.Was == "":
+		return "New: " + stateWords[c.Is] + "."
+	}
+	return "It was " + stateWords[c.Was] + ", and is " + stateWords[c.Is] + "."
 }
 
 // stateWords are the states of checks in a sentence.
-var stateWords = map[setup.FindingState]string{"": "Nothing to say", setup.Good: "In order", setup.Warn: "To look at", setup.Bad: "Failing", setup.Unknown: "Not known"}
+var stateWords = map[setup.FindingState]string{setup.Good: "in order", setup.Warn: "something to look at", setup.Bad: "failing"}
 
 // checkWords name what health looks at.
 var checkWords = map[string]string{
