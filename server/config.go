@@ -286,6 +286,7 @@ type Setting struct {
 	Key    string `json:"key"`
 	Value  string `json:"value"`
 	Origin string `json:"origin"` // "flag", the variable's name, the file's path, or "default"
+	About  string `json:"about"`  // what it is for, in a sentence
 }
 
 // Settings lists every setting in the order of the documentation. It holds no
@@ -297,7 +298,7 @@ func (c *Config) Settings() []Setting {
 		if origin == "" {
 			origin = "default"
 		}
-		all = append(all, Setting{Key: set.key, Value: set.format(), Origin: origin})
+		all = append(all, Setting{Key: set.key, Value: set.format(), About: settingWords[set.key], Origin: origin})
 	}
 	return all
 }

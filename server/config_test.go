@@ -4,8 +4,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/BurntSushi/toml"
 )
 
 // load reads a configuration from text, with an environment and flags.
@@ -159,4 +163,55 @@ func TestWitnessIsBesideTheRootKey(t *testing.T) {
 	if got := c.WitnessFile(); got != "/var/lib/postern-witness/witness" {
 		t.Errorf("with a credential of systemd, the witness is at %s", got)
 	}
+}
+
+// TestEverySettingIsCovered holds that what the file may say is in listings, variables and flags, that the manual says
+// what it is for, and that the packaged file names it, with a value that can be read.
+func TestEverySettingIsCovered(t *testing.T) {
+	c := DefaultConfig()
+	listed := map[string]bool{}
+	for _, x := range c.Settings() {
+		listed[x.Key] = true
+		if x.About == "" {
+			t.Errorf("nobody says what %s is for", x.Key)
+		}
+	}
+	fields := tomlKeys(reflect.TypeFor[Config](), "")
+	for _, key := range fields {
+		if !listed[key] {
+			t.Errorf("%s is in the file and in no listing", key)
+		}
+	}
+	if len(fields) != len(listed) {
+		t.Errorf("%d settings are listed, and the file has %d", len(listed), len(fields))
+	}
+	packaged, err := os.ReadFile(filepath.Join("..", "packaging", "postern.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := regexp.MustCompile(`(?m)^# (\w+ +=|\w+ =|\[\w+\])`).ReplaceAllString(string(packaged), "$1")
+	meta, err := toml.Decode(text, &c)
+	if err != nil || len(meta.Undecoded()) > 0 {
+		t.Fatalf("the packaged file without its comments: %v, %v", meta.Undecoded(), err)
+	}
+	for key := range listed {
+		if !meta.IsDefined(strings.Split(key, ".")...) {
+			t.Errorf("packaging/postern.toml does not name %s", key)
+		}
+	}
+}
+
+// tomlKeys are the settings below a type, as "listen.smtp".
+func tomlKeys(of reflect.Type, prefix string) (keys []string) {
+	for f := range of.Fields() {
+		name := f.Tag.Get("toml")
+		switch {
+		case name == "" || name == "-":
+		case f.Type.Kind() == reflect.Struct:
+			keys = append(keys, tomlKeys(f.Type, prefix+name+".")...)
+		default:
+			keys = append(keys, prefix+name)
+		}
+	}
+	return keys
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"postern/server"
 )
 
 func manCommand() *cobra.Command {
@@ -44,6 +46,7 @@ func (m *manual) write(root *cobra.Command) {
 	m.flags(root.PersistentFlags())
 	m.line(".SH COMMANDS")
 	m.commands(root)
+	m.configuration()
 	m.line(".SH EXIT STATUS")
 	for _, s := range []struct {
 		status int
@@ -56,6 +59,17 @@ func (m *manual) write(root *cobra.Command) {
 		m.line(".TP\n.B %d\n%s", s.status, s.text)
 	}
 	m.line(".SH ENVIRONMENT\n.TP\n.B POSTERN_CONTROL\nSocket of the running server.\n.TP\n.B NO_COLOR\nNo bold text, when not empty.")
+}
+
+// configuration writes every setting of the configuration file.
+func (m *manual) configuration() {
+	m.line(".SH CONFIGURATION")
+	m.text("A file in TOML, " + server.DefaultConfigFile + " where --config and POSTERN_CONFIG name no other. A setting may also be given " +
+		"as --set KEY=VALUE, which counts before the environment, as POSTERN_LISTEN_SMTP for listen.smtp, which counts before the file.")
+	defaults := server.DefaultConfig()
+	for _, x := range defaults.Settings() {
+		m.line(".TP\n.B %s\n%s", roff(x.Key), roff(x.About))
+	}
 }
 
 // commands writes every command that does something, in the order of the help.
