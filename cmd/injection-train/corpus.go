@@ -9,7 +9,7 @@ import (
 )
 
 // testWriters wrote mail that is for measuring alone.
-var testWriters = map[string]bool{"eve": true, "ivy": true, "uma": true}
+var testWriters = map[string]bool{"eve": true, "ivy": true, "sam": true, "uma": true}
 
 // readCorpus reads mail that our writers wrote: in DIR/WRITER/LANG.txt, each after a
 // line "== label kind=… pair=…", the instruction of an attack between [[ and ]].

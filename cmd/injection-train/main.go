@@ -75,6 +75,49 @@
 //   - A writer of tasks in single lines who is left out is still not found (AUC .51): a
 //     line alone does not tell who asks whom. Tasks are found by what has been seen of
 //     their kinds, and no other way.
+//
+// What was tried after that model, and did not make a better one. Cross-validation, on
+// the same attacks and harmless mails in each run: AUC, recall at 1 % and at 0.1 % of the
+// open sources; then of the seven writers who wrote more than single tasks. No run was
+// repeated with another seed: .01 may be chance. As things are: .925, .74, .64; .855,
+// .19, .02.
+//
+//   - How far a sentence is from its topic: how many of its words stand elsewhere in the
+//     mail, by how much mail there is, with what the sentence opens with. In the mail of
+//     2002 that the open attacks were put into, nine of ten harmless sentences with seven
+//     long words or more share one with the rest, and two of ten of the attacks at most.
+//     In the short mail of today about four of ten do, in attacks and in harmless mail
+//     alike: what is learned there is the age of the mail. .926, .75, .62; .865, .20,
+//     .03.
+//   - That, and 187 harmless mails in twenty-six languages of one more writer (sam), and
+//     261 lines that ask for another form of an answer, for a sentence in it, or for
+//     something off topic, with 124 that people write to people about their answers:
+//     .932, .75, .64; .851, .18, .03. Of BIPIA's attacks .33 are found instead of .23
+//     (AUC .80 instead of .72), deepset's stay where they were (.71), left alone of
+//     suspicious-looking mail are .954 instead of .943. The lines cost the other writers
+//     what they give to BIPIA. Without sam's mail, of two other writers'
+//     suspicious-looking mail .92 and .94 are left alone instead of .95 and .96.
+//   - The same without questions of knowledge, and with the glossaries of three languages
+//     mended, the whole model: .928, .75, .62; .858, .18, .03. On two writers for
+//     measuring .951, .58, .54 and .978, .81, .76, a little better than the model that
+//     ships; but .977, .885, .81 instead of .982, .898, .86 on the held back part of the
+//     open data, and of suspicious-looking mail of those writers .933 and .902 are left
+//     alone instead of .947 and .902. That is no gain to ship.
+//   - sam's mail is for measuring now: .91 of the 187 are left alone by the model that
+//     ships, and one of them is put away. Flagged are prompts written down for others,
+//     orders in a game and on a stage, tests that are to be ignored, and release notes of
+//     assistants.
+//
+// What the open sources that are missed have in common is that nobody is addressed. A
+// third of what BIPIA plants are tasks in the middle of a receipt: "What is the capital
+// of Brazil?" Who reads that in a mail cannot tell that a machine is meant, and a machine
+// that answers has given nothing away. The others want something of the answer itself, a
+// cipher, a link, a sentence in it; those are attacks, and found by what has been seen of
+// their kinds. Deepset's are what visitors typed into the chat of a newspaper, put into
+// mails: half a question, "generate c++", insults, often in a mix of two languages. As
+// mail they are not to be expected. Both count as attacks in all figures above; a
+// threshold low enough to find them would flag every quiz, homework and reader's
+// question.
 package main
 
 import (

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -137,5 +138,20 @@ func TestQuantile(t *testing.T) {
 	}
 	if got := quantile(list, .01); got < .59 || got > .6 {
 		t.Errorf("one in a hundred reaches %.3f", got)
+	}
+}
+
+// TestTableOfHarmlessMail: of a writer who wrote no attacks the report says what is left
+// alone at the thresholds that ship.
+func TestTableOfHarmlessMail(t *testing.T) {
+	list := []scored{{&example{Sort: "hard", Source: "x"}, .2}, {&example{Sort: "hard", Source: "x"}, .6}}
+	var b strings.Builder
+	measure(list).table(&b, "x", &weights{suspicious: .5, quarantine: .9})
+	if got := strings.Fields(b.String()); !slices.Equal(got[len(got)-3:], []string{"2", "0.500", "1.000"}) {
+		t.Errorf("the report is %q", b.String())
+	}
+	b.Reset()
+	if measure(nil).table(&b, "nobody", &weights{}); b.Len() > 0 {
+		t.Errorf("the report of nothing is %q", b.String())
 	}
 }
