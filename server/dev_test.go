@@ -175,6 +175,11 @@ func logged(t *testing.T, dir string) map[string]int {
 func TestDev(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "lab")
 	first := startLab(t, server.DevOptions{Dir: dir})
+	if resp, err := http.Get("http://" + first.Metrics + "/healthz/ready"); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("it is not ready: %v, %v", resp, err)
+	} else {
+		resp.Body.Close()
+	}
 	for door, addr := range map[string]string{
 		"smtp": first.SMTP, "submission": first.Submission, "submissions": first.Submissions, "imaps": first.IMAPS, "dns": first.DNS,
 		"http": first.HTTP, "https": first.HTTPS,

@@ -15,7 +15,7 @@
 //	   monitor  webhook  acme  report                 who is not themselves, who is told, certificates
 //	2  storage  msgauth  dns/zone                     memory and judgement
 //	1  storage/audit  storage/seal  message  proxy    vocabulary and algorithms; they import
-//	   dkim  dns  web/ui                              nothing of Postern
+//	   metrics  dkim  dns  web/ui                     nothing of Postern
 //
 // Protocols are at the edge, decisions in the middle, evidence underneath. Doors
 // translate: they know replies and sockets, and decide nothing. Verbs do. Policy
@@ -113,6 +113,18 @@
 // second reader of the log then does what policy says about each: freezes the
 // agent, writes mail, tells webhooks. The rooms on its own floor are handed to it
 // here as functions.
+//
+// # A program looks after the server
+//
+// metrics answers Prometheus and the probes of whoever starts containers, on a listener
+// of its own. What it counts follows from the events that commits made durable (observe,
+// here): storage tells its observer of each, between the flush and the answer. What goes
+// up and down is read when somebody asks (gauges, here). A server is ready while its
+// doors for mail are open and a transaction with nothing in it comes through the writer.
+//
+// Every five minutes control looks at the health of the installation, as doctor does for
+// people. A fact that is bad enough is an alert, which ends when it is good again; what
+// each check came to is kept for two days, so that doctor can say what changed.
 //
 // # Somebody asks for a name
 //

@@ -452,6 +452,7 @@ func (s *Server) Run(ctx context.Context) error {
 			failed <- fmt.Errorf("queue: %w", err)
 		}
 	})
+	s.phase.Store(phaseServing) // who connects from here on is answered
 	var open sync.WaitGroup
 	for _, d := range s.doors {
 		open.Go(func() {
@@ -465,7 +466,6 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	var err error
-	s.phase.Store(phaseServing)
 	select {
 	case <-ctx.Done():
 	case <-s.renew:

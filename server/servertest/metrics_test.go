@@ -171,3 +171,33 @@ func TestAV3_Probes(t *testing.T) {
 	}
 	_ = p.Down() // it has lost its store
 }
+
+// TestAV3_ReadyEndsBeforeTheStop: while a stop waits for a message that is under way, who asks is told not to send more.
+func TestAV3_ReadyEndsBeforeTheStop(t *testing.T) {
+	t.Parallel()
+	p := watched(t, "scout")
+	address := "http://" + p.Server().Addr("metrics").String() + "/healthz/"
+	probe := func(path string) string {
+		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		resp, err := client.Get(address + path)
+		fatal(t, err)
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		fatal(t, err)
+		return string(b)
+	}
+	c := smtp(t, p)
+	if r := c.begin("scout@alpha.test"); r[0] != '3' {
+		t.Fatal(r)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- p.Down() }()
+	waitFor(t, "word that it stops", func() bool { return probe("ready") == "not ready\n" })
+	if got := probe("live"); got != "live\n" {
+		t.Errorf("while it stops: %q", got)
+	}
+	if r := c.finish(mailOfKind("ada@sender.test", "clean", 1, 1)); r[:3] != "250" {
+		t.Errorf("what was under way: %s", r)
+	}
+	fatal(t, <-ended)
+}
