@@ -50,13 +50,14 @@ type loaded struct {
 	mark   *canaries
 	tokens tokens
 	pid    atomic.Int64
+	births atomic.Int64 // how often the server was started
 
 	mu      sync.Mutex
 	counts  map[string]int
 	times   map[string][]time.Duration
 	faults  map[string][]string
 	samples []sample
-	kills   []time.Time
+	killed  map[int64]bool // the lives that ended without a word
 	begun   time.Time
 }
 
@@ -199,7 +200,7 @@ func status(err error) int {
 func newLoaded(t *testing.T, long bool) *loaded {
 	n := newInternet(t)
 	w := &loaded{company: n.company("here.test", "127.0.0.1"), t: t, seed: rand.Uint64(), long: long, mark: newCanaries(), book: newBook(),
-		counts: map[string]int{}, times: map[string][]time.Duration{}, faults: map[string][]string{}}
+		counts: map[string]int{}, times: map[string][]time.Duration{}, killed: map[int64]bool{}, faults: map[string][]string{}}
 	if s, err := strconv.ParseUint(os.Getenv("POSTERN_SEED"), 16, 64); err == nil {
 		w.seed = s
 	}
@@ -213,7 +214,7 @@ func newLoaded(t *testing.T, long bool) *loaded {
 	if err := os.WriteFile(w.config, config, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.peer = newPeer(t, n, "peer.test", "127.0.0.2", w.rand("peer"))
+	w.peer = newPeer(t, n, "peer.test", "127.0.0.2", w.rand("peer"), w.births.Load)
 	w.trust = w.tls()
 	w.begun = time.Now()
 	w.revive()
@@ -267,6 +268,7 @@ const allScopes = "read,flag,append,delete,send:"
 // revive starts the server and lets the clients at it.
 func (w *loaded) revive() {
 	w.t.Helper()
+	w.births.Add(1)
 	w.start()
 	w.pid.Store(int64(w.PID))
 	w.gate.opens()
@@ -282,7 +284,7 @@ func (w *loaded) slay(r *rand.Rand) {
 		return
 	}
 	w.mu.Lock()
-	w.kills = append(w.kills, time.Now())
+	w.killed[w.births.Load()] = true
 	w.mu.Unlock()
 	w.kill()
 	w.count("kills")

@@ -498,13 +498,18 @@ func (w *loaded) issue(ctx context.Context, r *rand.Rand) {
 		return
 	}
 	c, err := w.imap(ctx, "127.0.0.1", inbox, first.Secret)
+	if ctx.Err() != nil {
+		return
+	}
 	w.unlessDead(life, "a new token does not work", err)
 	if err == nil {
 		defer c.Close()
 	}
 	if second, ok := w.issueOne(ctx, life, "credential", "rotate", first.ID, "--overlap", "1h"); ok {
 		d, err := w.imap(ctx, "127.0.0.1", inbox, second.Secret)
-		w.unlessDead(life, "a successor does not work", err)
+		if ctx.Err() == nil {
+			w.unlessDead(life, "a successor does not work", err)
+		}
 		if err == nil {
 			d.Close()
 		}
