@@ -1,10 +1,8 @@
 package server
 
 import (
-	"context"
 	"crypto/tls"
 	"log/slog"
-	"os"
 	"sync/atomic"
 )
 
@@ -47,19 +45,23 @@ func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current.Load(), nil
 }
 
-// reloadOn reads the files again at each signal. A bad file leaves the old
-// certificate in service.
-func (c *certificates) reloadOn(ctx context.Context, signals <-chan os.Signal, log *slog.Logger) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-signals:
-		}
-		if err := c.load(); err != nil {
-			log.Error("the certificate could not be read again; the old one stays in service", "error", err)
-			continue
-		}
-		log.Info("the certificate was read again", "expires", c.current.Load().Leaf.NotAfter)
+// config is what doors do TLS with; nil where there are no files.
+func (c *certificates) config() *tls.Config {
+	if c == nil {
+		return nil
 	}
+	return &tls.Config{GetCertificate: c.get}
+}
+
+// reload reads the files again, where there are any. A bad file leaves the old
+// certificate in service.
+func (c *certificates) reload(log *slog.Logger) {
+	if c == nil {
+		return
+	}
+	if err := c.load(); err != nil {
+		log.Error("the certificate could not be read again; the old one stays in service", "error", err)
+		return
+	}
+	log.Info("the certificate was read again", "expires", c.current.Load().Leaf.NotAfter)
 }

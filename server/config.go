@@ -47,6 +47,7 @@ type Config struct {
 	AcceptRollback string `toml:"-"`
 
 	origins map[string]string // of each setting: a flag, a variable, the file
+	sources *Sources          // that it was loaded from; nil: it was not
 }
 
 // ListenConfig has the address of each door, as ":25" or "192.0.2.1:25". "off"
@@ -224,7 +225,7 @@ func LoadConfig(s Sources) (Config, error) {
 		s.Env = os.LookupEnv
 	}
 	c := DefaultConfig()
-	c.origins = map[string]string{}
+	c.origins, c.sources = map[string]string{}, &s
 	if err := c.readFile(s); err != nil {
 		return c, err
 	}
@@ -317,16 +318,12 @@ func (c *Config) Check() error {
 
 // checkPlaces is Check without the name.
 func (c *Config) checkPlaces() error {
-	for _, d := range []struct{ key, addr string }{
-		{"listen.smtp", c.Listen.SMTP}, {"listen.submission", c.Listen.Submission},
-		{"listen.submissions", c.Listen.Submissions}, {"listen.imaps", c.Listen.IMAPS},
-		{"listen.http", c.httpAddr()}, {"listen.https", c.httpsAddr()}, {"listen.panel", c.panelAddr()}, {"listen.metrics", c.metricsAddr()},
-	} {
+	for _, d := range c.doors() {
 		if d.addr == off {
 			continue
 		}
 		if _, _, err := net.SplitHostPort(d.addr); err != nil {
-			return &ConfigError{Key: d.key, Text: fmt.Sprintf("%q is not an address", d.addr), Hint: `as ":25", "192.0.2.1:25", or "off"`}
+			return &ConfigError{Key: "listen." + d.name, Text: fmt.Sprintf("%q is not an address", d.addr), Hint: `as ":25", "192.0.2.1:25", or "off"`}
 		}
 	}
 	for _, addr := range c.Listen.dns() {

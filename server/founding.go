@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -227,12 +228,19 @@ func (s *Server) Welcome(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// handOver takes the listeners of the doors through which people come along to the
-// server that takes this one's place: who connects in between waits and is answered.
+// handOver takes the listeners along to the server that takes this one's place, where
+// that listens at the same addresses: who connects in between waits and is answered.
 func (s *Server) handOver() map[string]net.Listener {
-	kept := map[string]net.Listener{}
+	kept, next := map[string]net.Listener{}, s.cfg
+	if reloaded := s.next.Load(); reloaded != nil {
+		if next = reloaded.Config; next.managed() {
+			next = next.with(s.wired)
+		}
+	}
+	was, will := s.cfg.doors(), next.doors()
 	for _, d := range s.doors {
-		if d.name != "panel" && d.name != "metrics" && d.name != "control" {
+		i := slices.IndexFunc(was, func(p place) bool { return p.name == d.name })
+		if i >= 0 && was[i].addr != will[i].addr || d.name == "control" && s.cfg.Control != next.Control {
 			continue
 		}
 		if l, err := again(d.listener); err == nil {

@@ -57,6 +57,11 @@ type Options struct {
 
 	// Handed are listeners of doors that a server before this one had; others are bound.
 	Handed map[string]net.Listener
+	// Sockets are listeners that the service manager opened, by door. A server listens on
+	// copies, and these outlive it.
+	Sockets map[string]net.Listener
+	// Reloaded brings another configuration while a server runs; nil: none comes.
+	Reloaded <-chan Reloaded
 
 	Unsurveyed bool // nobody looks at the health by themselves: who wants it calls Survey
 	Laboratory bool // pages say that this is none of the real servers
@@ -101,8 +106,9 @@ type Server struct {
 	guide   *setup.Guide
 	standIn *tls.Certificate // while there is no other; nil: acme makes its own
 	again   sync.Once
-	renew   chan struct{} // closed when set-up says something else
+	renew   chan struct{} // closed when set-up or a configuration says something else
 	kept    map[string]net.Listener
+	next    atomic.Pointer[Reloaded] // why renew was closed; nil: set-up
 }
 
 // shutDoor is a door for mail that a server which set-up manages could not open. It
@@ -142,7 +148,7 @@ func New(ctx context.Context, cfg Config, o Options) (_ *Server, err error) {
 	if err := s.wire(ctx, cfg, o); err != nil {
 		return nil, err
 	}
-	if err := s.listen(ctx, o.Handed); err != nil {
+	if err := s.listen(ctx, &o); err != nil {
 		return nil, err
 	}
 	for _, d := range s.shut {
@@ -323,25 +329,20 @@ func (s *Server) peopleTerms(ctx context.Context, org uuid.UUID) (directory.Peop
 	return directory.PeopleTerms{Factor: p.Factor, Length: p.Session, Idle: p.Idle, Proof: p.Proof}, err
 }
 
-// listen binds every door that is not off.
-func (s *Server) listen(ctx context.Context, handed map[string]net.Listener) error {
-	for _, d := range []struct {
-		name, addr string
-		serve      func(net.Listener) error
-	}{
-		{"smtp", s.cfg.Listen.SMTP, s.smtp.ServeMX},
-		{"submission", s.cfg.Listen.Submission, s.smtp.ServeSubmission},
-		{"submissions", s.cfg.Listen.Submissions, s.smtp.ServeSubmissions},
-		{"imaps", s.cfg.Listen.IMAPS, s.imap.Serve},
-		{"http", s.cfg.httpAddr(), s.web.Serve},
-		{"https", s.cfg.httpsAddr(), s.web.ServeTLS},
-		{"panel", s.cfg.panelAddr(), s.panel.Serve},
-		{"metrics", s.cfg.metricsAddr(), s.watched.Serve},
-	} {
+// listen binds every door that is not off, and closes what was handed over for others.
+func (s *Server) listen(ctx context.Context, o *Options) error {
+	serves := map[string]func(net.Listener) error{
+		"smtp": s.smtp.ServeMX, "submission": s.smtp.ServeSubmission, "submissions": s.smtp.ServeSubmissions, "imaps": s.imap.Serve,
+		"http": s.web.Serve, "https": s.web.ServeTLS, "panel": s.panel.Serve, "metrics": s.watched.Serve,
+	}
+	for _, d := range s.cfg.doors() {
 		if d.addr == off {
+			if l := o.Handed[d.name]; l != nil {
+				l.Close()
+			}
 			continue
 		}
-		l, err := open(ctx, handed[d.name], d.addr)
+		l, err := o.open(ctx, d)
 		if err != nil && s.managed && d.name != "panel" {
 			s.log.Error("a door is shut", "door", d.name, "error", err)
 			s.shut = append(s.shut, shutDoor{d.name, err.Error()})
@@ -350,7 +351,7 @@ func (s *Server) listen(ctx context.Context, handed map[string]net.Listener) err
 		if err != nil {
 			return fmt.Errorf("listen.%s: %w", d.name, err)
 		}
-		s.doors = append(s.doors, door{d.name, l, d.serve})
+		s.doors = append(s.doors, door{d.name, l, serves[d.name]})
 	}
 	if err := s.names.listen(s.cfg.Listen.dns()); err != nil {
 		return err
@@ -358,7 +359,7 @@ func (s *Server) listen(ctx context.Context, handed map[string]net.Listener) err
 	if s.cfg.Control == off {
 		return nil
 	}
-	l := handed["control"]
+	l := o.Handed["control"]
 	if l == nil {
 		var err error
 		if l, err = control.Listen(s.cfg.Control); err != nil {
@@ -369,12 +370,16 @@ func (s *Server) listen(ctx context.Context, handed map[string]net.Listener) err
 	return nil
 }
 
-// open binds a door, unless it was handed over.
-func open(ctx context.Context, handed net.Listener, addr string) (net.Listener, error) {
-	if handed != nil {
-		return handed, nil
+// open takes a door's listener from the server before, or from the service manager, or
+// binds it.
+func (o *Options) open(ctx context.Context, d place) (net.Listener, error) {
+	if l := o.Handed[d.name]; l != nil {
+		return l, nil
 	}
-	return new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if l := o.Sockets[d.name]; l != nil {
+		return again(l)
+	}
+	return new(net.ListenConfig).Listen(ctx, "tcp", d.addr)
 }
 
 // Addr is the address that a door is bound to, by its name in the configuration
@@ -423,8 +428,8 @@ const Grace = 25 * time.Second
 // Run serves until the context is done, a listener fails, or the store breaks: a
 // server that can store nothing is better started anew. Then it stops accepting,
 // lets what is under way finish for up to Grace, writes what waits, records the
-// stop and closes the store. ErrRenew says that set-up changed what this server is
-// wired for: Handed has what the next one takes over.
+// stop and closes the store. ErrRenew says that set-up or another configuration changed
+// what this server is wired for: Handed has what the next one takes over.
 func (s *Server) Run(ctx context.Context) error {
 	// Loops outlive the doors: what sessions leave behind is still to be written.
 	loops, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -487,7 +492,7 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // ErrRenew ends Run when the server is to be made anew.
-var ErrRenew = errors.New("server: set-up says something else now")
+var ErrRenew = errors.New("server: set-up or the configuration says something else now")
 
 // Handed are the listeners for the server that takes this one's place.
 func (s *Server) Handed() map[string]net.Listener { return s.kept }

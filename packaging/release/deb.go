@@ -22,6 +22,7 @@ var packaged = []struct {
 	{"packaging/postern.toml", "etc/postern/postern.toml", 0o644},
 	{"packaging/postern.default", "etc/default/postern", 0o644},
 	{"packaging/postern.service", "usr/lib/systemd/system/postern.service", 0o644},
+	{"packaging/postern.socket", "usr/share/doc/postern/examples/postern.socket", 0o644}, // an example: who wants it, enables it
 	{"packaging/postern.sysusers", "usr/lib/sysusers.d/postern.conf", 0o644},
 	{"packaging/deb/lintian-overrides", "usr/share/lintian/overrides/postern", 0o644},
 }

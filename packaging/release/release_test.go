@@ -141,6 +141,7 @@ func TestPackageHolds(t *testing.T) {
 		"etc/postern/postern.toml", "etc/default/postern", "usr/bin/postern", "usr/lib/systemd/system/postern.service", "usr/lib/sysusers.d/postern.conf",
 		"usr/share/man/man1/postern.1.gz", "usr/share/bash-completion/completions/postern", "usr/share/zsh/vendor-completions/_postern",
 		"usr/share/fish/vendor_completions.d/postern.fish", "usr/share/doc/postern/changelog.gz", "usr/share/doc/postern/copyright",
+		"usr/share/doc/postern/examples/postern.socket",
 	} {
 		if info, err := os.Stat(filepath.Join(root, name)); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", name, err)
