@@ -1,10 +1,8 @@
 package servertest_test
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -101,23 +99,4 @@ func TestBrowser_EveryPageIsAccessible(t *testing.T) {
 			t.Errorf("no link leads to %s", pattern)
 		}
 	}
-}
-
-// TestBrowser_Pictures takes pictures of all pages, for people who look at them: TAB_SHOTS names the folder.
-func TestBrowser_Pictures(t *testing.T) {
-	dir := os.Getenv("TAB_SHOTS")
-	if dir == "" {
-		t.Skip("takes pictures of all pages into the folder TAB_SHOTS")
-	}
-	p := furnished(t)
-	b := servertest.OpenTab(t, p, servertest.TabOptions{Session: p.Admin.Session})
-	crawl(t, b, func(pattern string) {
-		name := strings.Trim(strings.NewReplacer("GET /", "", "/", "-", "{", "", "}", "").Replace(pattern), "-$")
-		for _, width := range []int{1440, 1024, 390} {
-			for _, dark := range []bool{false, true} {
-				b.Look(width, dark)
-				b.Shot(fmt.Sprintf("%s/%s-%d-dark=%t.png", dir, name, width, dark))
-			}
-		}
-	})
 }
