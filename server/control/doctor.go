@@ -192,7 +192,7 @@ func roomFact(free, all int64, full bool) Fact {
 		f.State, f.Text = setup.Warn, "The disk is nearly full."
 	}
 	f.rings, f.over = full || free < low, !full && free >= low+low/4
-	f.Found = fmt.Sprintf("%d of %d MB free", free>>20, all>>20)
+	f.Found = fmt.Sprintf("%.1f of %.1f GB free", float64(free)/1e9, float64(all)/1e9)
 	if f.State != setup.Good {
 		f.Fix = "Make room on the file system of the data directory, or move it to a larger one."
 	}
@@ -229,7 +229,7 @@ func (s *Server) queueFact(ctx context.Context, by caller) (Fact, error) {
 		}
 	}
 	f.over = !f.rings
-	f.Found = fmt.Sprintf("%d recipients wait", waiting)
+	f.Found = fmt.Sprintf("%d waiting", waiting)
 	return f, err
 }
 

@@ -338,7 +338,7 @@ func (e *entry) name(id string) string {
 func (e *entry) outcome() ui.State {
 	switch e.Outcome {
 	case "ok":
-		return ui.State{Class: "ok", Word: "Done"}
+		return ui.State{Class: "none", Icon: "ok", Word: "Done"}
 	case "refused":
 		return ui.State{Class: "bad", Word: "Refused"}
 	case "held":

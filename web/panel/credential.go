@@ -185,18 +185,15 @@ func maskOf(secret string) string {
 	return secret[:shown] + strings.Repeat("•", len(secret)-shown)
 }
 
-// limitWord says what a limit counts, and within which time.
-type limitWord struct{ when, what string }
-
-// limitWords are a limit in words.
-func limitWords(key string) limitWord {
+// limitWords are a limit in words: what it counts, and within which time.
+func limitWords(key string) string {
 	what, when, _ := strings.Cut(key, "-per-")
 	word := map[string]string{"messages": "messages", "recipients": "recipients", "first-time": "first-time recipients"}[what]
-	within := map[string]string{"minute": "This minute", "hour": "This hour", "day": "Within 24 hours"}[when]
+	within := map[string]string{"minute": "this minute", "hour": "this hour", "day": "within 24 hours"}[when]
 	if word == "" || within == "" {
-		return limitWord{title(strings.ReplaceAll(key, "-", " ")), ""}
+		return title(strings.ReplaceAll(key, "-", " "))
 	}
-	return limitWord{within, word}
+	return title(word) + " " + within
 }
 
 // lanesOf draws the uses of an old credential over those of its successor.

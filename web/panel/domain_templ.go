@@ -937,7 +937,7 @@ func planTable(v *visit, p plan) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 75, "</header><table class=\"tbl fold\"><caption class=\"vh\">DNS records of ")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 75, "</header><table class=\"tbl fold plan\"><caption class=\"vh\">DNS records of ")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -75,6 +75,9 @@ func (v *visit) stop(q control.FreezeChange) (said string, err error) {
 	if what == "" {
 		what = string(q.Kind)
 	}
+	if done.Sessions == 0 {
+		return title(what) + " is frozen. No session was open.", nil
+	}
 	return fmt.Sprintf("%s is frozen: %s ended after %d ms.", title(what), ui.Count(done.Sessions, "session"), done.Millis), nil
 }
 

@@ -94,8 +94,8 @@ func (o *overview) change(f control.Figure) string {
 	switch {
 	case f.Name == "waiting" && !o.Oldest.IsZero():
 		return "Oldest waits " + ui.Span(o.At.Sub(o.Oldest))
-	case f.Before == nil:
-		return "No " + day + " before this"
+	case f.Before == nil: // in the first week
+		return ""
 	case f.Now > *f.Before:
 		return ui.Number(f.Now-*f.Before) + " more than last " + day
 	case f.Now < *f.Before:

@@ -148,7 +148,7 @@ var policyGroups = []struct{ begins, group string }{
 	{"recipients-per-", "How much agents send"}, {"messages-", "How much agents send"}, {"first-time-", "How much agents send"}, {"message-", "How much agents send"},
 	{"sessions", "Sessions and credentials"}, {"session-length", "Sessions and credentials"}, {"credential-", "Sessions and credentials"},
 	{"recipients-", "To whom agents write"}, {"replies-", "To whom agents write"}, {"inside-", "To whom agents write"},
-	{"hold-", "What waits for people"}, {"provenance-", "What messages declare"}, {"alert-", "Alerts"}, {"injection-", "Mail that may steer its reader"},
+	{"hold-", "What waits for people"}, {"provenance-", "What messages declare"}, {"alert-", "Alerts"}, {"injection-", "Mail that may steer its reader"}, {"quarantine-", "Mail that may steer its reader"},
 	{"break-glass-", "What people may read"}, {"list-", "What people may read"},
 	{"second-factor", "People"}, {"session-", "People"}, {"person-", "People"}, {"proof-", "People"},
 	{"", "Domains and other servers"},

@@ -62,7 +62,7 @@ func stepped(w ui.Wizard, said string, wrong error, body templ.Component) templ.
 				return templ_7745c5c3_Err
 			}
 			if wrong != nil {
-				templ_7745c5c3_Err = ui.Note(ui.State{Class: "bad", Word: "Not done."}, wrong.Error()).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = ui.Note(ui.State{Class: "bad", Word: "Not done."}, told(wrong)).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

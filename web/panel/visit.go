@@ -121,6 +121,16 @@ func (v *visit) again(err error, page func(*visit) error) error {
 	return page(v)
 }
 
+// told is a refusal in words of a page. Of a name that is taken the error has the
+// noun alone.
+func told(err error) string {
+	var no *control.Error
+	if errors.As(err, &no) && no.Code == control.Taken && !strings.Contains(no.Message, " ") {
+		return "There is such a name already: choose another for this " + no.Message + "."
+	}
+	return ui.Capital(err.Error())
+}
+
 // fail shows what went wrong.
 func (v *visit) fail(err error) {
 	var no *control.Error
@@ -135,7 +145,7 @@ func (v *visit) fail(err error) {
 	}
 	text := "Something failed here. The log of the server says what."
 	if no != nil {
-		text = no.Message
+		text = ui.Capital(no.Message)
 	} else {
 		v.Log.Error("a page failed", "path", v.r.URL.Path, "error", err)
 	}

@@ -112,7 +112,7 @@ func (c Clock) Relative(at time.Time) string {
 func Span(d time.Duration) string {
 	switch {
 	case d < time.Second:
-		return Count(d.Milliseconds(), "millisecond")
+		return "less than a second"
 	case d < 2*time.Minute:
 		return Count(int64(d/time.Second), "second")
 	case d < 2*time.Hour:

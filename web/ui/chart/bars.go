@@ -34,6 +34,7 @@ const (
 	barsTop, barsBase = 24, 136
 	barsBottom        = 160
 	widestBar         = 48
+	markLine          = 16
 )
 
 // Render draws the chart, for wide screens and for phones, and its table.
@@ -60,7 +61,9 @@ func (b Bars) draw(p *pen, s *sheet) {
 	}
 	b.limit(p, width)
 	marks(p, b.Marks, 0, slot, width, barsBase)
-	b.peak(p, slot, width)
+	if !s.phone || len(b.Series) == 1 { // the legend stands there on a phone
+		b.peak(p, slot, width)
+	}
 	axis(p, b.Steps, 0, width, barsBase+19, b.Last)
 }
 
@@ -80,11 +83,14 @@ func (b Bars) bar(p *pen, i int, x, w float64) {
 
 // height is how far above the ground a number stands.
 func (b Bars) height(n int64) float64 {
-	most := max(b.most(), b.Limit, 1)
-	if b.Log {
-		return (barsBase - barsTop) * math.Log1p(float64(n)) / math.Log1p(float64(most))
+	most, room := max(b.most(), b.Limit, 1), float64(barsBase-barsTop)
+	if len(b.Marks) > 1 { // their words stand in two lines
+		room -= markLine
 	}
-	return (barsBase - barsTop) * float64(n) / float64(most)
+	if b.Log {
+		return room * math.Log1p(float64(n)) / math.Log1p(float64(most))
+	}
+	return room * float64(n) / float64(most)
 }
 
 func (b Bars) total(i int) (n int64) {
@@ -126,17 +132,18 @@ func (b Bars) peak(p *pen, slot, width float64) {
 	}
 }
 
-// marks draws upright lines, each with its word on the side that has more room.
+// marks draws upright lines, each with its word on the side that has more room. A
+// line over which the word of another reaches begins below that word.
 func marks(p *pen, all []Mark, left, slot, width, base float64) {
 	for i, m := range all {
-		x := left + float64(m.Step)*slot
-		y := 14 + 16*float64(i%2)
-		p.line("l-edge", x, 4, x, base)
+		x, side, row := left+float64(m.Step)*slot, 6.0, i
+		anchor := start
 		if x-left > width/2 {
-			p.text("halo", x-6, y, end, m.Label)
-			continue
+			side, row, anchor = -6, len(all)-1-i, end
 		}
-		p.text("halo", x+6, y, start, m.Label)
+		y := 14 + markLine*float64(row%2)
+		p.line("l-edge", x, y-10, x, base)
+		p.text("halo", x+side, y, anchor, m.Label)
 	}
 }
 

@@ -72,8 +72,7 @@ func (l Lanes) draw(p *pen, s *sheet) {
 
 func (l Lanes) named(p *pen, r Lane, ground float64, phone bool) {
 	if phone {
-		p.text("tx halo", 0, ground-laneHeight, start, r.Name)
-		p.text("halo", wide(r.Name)+8, ground-laneHeight, start, r.Note)
+		p.counted(0, ground-laneHeight, start, r.Name, r.Note)
 		return
 	}
 	p.text("tx", 0, ground-20, start, r.Name)
