@@ -18,7 +18,7 @@ var sentences = map[string]string{
 	"server.start":     "The server started[, version {version}].",
 	"server.stop":      "The server stopped in order.",
 	"server.heartbeat": "The server is running.",
-	"clock.step":       "The clock moved by {step_millis} ms.",
+	"clock.step":       "The clock moved by {step_millis}.",
 	"log.rollback":     "{who} accepted a log that does not extend the one before[: {note}].",
 	"key.create":       "A key was made[ for {purpose}].",
 
@@ -345,6 +345,9 @@ func spoken(key string, v any) string {
 		}
 		return strings.Join(all, ", ")
 	case json.Number:
+		if n, err := v.Int64(); err == nil && key == "step_millis" {
+			return (time.Duration(n) * time.Millisecond).String()
+		}
 		return v.String()
 	case string:
 		if at, err := time.Parse(time.RFC3339Nano, v); err == nil {

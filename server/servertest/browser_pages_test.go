@@ -86,7 +86,7 @@ func TestBrowser_EveryPageIsAccessible(t *testing.T) {
 		b.Accessible()
 		b.Fits()
 		b.Look(1440, true)
-		b.Legible()
+		b.Accessible()
 		for _, width := range []int{1024, 390, 320} {
 			b.Look(width, false)
 			b.Fits()

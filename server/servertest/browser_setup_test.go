@@ -32,7 +32,7 @@ func TestBrowser_SetUpIsAccessible(t *testing.T) {
 	t.Parallel()
 	setsUp(t, servertest.TabOptions{}, func(b *servertest.Tab) {
 		for _, width := range []int{390, 1440} {
-			b.Look(width, false)
+			b.Look(width, width == 1440)
 			b.Accessible()
 			b.Fits()
 		}
@@ -84,7 +84,7 @@ func setsUp(t *testing.T, o servertest.TabOptions, look func(*servertest.Tab)) {
 	}
 	b.Fill("Type the last four characters", wrong)
 	b.Follow("I keep it")
-	b.See("Not done.", "these are not its last four characters", "Not confirmed")
+	b.See("Not done.", "These are not its last four characters", "Not confirmed")
 	b.NotSee(key)
 	look(b)
 	b.Fill("Type the last four characters", strings.ToLower(key[len(key)-4:]))
