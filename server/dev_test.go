@@ -129,7 +129,7 @@ func (l *lab) waitForQueue(t *testing.T, only string) {
 	var rows []control.Outgoing
 	for range 1000 {
 		rows = rows[:0]
-		for row, err := range c.Queue(t.Context()) {
+		for row, err := range c.Queue(t.Context(), control.Page{}) {
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"postern/server/control"
@@ -45,13 +46,14 @@ func agentList(t *talk) *cobra.Command {
 	c := &cobra.Command{
 		Use: "list [--match TEXT]", Short: "List all agents", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return list(t, t.client().Agents(cmd.Context(), q), "There is no agent yet. Create one: postern agent create NAME --owner EMAIL",
+			return list(t, part(t, q.Page, t.client().Agents(cmd.Context(), q), func(a *control.Agent) uuid.UUID { return a.ID }), "There is no agent yet. Create one: postern agent create NAME --owner EMAIL",
 				[]string{"AGENT", "STATE", "OWNER", "CREATED", "PURPOSE"}, func(a control.Agent) []string {
 					return []string{a.Name, string(a.State), a.Owner, instant(a.Created), shorten(a.Purpose, 60)}
 				})
 		},
 	}
 	c.Flags().StringVar(&q.Match, "match", "", "only those with this in their name, owner or purpose")
+	pageFlags(c, &q.Page)
 	return c
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"postern/server/control"
@@ -15,13 +16,14 @@ func alertList(t *talk) *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List the alerts that nobody has acknowledged", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return list(t, t.client().Alerts(cmd.Context(), q), "There is no alert.",
+			return list(t, part(t, q.Page, t.client().Alerts(cmd.Context(), q), func(a *control.Alert) uuid.UUID { return a.ID }), "There is no alert.",
 				[]string{"ID", "KIND", "STATE", "AGENT", "COUNT", "FIRST", "DETAIL"}, func(a control.Alert) []string {
 					return []string{a.ID.String(), string(a.Kind), string(a.State), orDash(a.Agent), decimal(a.Count), instant(a.First), shorten(a.Detail, 80)}
 				})
 		},
 	}
 	c.Flags().BoolVar(&q.All, "all", false, "those too that were acknowledged, or are over")
+	pageFlags(c, &q.Page)
 	return c
 }
 

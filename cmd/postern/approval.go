@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"postern/server/control"
@@ -17,15 +18,18 @@ func approvalCommand(t *talk) *cobra.Command {
 }
 
 func approvalList(t *talk) *cobra.Command {
-	return &cobra.Command{
+	var q control.Page
+	c := &cobra.Command{
 		Use: "list", Short: "List what waits for people, the longest waiting first", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return list(t, t.client().Approvals(cmd.Context()), "Nothing waits for approval.",
+			return list(t, part(t, q, t.client().Approvals(cmd.Context(), q), func(a *control.Approval) uuid.UUID { return a.ID }), "Nothing waits for approval.",
 				[]string{"ID", "AGENT", "TO", "RULES", "AGREED", "SINCE", "UNTIL"}, func(a control.Approval) []string {
 					return []string{a.ID.String(), orDash(a.Agent), shorten(strings.Join(a.To, ", "), 60), strings.Join(a.Rules, " "), agreed(&a), instant(a.Created), instant(a.Expires)}
 				})
 		},
 	}
+	pageFlags(c, &q)
+	return c
 }
 
 func agreed(a *control.Approval) string { return fmt.Sprintf("%d of %d", a.Agreed, a.Persons) }

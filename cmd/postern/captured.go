@@ -12,18 +12,21 @@ func messageCaptured(t *talk) *cobra.Command {
 }
 
 func capturedList(t *talk) *cobra.Command {
-	return &cobra.Command{
+	var q control.Page
+	c := &cobra.Command{
 		Use: "list", Short: "List what test tokens sent to others than test inboxes", Args: exactly(),
 		Long: `List what test tokens sent to others than test inboxes: outside, live inboxes and addresses
 that do not exist. The sender was told that it was accepted; no name was looked up and no
 host was called. It is kept for 30 days.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return list(t, t.client().Captures(cmd.Context()), "Nothing was captured.",
+			return list(t, part(t, q, t.client().Captures(cmd.Context(), q), func(c *control.Captured) uuid.UUID { return c.ID }), "Nothing was captured.",
 				[]string{"ID", "TIME", "AGENT", "TOKEN", "TO", "SIZE", "MESSAGE-ID"}, func(c control.Captured) []string {
 					return []string{c.ID.String(), instant(c.At), c.Agent, c.Credential, c.To, decimal(c.Size), c.MessageID}
 				})
 		},
 	}
+	pageFlags(c, &q)
+	return c
 }
 
 func capturedShow(t *talk) *cobra.Command {

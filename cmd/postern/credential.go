@@ -103,17 +103,20 @@ func parseLife(expires string) (int64, error) {
 }
 
 func credentialList(t *talk) *cobra.Command {
-	return &cobra.Command{
+	var q control.CredentialQuery
+	c := &cobra.Command{
 		Use: "list [AGENT]", Short: "List the tokens of an agent, or of all", Args: upTo("AGENT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			agent := strings.Join(args, "")
-			return list(t, t.client().Credentials(cmd.Context(), agent), "There is no credential.",
+			q.Agent = strings.Join(args, "")
+			return list(t, part(t, q.Page, t.client().Credentials(cmd.Context(), q), func(c *control.Credential) uuid.UUID { return c.ID }), "There is no credential.",
 				[]string{"PUBLIC ID", "AGENT", "STATE", "ENV", "VIEW", "ENDS", "LAST USED", "OPEN", "WAIVED", "SCOPES"}, func(c control.Credential) []string {
 					return []string{c.PublicID, c.Agent, c.State, string(c.Env), string(c.View), instant(c.End()), instant(c.LastUsed), decimal(int64(c.Open)),
 						yesNo(c.Waiver != nil), strings.Join(scopes(c), " ")}
 				})
 		},
 	}
+	pageFlags(c, &q.Page)
+	return c
 }
 
 func credentialShow(t *talk) *cobra.Command {

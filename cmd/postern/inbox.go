@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"postern/server/control"
@@ -44,7 +45,7 @@ func inboxList(t *talk) *cobra.Command {
 	c := &cobra.Command{
 		Use: "list [--match TEXT]", Short: "List all inboxes", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return list(t, t.client().Inboxes(cmd.Context(), q), "There is no inbox yet. Create one: postern inbox create ADDRESS",
+			return list(t, part(t, q.Page, t.client().Inboxes(cmd.Context(), q), func(in *control.Inbox) uuid.UUID { return in.ID }), "There is no inbox yet. Create one: postern inbox create ADDRESS",
 				[]string{"ADDRESS", "ENV", "CREATED", "MESSAGES", "BYTES", "SUSPECTED", "QUARANTINED"},
 				func(in control.Inbox) []string {
 					return []string{in.Address, string(in.Env), instant(in.Created), decimal(in.Messages), decimal(in.Bytes), decimal(in.Suspected), decimal(in.Quarantined)}
@@ -52,6 +53,7 @@ func inboxList(t *talk) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&q.Match, "match", "", "only addresses with this in them")
+	pageFlags(c, &q.Page)
 	return c
 }
 

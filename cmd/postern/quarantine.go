@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"postern/server/control"
@@ -27,7 +28,7 @@ func quarantineList(t *talk) *cobra.Command {
 		Long: `List what is in quarantine, the longest waiting first: what is known about each message, and
 nothing of what it says. SENDER is whether it comes from where it says: the result of DMARC.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return list(t, t.client().Quarantine(cmd.Context(), q), "Nothing is in quarantine.",
+			return list(t, part(t, q.Page, t.client().Quarantine(cmd.Context(), q), func(k *control.Quarantined) uuid.UUID { return k.ID }), "Nothing is in quarantine.",
 				[]string{"ID", "INBOX", "RECEIVED", "AGE", "FROM", "SENDER", "VERDICT", "SCORE", "REASONS", "RULE", "STATE"}, func(k control.Quarantined) []string {
 					return []string{k.ID.String(), orDash(k.Inbox), instant(k.Received), age(k.Received), orDash(shorten(k.From, 40)), orDash(k.Sender),
 						orDash(k.Verdict), score(k.Score, k.Verdict), orDash(strings.Join(k.Reasons, " ")), k.Rule, k.State}
@@ -36,6 +37,8 @@ nothing of what it says. SENDER is whether it comes from where it says: the resu
 	}
 	c.Flags().StringVar(&q.Inbox, "inbox", "", "only of this inbox")
 	c.Flags().BoolVar(&q.All, "all", false, "also what people have decided about")
+	c.Flags().StringVar(&q.Rule, "rule", "", "only what this rule put away")
+	pageFlags(c, &q.Page)
 	return c
 }
 

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"postern/server/control"
@@ -13,7 +16,7 @@ func queueCommand(t *talk) *cobra.Command {
 		return c.RetryOutgoing(ctx, q.ID)
 	}
 	return noun("queue", "Mail on its way out, one row for each recipient",
-		queueList(t), queueShow(t),
+		queueList(t), queueShow(t), queueDay(t),
 		queueChange(t, "retry", "Try a row now", "It is tried now.", retry),
 		queueChange(t, "hold", "Keep a row from being tried; when its time ends it is rejected", "It is held.", (*control.Client).HoldOutgoing),
 		queueChange(t, "release", "Let a held row go", "It is tried now.", (*control.Client).ReleaseOutgoing),
@@ -21,13 +24,36 @@ func queueCommand(t *talk) *cobra.Command {
 }
 
 func queueList(t *talk) *cobra.Command {
-	return &cobra.Command{
+	var q control.Page
+	c := &cobra.Command{
 		Use: "list", Short: "List what is on its way", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return list(t, t.client().Queue(cmd.Context()), "The queue is empty.",
+			return list(t, part(t, q, t.client().Queue(cmd.Context(), q), func(o *control.Outgoing) uuid.UUID { return o.ID }), "The queue is empty.",
 				[]string{"ID", "STATE", "AGENT", "TO", "ATTEMPTS", "CODE", "DUE"}, func(o control.Outgoing) []string {
 					return []string{o.ID.String(), o.State, orDash(o.Agent), o.To, decimal(int64(o.Attempts)), code(o.Code), instant(o.Due)}
 				})
+		},
+	}
+	pageFlags(c, &q)
+	return c
+}
+
+func queueDay(t *talk) *cobra.Command {
+	return &cobra.Command{
+		Use: "day", Short: "Say how the queue was in each of the last 24 hours", Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d, err := t.client().QueueDay(cmd.Context())
+			if err != nil {
+				return err
+			}
+			pairs := []pair{{"waiting", decimal(d.Waiting)}, {"held", decimal(d.Held)}, {"oldest", instant(d.Oldest)}}
+			for i, h := range d.Hours {
+				if h != (control.QueueHour{}) {
+					pairs = append(pairs, pair{instant(d.Since.Add(time.Duration(i) * time.Hour)), fmt.Sprintf(
+						"%d came, %d left at the first attempt, %d at a later one, %d of them given up, %d waited at its end", h.Came, h.First, h.Later, h.GivenUp, h.Waiting)})
+				}
+			}
+			return t.show(d, pairs...)
 		},
 	}
 }

@@ -24,7 +24,7 @@ var acts = map[string]directory.Act{
 	"credential.rotate": directory.ActOperate, "credential.rotate-due": directory.ActOperate, "credential.revoke": directory.ActOperate,
 	"credential.report": directory.ActEvidence, "credential.activity": directory.ActEvidence,
 	"freeze.set": directory.ActOperate, "freeze.lift": directory.ActUnfreeze, "freeze.list": directory.ActEvidence,
-	"queue.list": directory.ActEvidence, "queue.show": directory.ActEvidence, "queue.retry": directory.ActOperate,
+	"queue.list": directory.ActEvidence, "queue.day": directory.ActEvidence, "queue.show": directory.ActEvidence, "queue.retry": directory.ActOperate,
 	"queue.hold": directory.ActOperate, "queue.release": directory.ActRelease, "queue.bounce": directory.ActOperate,
 	"approval.list": directory.ActEvidence, "approval.show": directory.ActContent, // which who may release has, too
 	"approval.release": directory.ActRelease, "approval.reject": directory.ActRelease,

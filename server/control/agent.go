@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"strings"
 	"time"
@@ -31,9 +30,8 @@ type AgentCreate struct {
 
 // AgentQuery asks for agents, in the order in which they were made.
 type AgentQuery struct {
-	Match string    `json:"match,omitempty"` // only those with this in their name, owner or purpose
-	After uuid.UUID `json:"after,omitzero"`  // only those made after this one
-	Limit int       `json:"limit,omitempty"` // 0: all
+	Match string `json:"match,omitempty"` // only those with this in their name, owner or purpose
+	Page
 }
 
 // AgentRef names an agent by its name or id.
@@ -80,27 +78,16 @@ func (c *Client) Agents(ctx context.Context, q AgentQuery) iter.Seq2[Agent, erro
 }
 
 func (s *Server) agentList(ctx context.Context, by caller, q AgentQuery, emit func(Agent) error) error {
-	match, n, begun := strings.ToLower(strings.TrimSpace(q.Match)), 0, false
-	step := stepOf(match, q.Limit)
-	read := func(after uuid.UUID) ([]storage.Agent, error) {
-		if !begun {
-			begun, after = true, q.After
-		}
+	match := strings.ToLower(strings.TrimSpace(q.Match))
+	read := func(after uuid.UUID, step int) ([]storage.Agent, error) {
 		return s.Directory.Agents(ctx, by.org, after, step)
 	}
-	err := pages(read, func(a *storage.Agent) uuid.UUID { return a.ID }, func(a *storage.Agent) error {
+	return paged(q.Page, read, func(a *storage.Agent) uuid.UUID { return a.ID }, func(a *storage.Agent) (bool, error) {
 		if !strings.Contains(strings.ToLower(a.Name+"\n"+a.Owner+"\n"+a.Purpose), match) {
-			return nil
+			return false, nil
 		}
-		if n++; q.Limit > 0 && n > q.Limit {
-			return errEnough
-		}
-		return emit(agentView(a))
+		return true, emit(agentView(a))
 	})
-	if errors.Is(err, errEnough) {
-		return nil
-	}
-	return err
 }
 
 // AgentDay says what one agent did in each of the last 24 hours, as the overview does.

@@ -35,6 +35,7 @@ type Alert struct {
 // AlertList selects alerts.
 type AlertList struct {
 	All bool `json:"all,omitempty"` // those that were acknowledged too
+	Page
 }
 
 // AlertRef names an alert, and why it may rest.
@@ -56,15 +57,15 @@ func (c *Client) Alerts(ctx context.Context, q AlertList) iter.Seq2[Alert, error
 
 func (s *Server) alertList(ctx context.Context, by caller, q AlertList, emit func(Alert) error) error {
 	names := s.newNames(by)
-	read := func(after uuid.UUID) ([]storage.Alert, error) {
-		return s.Store.Alerts(ctx, by.org, after, page, !q.All)
+	read := func(after uuid.UUID, step int) ([]storage.Alert, error) {
+		return s.Store.Alerts(ctx, by.org, after, step, !q.All)
 	}
-	return pages(read, func(a *storage.Alert) uuid.UUID { return a.ID }, func(a *storage.Alert) error {
+	return paged(q.Page, read, func(a *storage.Alert) uuid.UUID { return a.ID }, func(a *storage.Alert) (bool, error) {
 		view, err := names.alert(ctx, a)
 		if err != nil {
-			return err
+			return false, err
 		}
-		return emit(view)
+		return true, emit(view)
 	})
 }
 

@@ -73,19 +73,21 @@ func (s *Server) approvalCommands() {
 }
 
 // Approvals lists what waits for people, the longest waiting first.
-func (c *Client) Approvals(ctx context.Context) iter.Seq2[Approval, error] {
-	return rows[None, Approval](ctx, c, "approval.list", None{})
+func (c *Client) Approvals(ctx context.Context, q Page) iter.Seq2[Approval, error] {
+	return rows[Page, Approval](ctx, c, "approval.list", q)
 }
 
-func (s *Server) approvalList(ctx context.Context, by caller, _ None, emit func(Approval) error) error {
+func (s *Server) approvalList(ctx context.Context, by caller, q Page, emit func(Approval) error) error {
 	names := s.newNames(by)
-	read := func(after uuid.UUID) ([]storage.Approval, error) { return s.Queue.Approvals(ctx, by.org, after, page) }
-	return pages(read, func(a *storage.Approval) uuid.UUID { return a.ID }, func(a *storage.Approval) error {
+	read := func(after uuid.UUID, step int) ([]storage.Approval, error) {
+		return s.Queue.Approvals(ctx, by.org, after, step)
+	}
+	return paged(q, read, func(a *storage.Approval) uuid.UUID { return a.ID }, func(a *storage.Approval) (bool, error) {
 		view, err := s.approvalView(ctx, names, a)
 		if err != nil {
-			return err
+			return false, err
 		}
-		return emit(view)
+		return true, emit(view)
 	})
 }
 

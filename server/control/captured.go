@@ -39,23 +39,25 @@ func (s *Server) capturedCommands() {
 
 // Captures lists what test credentials sent to others than test inboxes: who to
 // and when, and nothing of what it says.
-func (c *Client) Captures(ctx context.Context) iter.Seq2[Captured, error] {
-	return rows[None, Captured](ctx, c, "captured.list", None{})
+func (c *Client) Captures(ctx context.Context, q Page) iter.Seq2[Captured, error] {
+	return rows[Page, Captured](ctx, c, "captured.list", q)
 }
 
-func (s *Server) capturedList(ctx context.Context, by caller, _ None, emit func(Captured) error) error {
+func (s *Server) capturedList(ctx context.Context, by caller, q Page, emit func(Captured) error) error {
 	names := s.newNames(by)
-	read := func(after uuid.UUID) ([]storage.Captured, error) { return s.Store.Captures(ctx, by.org, after, page) }
-	return pages(read, func(c *storage.Captured) uuid.UUID { return c.ID }, func(c *storage.Captured) error {
+	read := func(after uuid.UUID, step int) ([]storage.Captured, error) {
+		return s.Store.Captures(ctx, by.org, after, step)
+	}
+	return paged(q, read, func(c *storage.Captured) uuid.UUID { return c.ID }, func(c *storage.Captured) (bool, error) {
 		agent, err := names.agent(ctx, c.Agent)
 		if err != nil {
-			return err
+			return false, err
 		}
 		credential, err := names.credential(ctx, c.Credential)
 		if err != nil {
-			return err
+			return false, err
 		}
-		return emit(Captured{ID: c.ID, Message: c.Message, At: c.Created, Agent: agent, Credential: credential,
+		return true, emit(Captured{ID: c.ID, Message: c.Message, At: c.Created, Agent: agent, Credential: credential,
 			From: c.From, To: c.To, MessageID: c.MessageID, Size: c.Size, Until: c.Created.Add(storage.CaptureAge)})
 	})
 }

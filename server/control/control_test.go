@@ -9,9 +9,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"postern/storage"
 	"postern/storage/audit"
@@ -89,7 +92,7 @@ func TestAC6_SecretIsShownOnce(t *testing.T) {
 	if !strings.HasPrefix(c.Secret, "pst_live_") || c.Expires.Sub(w.clock()).Round(time.Hour) != 90*24*time.Hour {
 		t.Errorf("issued %q until %s", c.Secret[:9], c.Expires)
 	}
-	all, err := collect(w.Credentials(t.Context(), ""))
+	all, err := collect(w.Credentials(t.Context(), CredentialQuery{}))
 	w.must(err)
 	one, err := w.Credential(t.Context(), c.PublicID)
 	w.must(err)
@@ -106,6 +109,48 @@ func TestAC6_SecretIsShownOnce(t *testing.T) {
 	w.advance(91 * 24 * time.Hour)
 	if one, err = w.Credential(t.Context(), c.ID.String()); err != nil || one.State != "expired" {
 		t.Errorf("after 91 days the credential is %s, %v", one.State, err)
+	}
+}
+
+// TestLists_ByKey holds that a list read in parts is the list, whatever the size of the parts: also that of credentials,
+// which goes on in the middle of an agent's.
+func TestLists_ByKey(t *testing.T) {
+	w := newWorld(t)
+	w.staff()
+	for _, agent := range []string{"clerk", "porter", "scribe"} {
+		_, err := w.CreateAgent(t.Context(), AgentCreate{Name: agent, Owner: "owner@example.com"})
+		w.must(err)
+	}
+	for _, agent := range []string{"scout", "porter", "scout", "scribe", "porter", "porter"} {
+		_, err := w.CreateCredential(t.Context(), CredentialCreate{Agent: agent, Scopes: []Scope{{Inbox: "scout@example.com", Verbs: "read"}}})
+		w.must(err)
+	}
+	ids := func(q CredentialQuery) (all []uuid.UUID) {
+		t.Helper()
+		rows, err := collect(w.Credentials(t.Context(), q))
+		w.must(err)
+		for _, c := range rows {
+			all = append(all, c.ID)
+		}
+		return all
+	}
+	for _, agent := range []string{"", "porter", "clerk"} {
+		whole := ids(CredentialQuery{Agent: agent})
+		for limit := 1; limit <= len(whole)+1; limit++ {
+			var parts []uuid.UUID
+			for after := uuid.Nil; ; after = parts[len(parts)-1] {
+				some := ids(CredentialQuery{Agent: agent, Page: Page{After: after, Limit: limit}})
+				if parts = append(parts, some...); len(some) < limit {
+					break
+				}
+			}
+			if !slices.Equal(parts, whole) {
+				t.Errorf("%s in parts of %d: %v, want %v", agent, limit, parts, whole)
+			}
+		}
+	}
+	if whole := ids(CredentialQuery{}); len(whole) != 7 {
+		t.Errorf("%d credentials", len(whole))
 	}
 }
 
@@ -130,12 +175,12 @@ func TestLongListsArePaged(t *testing.T) {
 	for range w.Agents(t.Context(), AgentQuery{}) {
 		break // a reader that has enough
 	}
-	some, err := collect(w.Agents(t.Context(), AgentQuery{Limit: 7, After: agents[page-1].ID}))
+	some, err := collect(w.Agents(t.Context(), AgentQuery{Page: Page{Limit: 7, After: agents[page-1].ID}}))
 	w.must(err)
 	if len(some) != 7 || some[0].ID != agents[page].ID {
 		t.Errorf("%d agents after the first %d", len(some), page)
 	}
-	some, err = collect(w.Agents(t.Context(), AgentQuery{Limit: 2, Match: " AGENT 100"}))
+	some, err = collect(w.Agents(t.Context(), AgentQuery{Page: Page{Limit: 2}, Match: " AGENT 100"}))
 	w.must(err)
 	if len(some) != 2 || some[0].Name != "agent 100" || some[1].Name != "agent 1000" {
 		t.Errorf("a part of the name finds %v", some)
@@ -239,7 +284,7 @@ func TestAU2_TraceOnOnePage(t *testing.T) {
 	if first.Verb != "message.submitted" || trace.Names[first.Actor.ID] != "scout" || trace.Names[first.Credential] != c.PublicID {
 		t.Errorf("first event: %+v %v", first, trace.Names)
 	}
-	queued, err := collect(w.Queue(t.Context()))
+	queued, err := collect(w.Queue(t.Context(), Page{}))
 	w.must(err)
 	if len(queued) != 2 || queued[0].Agent != "scout" {
 		t.Fatalf("queue: %+v", queued)

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -153,6 +154,7 @@ type RotatedDue struct {
 // CredentialQuery selects credentials: of one agent, or of all.
 type CredentialQuery struct {
 	Agent string `json:"agent,omitempty"`
+	Page         // agent by agent, in the order in which these were made
 }
 
 func (s *Server) credentialCommands() {
@@ -214,35 +216,77 @@ func mayLive(by caller, seconds int64, waiver string) error {
 }
 
 // Credentials lists the credentials of an agent, or with none named of all.
-func (c *Client) Credentials(ctx context.Context, agent string) iter.Seq2[Credential, error] {
-	return rows[CredentialQuery, Credential](ctx, c, "credential.list", CredentialQuery{agent})
+func (c *Client) Credentials(ctx context.Context, q CredentialQuery) iter.Seq2[Credential, error] {
+	return rows[CredentialQuery, Credential](ctx, c, "credential.list", q)
 }
 
 func (s *Server) credentialList(ctx context.Context, by caller, q CredentialQuery, emit func(Credential) error) error {
-	of := func(a *storage.Agent) error {
-		creds, err := s.Directory.Credentials(ctx, by.org, a.ID)
+	p := credentialPage{Page: q.Page, view: func(c *storage.Credential, agent string) error {
+		view, err := s.credentialView(ctx, by, c, agent)
 		if err != nil {
 			return err
 		}
-		for i := range creds {
-			view, err := s.credentialView(ctx, by, &creds[i], a.Name)
-			if err != nil {
-				return err
-			}
-			if err := emit(view); err != nil {
-				return err
-			}
+		return emit(view)
+	}}
+	of := func(a *storage.Agent) (bool, error) {
+		all, err := s.Directory.Credentials(ctx, by.org, a.ID)
+		if err != nil {
+			return false, err
 		}
-		return nil
+		return p.add(a, all)
 	}
-	if q.Agent == "" {
-		return s.eachAgent(ctx, by, of)
+	if q.After != uuid.Nil {
+		last, err := s.credential(ctx, by, q.After.String())
+		if err != nil {
+			return err
+		}
+		p.from = last.Agent
 	}
-	a, err := s.agent(ctx, by, q.Agent)
-	if err != nil {
-		return err
+	first, only := p.from, q.Agent != ""
+	if only {
+		a, err := s.agent(ctx, by, q.Agent)
+		if err != nil {
+			return err
+		}
+		first = a.ID
 	}
-	return of(&a)
+	if first != uuid.Nil {
+		a, err := s.Store.Agent(ctx, by.org, first)
+		if err != nil {
+			return err
+		}
+		if full, err := of(&a); full || only || err != nil {
+			return err
+		}
+	}
+	read := func(after uuid.UUID, _ int) ([]storage.Agent, error) {
+		return s.Directory.Agents(ctx, by.org, after, page)
+	}
+	return paged(Page{After: first, Limit: 1}, read, func(a *storage.Agent) uuid.UUID { return a.ID }, of)
+}
+
+// credentialPage is a page of credentials as it is filled.
+type credentialPage struct {
+	Page
+	from uuid.UUID // the agent of After
+	n    int
+	view func(c *storage.Credential, agent string) error
+}
+
+// add adds those of an agent that belong on the page, and says whether that is full.
+func (p *credentialPage) add(a *storage.Agent, all []storage.Credential) (full bool, err error) {
+	for i := range all {
+		if a.ID == p.from && bytes.Compare(all[i].ID[:], p.After[:]) <= 0 {
+			continue
+		}
+		if err := p.view(&all[i], a.Name); err != nil {
+			return false, err
+		}
+		if p.n++; p.n == p.Limit {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // Credential shows one credential.

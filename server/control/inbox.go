@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"strings"
 	"time"
@@ -29,9 +28,8 @@ type Inbox struct {
 
 // InboxQuery asks for inboxes, in the order in which they were made.
 type InboxQuery struct {
-	Match string    `json:"match,omitempty"` // only addresses with this in them
-	After uuid.UUID `json:"after,omitzero"`  // only those made after this one
-	Limit int       `json:"limit,omitempty"` // 0: all
+	Match string `json:"match,omitempty"` // only addresses with this in them
+	Page
 }
 
 // InboxCreate asks for a new inbox.
@@ -77,45 +75,21 @@ func (c *Client) Inboxes(ctx context.Context, q InboxQuery) iter.Seq2[Inbox, err
 	return rows[InboxQuery, Inbox](ctx, c, "inbox.list", q)
 }
 
-// errEnough ends a list that has what was asked for.
-var errEnough = errors.New("control: enough")
-
-// stepOf is how many rows are read at a time for a list: of one that shows some rows
-// whatever they say, no more than these.
-func stepOf(match string, limit int) int {
-	if match == "" && limit > 0 && limit < page {
-		return limit
-	}
-	return page
-}
-
 func (s *Server) inboxList(ctx context.Context, by caller, q InboxQuery, emit func(Inbox) error) error {
-	match, n, begun := strings.ToLower(strings.TrimSpace(q.Match)), 0, false
-	step := stepOf(match, q.Limit)
-	read := func(after uuid.UUID) ([]storage.InboxRecord, error) {
-		if !begun {
-			begun, after = true, q.After
-		}
+	match := strings.ToLower(strings.TrimSpace(q.Match))
+	read := func(after uuid.UUID, step int) ([]storage.InboxRecord, error) {
 		return s.Directory.Inboxes(ctx, by.org, after, step)
 	}
-	id := func(in *storage.InboxRecord) uuid.UUID { return in.ID }
-	err := pages(read, id, func(in *storage.InboxRecord) error {
+	return paged(q.Page, read, func(in *storage.InboxRecord) uuid.UUID { return in.ID }, func(in *storage.InboxRecord) (bool, error) {
 		if !strings.Contains(in.Address, match) {
-			return nil
-		}
-		if n++; q.Limit > 0 && n > q.Limit {
-			return errEnough
+			return false, nil
 		}
 		view, err := s.inboxFilled(ctx, in)
 		if err != nil {
-			return err
+			return false, err
 		}
-		return emit(view)
+		return true, emit(view)
 	})
-	if errors.Is(err, errEnough) {
-		return nil
-	}
-	return err
 }
 
 // Inbox shows one inbox.

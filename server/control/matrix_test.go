@@ -56,6 +56,7 @@ var matrix = map[string]struct{ who, request string }{
 	"freeze.set":            {operators, `{"kind":"agent","name":"x","reason":"x"}`},
 	"freeze.lift":           {admins, `{"kind":"agent","name":"x","reason":"x"}`},
 	"freeze.list":           {everybody, `{}`},
+	"queue.day":             {everybody, `{}`},
 	"queue.list":            {everybody, `{}`},
 	"queue.show":            {everybody, `{"id":"x"}`},
 	"queue.retry":           {operators, `{"id":"x"}`},

@@ -56,6 +56,7 @@ type AgentDay struct {
 	HourLimit int64       `json:"hour_limit,omitempty"` // the same of an hour
 	Refused   int64       `json:"refused"`
 	Tainted   int64       `json:"tainted"`
+	Shown     int64       `json:"shown"` // messages, one that is shown again counted again
 	FirstTime int64       `json:"first_time"`
 	Hours     []AgentHour `json:"hours"` // those of 24 in which anything was
 }
@@ -66,6 +67,7 @@ type AgentHour struct {
 	Sent      int64 `json:"sent,omitempty"`
 	Refused   int64 `json:"refused,omitempty"`    // messages that policy refused
 	Tainted   int64 `json:"tainted,omitempty"`    // times that it was shown what may have been written to steer it
+	Shown     int64 `json:"shown,omitempty"`      // messages that it was shown
 	FirstTime int64 `json:"first_time,omitempty"` // recipients to whom an inbox wrote for the first time
 }
 
@@ -328,7 +330,7 @@ func (s *Server) agentDay(ctx context.Context, by caller, id uuid.UUID, from, en
 			day.HourLimit = state.Max
 		}
 	}
-	counts, err := s.Store.Hours(ctx, by.org, id, from, end, storage.CountSent, storage.CountRefused, storage.CountTainted, storage.CountFirstTime)
+	counts, err := s.Store.Hours(ctx, by.org, id, from, end, storage.CountSent, storage.CountRefused, storage.CountTainted, storage.CountFirstTime, storage.CountShown)
 	if err != nil {
 		return day, err
 	}
@@ -342,6 +344,8 @@ func (s *Server) agentDay(ctx context.Context, by caller, id uuid.UUID, from, en
 			h.Refused, day.Refused = c.N, day.Refused+c.N
 		case storage.CountTainted:
 			h.Tainted, day.Tainted = c.N, day.Tainted+c.N
+		case storage.CountShown:
+			h.Shown, day.Shown = c.N, day.Shown+c.N
 		case storage.CountFirstTime:
 			h.FirstTime, day.FirstTime = c.N, day.FirstTime+c.N
 		}

@@ -94,7 +94,7 @@ func BenchmarkOverview(b *testing.B) {
 	})
 	b.Run("agents", func(b *testing.B) {
 		for b.Loop() {
-			all, err := collect(w.Agents(b.Context(), AgentQuery{Limit: 101}))
+			all, err := collect(w.Agents(b.Context(), AgentQuery{Page: Page{Limit: 101}}))
 			w.must(err)
 			if len(all) != 101 {
 				b.Fatal(len(all))

@@ -122,6 +122,8 @@ type SkippedPart struct {
 type QuarantineQuery struct {
 	Inbox string `json:"inbox,omitempty"` // only of this one
 	All   bool   `json:"all,omitempty"`   // also what was decided about
+	Rule  string `json:"rule,omitempty"`  // only what this rule put away
+	Page
 }
 
 // QuarantineRef names a message in quarantine.
@@ -176,18 +178,18 @@ func (s *Server) quarantineList(ctx context.Context, by caller, q QuarantineQuer
 		only = in.ID
 	}
 	names := s.newNames(by)
-	read := func(after uuid.UUID) ([]storage.Quarantined, error) {
-		return s.Store.Quarantine(ctx, by.org, after, page, q.All)
+	read := func(after uuid.UUID, step int) ([]storage.Quarantined, error) {
+		return s.Store.Quarantine(ctx, by.org, after, step, q.All)
 	}
-	return pages(read, func(k *storage.Quarantined) uuid.UUID { return k.ID }, func(k *storage.Quarantined) error {
-		if only != uuid.Nil && k.Inbox != only {
-			return nil
+	return paged(q.Page, read, func(k *storage.Quarantined) uuid.UUID { return k.ID }, func(k *storage.Quarantined) (bool, error) {
+		if only != uuid.Nil && k.Inbox != only || q.Rule != "" && k.Rule != q.Rule {
+			return false, nil
 		}
 		view, _, err := s.quarantined(ctx, names, k)
 		if err != nil {
-			return err
+			return false, err
 		}
-		return emit(view)
+		return true, emit(view)
 	})
 }
 

@@ -44,6 +44,7 @@ type OutgoingRef struct {
 func (s *Server) queueCommands() {
 	lines(s, "queue.list", s.queueList)
 	answer(s, "queue.show", s.queueShow)
+	answer(s, "queue.day", s.queueDay)
 	retry := func(ctx context.Context, actor audit.Actor, org, id uuid.UUID, _ string) error {
 		return s.Queue.Retry(ctx, actor, org, id)
 	}
@@ -61,20 +62,21 @@ func (s *Server) queueCommands() {
 }
 
 // Queue lists what is on its way.
-func (c *Client) Queue(ctx context.Context) iter.Seq2[Outgoing, error] {
-	return rows[None, Outgoing](ctx, c, "queue.list", None{})
+func (c *Client) Queue(ctx context.Context, q Page) iter.Seq2[Outgoing, error] {
+	return rows[Page, Outgoing](ctx, c, "queue.list", q)
 }
 
-func (s *Server) queueList(ctx context.Context, by caller, _ None, emit func(Outgoing) error) error {
+func (s *Server) queueList(ctx context.Context, by caller, q Page, emit func(Outgoing) error) error {
 	names := s.newNames(by)
-	read := func(after uuid.UUID) ([]storage.Outgoing, error) { return s.Queue.List(ctx, by.org, after, page) }
-	id := func(o *storage.Outgoing) uuid.UUID { return o.ID }
-	return pages(read, id, func(o *storage.Outgoing) error {
+	read := func(after uuid.UUID, step int) ([]storage.Outgoing, error) {
+		return s.Queue.List(ctx, by.org, after, step)
+	}
+	return paged(q, read, func(o *storage.Outgoing) uuid.UUID { return o.ID }, func(o *storage.Outgoing) (bool, error) {
 		agent, err := names.agent(ctx, o.Agent)
 		if err != nil {
-			return err
+			return false, err
 		}
-		return emit(outgoingView(o, agent))
+		return true, emit(outgoingView(o, agent))
 	})
 }
 

@@ -32,7 +32,7 @@ func TestPanel_QuoteIsHeldAgainstTheOriginal(t *testing.T) {
 		t.Fatal(waiting, err)
 	}
 	path := "/approvals/" + waiting[0].ID.String()
-	page := browse(t, p, p.Admin.Session).see(path, "It quotes what was not said.", "Of 3 lines that are marked as quoted, 2 do not stand like this", "See below.", "before Friday.")
+	page := browse(t, p, p.Admin.Session).see(path, "It quotes what was not said.", "2 of 3 lines that are marked as quoted do not stand like this", "See below.", "before Friday.")
 	for _, text := range []string{`<ins class="d">9,120</ins>`, `<ins class="d">&lt;script&gt;alert(1)&lt;/script&gt;</ins>`} {
 		if !strings.Contains(page.text, text) {
 			t.Errorf("the page has no %s", text)

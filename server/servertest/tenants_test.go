@@ -158,6 +158,7 @@ var lookups = map[string][]string{
 	"certificate.list":      {`{}`},
 	"certificate.renew":     {`{"name":"mta-sts.DOMAIN"}`},
 	"inbox.list":            {`{}`},
+	"queue.day":             {`{}`},
 	"queue.list":            {`{}`},
 	"audit.key":             {`{}`},
 	"health":                {`{}`},

@@ -1,7 +1,9 @@
 package panel
 
 import (
+	"bytes"
 	"fmt"
+	"iter"
 	"net/url"
 	"strings"
 	"time"
@@ -21,21 +23,16 @@ var agentRoutes = []route{
 	{"POST /agents/{agent}/{change}", false, (*visit).changeAgent},
 }
 
-// agentRows is how many agents a page shows.
-const agentRows = 100
-
 // agents lists the programs that may read or send mail here.
 func (v *visit) agents() error {
-	q := control.AgentQuery{Match: strings.TrimSpace(v.r.FormValue("q")), Limit: agentRows + 1}
-	q.After, _ = uuid.Parse(v.r.FormValue("after"))
-	all, err := collect(v.c.Agents(v.r.Context(), q))
+	q := control.AgentQuery{Match: strings.TrimSpace(v.r.FormValue("q"))}
+	id := func(a *control.Agent) uuid.UUID { return a.ID }
+	all, next, err := paged(v, "/agents", url.Values{"q": {q.Match}}, id, func(p control.Page) iter.Seq2[control.Agent, error] {
+		q.Page = p
+		return v.c.Agents(v.r.Context(), q)
+	})
 	if err != nil {
 		return err
-	}
-	next := ""
-	if len(all) > agentRows {
-		all = all[:agentRows]
-		next = "/agents?" + url.Values{"q": {q.Match}, "after": {all[agentRows-1].ID.String()}}.Encode()
 	}
 	stopped, err := v.frozen()
 	if err != nil {
@@ -62,7 +59,20 @@ func (v *visit) agent() error {
 	if err != nil {
 		return err
 	}
-	credentials, err := collect(v.c.Credentials(v.r.Context(), a.Name))
+	all, err := collect(v.c.Credentials(v.r.Context(), control.CredentialQuery{Agent: a.Name})) // what it may do follows from all of them
+	if err != nil {
+		return err
+	}
+	id := func(c *control.Credential) uuid.UUID { return c.ID }
+	shown, next, err := paged(v, agentPath(a.Name), nil, id, func(p control.Page) iter.Seq2[control.Credential, error] {
+		return func(yield func(control.Credential, error) bool) {
+			for _, c := range all {
+				if bytes.Compare(c.ID[:], p.After[:]) > 0 && !yield(c, nil) {
+					return
+				}
+			}
+		}
+	})
 	if err != nil {
 		return err
 	}
@@ -74,7 +84,13 @@ func (v *visit) agent() error {
 	if err != nil {
 		return err
 	}
-	return v.page(a.Name, "/agents", "postern agent show "+a.Name, agentPage(v, a, credentials, day, stopped))
+	return v.page(a.Name, "/agents", "postern agent show "+a.Name, agentPage(v, a, credentials{all, shown, next}, day, stopped))
+}
+
+// credentials are those of an agent: all, and the page of them that is shown.
+type credentials struct {
+	all, shown []control.Credential
+	next       string
 }
 
 // changeAgent suspends an agent, lets it work again, or retires it for good. Who
@@ -151,6 +167,19 @@ func newestLimits(v *visit, all []control.Credential) []control.LimitState {
 		}
 	}
 	return nil
+}
+
+// uses is in which hours an agent did anything.
+func uses(v *visit, d *control.AgentDay) chart.Heat {
+	h := chart.Heat{Words: chart.Words{ID: "uses", Title: d.Name + ", uses by the hour", Desc: fmt.Sprintf("Shown %s and sent %d in 24 hours.", ui.Count(d.Shown, "message"), d.Sent)},
+		Steps: chart.Steps(d.Since, time.Hour, hoursShown, v.clock.Zone), Noun: "shown or sent", Cells: make([]chart.Cell, hoursShown)}
+	var most int64
+	for _, hour := range d.Hours {
+		h.Cells[hour.Hour].Value = hour.Shown + hour.Sent
+		most = max(most, hour.Shown+hour.Sent)
+	}
+	h.Shades = chart.ShadesUpTo(most)
+	return h
 }
 
 // sends are what an agent sent in each hour, against its limit.

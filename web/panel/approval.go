@@ -2,8 +2,11 @@ package panel
 
 import (
 	"fmt"
+	"iter"
 	"net/url"
 	"strings"
+
+	"github.com/google/uuid"
 
 	"postern/server/control"
 	"postern/server/directory"
@@ -19,11 +22,12 @@ var approvalRoutes = []route{
 
 // approvals lists what waits for a person.
 func (v *visit) approvals() error {
-	all, err := collect(v.c.Approvals(v.r.Context()))
+	id := func(a *control.Approval) uuid.UUID { return a.ID }
+	all, next, err := paged(v, "/approvals", nil, id, func(p control.Page) iter.Seq2[control.Approval, error] { return v.c.Approvals(v.r.Context(), p) })
 	if err != nil {
 		return err
 	}
-	return v.page("Approvals", "/approvals", "postern approval list", approvalsPage(v, all))
+	return v.page("Approvals", "/approvals", "postern approval list", approvalsPage(v, all, next))
 }
 
 // approval shows a message that waits. That it was looked at is an event.

@@ -155,25 +155,57 @@ func credentialState(c *control.Credential, stopped frozen, now time.Time) ui.St
 	return ui.State{Class: "none", Word: "Expired"}
 }
 
+// grant is whether something may be done, and by anybody who still comes.
+type grant int
+
+const (
+	notGranted grant = iota
+	unused           // by credentials alone that nobody has used for long
+	granted
+)
+
+// unusedAfter is when a grant may be one too many, as access reviews ask.
+const unusedAfter = 90 * 24 * time.Hour
+
+// grantOf is what a credential adds: one that is new had no time to be used.
+func grantOf(c *control.Credential, now time.Time) grant {
+	if now.Sub(c.Created) > unusedAfter && now.Sub(c.LastUsed) > unusedAfter {
+		return unused
+	}
+	return granted
+}
+
 // matrix is what credentials may do together: rows are inboxes, columns verbs.
-func matrix(credentials []control.Credential) (inboxes []string, granted map[string]map[string]bool) {
-	granted = map[string]map[string]bool{}
+func matrix(credentials []control.Credential, now time.Time) (inboxes []string, may map[string]map[string]grant) {
+	may = map[string]map[string]grant{}
 	for _, c := range credentials {
 		if c.State != "active" {
 			continue
 		}
 		for _, s := range c.Scopes {
-			if granted[s.Inbox] == nil {
-				granted[s.Inbox] = map[string]bool{}
+			if may[s.Inbox] == nil {
+				may[s.Inbox] = map[string]grant{}
 				inboxes = append(inboxes, s.Inbox)
 			}
 			for _, verb := range strings.Split(s.Verbs, ",") {
-				granted[s.Inbox][verb] = true
+				may[s.Inbox][verb] = max(may[s.Inbox][verb], grantOf(&c, now))
 			}
 		}
 	}
 	slices.Sort(inboxes)
-	return inboxes, granted
+	return inboxes, may
+}
+
+// anyUnused reports whether the matrix needs to say what the mark means.
+func anyUnused(may map[string]map[string]grant) bool {
+	for _, verbs := range may {
+		for _, g := range verbs {
+			if g == unused {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // maskOf hides a secret behind dots of the same length.

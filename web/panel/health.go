@@ -2,8 +2,11 @@ package panel
 
 import (
 	"fmt"
+	"iter"
 	"net/url"
 	"strings"
+
+	"github.com/google/uuid"
 
 	"postern/server/control"
 	"postern/server/setup"
@@ -30,7 +33,7 @@ func (v *visit) health() error {
 	if err != nil {
 		return err
 	}
-	alerts, err := collect(v.c.Alerts(v.r.Context(), control.AlertList{}))
+	alerts, err := collect(v.c.Alerts(v.r.Context(), control.AlertList{Page: control.Page{Limit: pageRows}}))
 	if err != nil {
 		return err
 	}
@@ -100,11 +103,15 @@ func count(facts []control.Fact, state setup.FindingState) (n int) {
 
 // alerts lists what somebody should look at.
 func (v *visit) alerts() error {
-	all, err := collect(v.c.Alerts(v.r.Context(), control.AlertList{All: v.r.FormValue("show") == "all"}))
+	show := v.r.FormValue("show")
+	id := func(a *control.Alert) uuid.UUID { return a.ID }
+	all, next, err := paged(v, "/alerts", url.Values{"show": {show}}, id, func(p control.Page) iter.Seq2[control.Alert, error] {
+		return v.c.Alerts(v.r.Context(), control.AlertList{All: show == "all", Page: p})
+	})
 	if err != nil {
 		return err
 	}
-	return v.page("Alerts", "/alerts", "postern alert list", alertsPage(v, all))
+	return v.page("Alerts", "/alerts", "postern alert list", alertsPage(v, all, next))
 }
 
 func (v *visit) alert() error {

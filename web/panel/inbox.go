@@ -2,6 +2,7 @@ package panel
 
 import (
 	"fmt"
+	"iter"
 	"net/url"
 	"strconv"
 	"strings"
@@ -21,21 +22,16 @@ var inboxRoutes = []route{
 	{"POST /inboxes/{address}/remove", false, (*visit).removeInbox},
 }
 
-// inboxRows is how many inboxes a page shows.
-const inboxRows = 100
-
 // inboxes lists the addresses that receive mail.
 func (v *visit) inboxes() error {
-	q := control.InboxQuery{Match: strings.TrimSpace(v.r.FormValue("q")), Limit: inboxRows + 1}
-	q.After, _ = uuid.Parse(v.r.FormValue("after"))
-	all, err := collect(v.c.Inboxes(v.r.Context(), q))
+	q := control.InboxQuery{Match: strings.TrimSpace(v.r.FormValue("q"))}
+	id := func(in *control.Inbox) uuid.UUID { return in.ID }
+	all, next, err := paged(v, "/inboxes", url.Values{"q": {q.Match}}, id, func(p control.Page) iter.Seq2[control.Inbox, error] {
+		q.Page = p
+		return v.c.Inboxes(v.r.Context(), q)
+	})
 	if err != nil {
 		return err
-	}
-	next := ""
-	if len(all) > inboxRows {
-		all = all[:inboxRows]
-		next = "/inboxes?" + url.Values{"q": {q.Match}, "after": {all[inboxRows-1].ID.String()}}.Encode()
 	}
 	return v.page("Inboxes", "/inboxes", "postern inbox list", inboxesPage(v, all, q.Match, next))
 }

@@ -487,7 +487,7 @@ func inboxPage(v *visit, in control.Inbox, p control.MessagePage, match string) 
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = ui.Head(in.Address, ui.Count(in.Messages, "message")+", "+ui.Size(in.Bytes)+". What they say is not shown.").Render(templ.WithChildren(ctx, templ_7745c5c3_Var19), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Head(in.Address, ui.Count(in.Messages, "message")+", "+ui.Size(in.Bytes)+". What they say is not shown. Mail is kept until an agent expunges it or the inbox is removed.").Render(templ.WithChildren(ctx, templ_7745c5c3_Var19), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

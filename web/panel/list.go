@@ -42,7 +42,7 @@ var (
 		{"checked_at", func(d *control.Domain) string { return exact(d.DNS.Checked) }}, {"created_at", func(d *control.Domain) string { return exact(d.Created) }},
 		{"id", func(d *control.Domain) string { return d.ID.String() }},
 	}}
-	queueFile = fileOf[control.Outgoing]{"queue", each(func(v *visit) iter.Seq2[control.Outgoing, error] { return v.c.Queue(v.r.Context()) }), []cellOf[control.Outgoing]{
+	queueFile = fileOf[control.Outgoing]{"queue", each(func(v *visit) iter.Seq2[control.Outgoing, error] { return v.c.Queue(v.r.Context(), control.Page{}) }), []cellOf[control.Outgoing]{
 		{"to", func(o *control.Outgoing) string { return o.To }}, {"from", func(o *control.Outgoing) string { return o.From }},
 		{"agent", func(o *control.Outgoing) string { return o.Agent }}, {"state", func(o *control.Outgoing) string { return o.State }},
 		{"attempts", func(o *control.Outgoing) string { return strconv.Itoa(o.Attempts) }}, {"code", func(o *control.Outgoing) string { return strconv.Itoa(o.Code) }},
@@ -50,7 +50,7 @@ var (
 		{"due_at", func(o *control.Outgoing) string { return exact(o.Due) }}, {"expires_at", func(o *control.Outgoing) string { return exact(o.Expires) }},
 		{"message_id", func(o *control.Outgoing) string { return o.MessageID }}, {"id", func(o *control.Outgoing) string { return o.ID.String() }},
 	}}
-	approvalFile = fileOf[control.Approval]{"approvals", each(func(v *visit) iter.Seq2[control.Approval, error] { return v.c.Approvals(v.r.Context()) }), []cellOf[control.Approval]{
+	approvalFile = fileOf[control.Approval]{"approvals", each(func(v *visit) iter.Seq2[control.Approval, error] { return v.c.Approvals(v.r.Context(), control.Page{}) }), []cellOf[control.Approval]{
 		{"agent", func(a *control.Approval) string { return a.Agent }}, {"inbox", func(a *control.Approval) string { return a.Inbox }},
 		{"from", func(a *control.Approval) string { return a.From }}, {"to", func(a *control.Approval) string { return joined(a.To) }},
 		{"rules", func(a *control.Approval) string { return joined(a.Rules) }}, {"persons", func(a *control.Approval) string { return strconv.Itoa(a.Persons) }},
@@ -85,7 +85,7 @@ var (
 		{"created_at", func(p **control.Person) string { return exact((*p).Created) }}, {"disabled_at", func(p **control.Person) string { return exact((*p).Disabled) }},
 		{"id", func(p **control.Person) string { return (*p).ID.String() }},
 	}}
-	capturedFile = fileOf[control.Captured]{"captured", each(func(v *visit) iter.Seq2[control.Captured, error] { return v.c.Captures(v.r.Context()) }), []cellOf[control.Captured]{
+	capturedFile = fileOf[control.Captured]{"captured", each(func(v *visit) iter.Seq2[control.Captured, error] { return v.c.Captures(v.r.Context(), control.Page{}) }), []cellOf[control.Captured]{
 		{"captured_at", func(c *control.Captured) string { return exact(c.At) }}, {"agent", func(c *control.Captured) string { return c.Agent }},
 		{"credential", func(c *control.Captured) string { return c.Credential }}, {"from", func(c *control.Captured) string { return c.From }},
 		{"to", func(c *control.Captured) string { return c.To }}, {"size", func(c *control.Captured) string { return strconv.FormatInt(c.Size, 10) }},

@@ -3,9 +3,12 @@ package panel
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"net/url"
 	"slices"
 	"strconv"
+
+	"github.com/google/uuid"
 
 	"postern/server/control"
 	"postern/server/directory"
@@ -24,10 +27,12 @@ var quarantineRoutes = []route{
 	{"POST /quarantine-rules/{rule}", false, (*visit).ruleQuarantined},
 }
 
-// kept is what the quarantine holds, the riskiest first, and the one that is open.
+// kept is a page of what the quarantine holds, the riskiest first, and the one that is
+// open. Pages are by age: those that wait longest come first.
 type kept struct {
 	rows    []control.Quarantined
-	all     bool // those that were decided about, too
+	next    string // where the next page is
+	all     bool   // those that were decided about, too
 	open    *control.QuarantineContent
 	content bool // the text of places is shown, and that was recorded
 	rule    string
@@ -36,12 +41,13 @@ type kept struct {
 
 func (v *visit) kept() (k kept, err error) {
 	k.all, k.rule = v.r.FormValue("show") == "all", v.r.FormValue("rule")
-	k.rows, err = collect(v.c.Quarantine(v.r.Context(), control.QuarantineQuery{All: k.all}))
+	id := func(q *control.Quarantined) uuid.UUID { return q.ID }
+	filter := url.Values{"show": {v.r.FormValue("show")}, "rule": {k.rule}}
+	k.rows, k.next, err = paged(v, "/quarantine", filter, id, func(p control.Page) iter.Seq2[control.Quarantined, error] {
+		return v.c.Quarantine(v.r.Context(), control.QuarantineQuery{All: k.all, Rule: k.rule, Page: p})
+	})
 	if err != nil {
 		return k, err
-	}
-	if k.rule != "" {
-		k.rows = slices.DeleteFunc(k.rows, func(q control.Quarantined) bool { return q.Rule != k.rule })
 	}
 	slices.SortStableFunc(k.rows, func(a, b control.Quarantined) int { return cmp.Compare(b.Score, a.Score) })
 	at, _ := strconv.ParseFloat(v.r.FormValue("at"), 32)

@@ -2,14 +2,20 @@ package panel
 
 import (
 	"cmp"
+	"fmt"
+	"iter"
 	"maps"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/google/uuid"
 
 	"postern/server/control"
 	"postern/server/directory"
 	"postern/web/ui"
+	"postern/web/ui/chart"
 )
 
 var queueRoutes = []route{
@@ -28,11 +34,44 @@ type destination struct {
 
 // queue lists what is on its way out, by destination.
 func (v *visit) queue() error {
-	all, err := collect(v.c.Queue(v.r.Context()))
+	id := func(o *control.Outgoing) uuid.UUID { return o.ID }
+	all, next, err := paged(v, "/queue", nil, id, func(p control.Page) iter.Seq2[control.Outgoing, error] { return v.c.Queue(v.r.Context(), p) })
 	if err != nil {
 		return err
 	}
-	return v.page("Queue", "/queue", "postern queue list", queuePage(v, len(all), destinations(all)))
+	day, err := v.c.QueueDay(v.r.Context())
+	if err != nil {
+		return err
+	}
+	return v.page("Queue", "/queue", "postern queue list", queuePage(v, day, destinations(all), next))
+}
+
+// depth is how many recipients waited at the end of each hour.
+func depth(v *visit, d *control.QueueDay) chart.Bars {
+	waiting := chart.Series{Name: "waiting", Colour: chart.Subject, Values: make([]int64, len(d.Hours))}
+	var most int64
+	for i, h := range d.Hours {
+		waiting.Values[i] = h.Waiting
+		most = max(most, h.Waiting)
+	}
+	return chart.Bars{Words: chart.Words{ID: "depth", Title: "Recipients waiting at the end of each hour",
+		Desc: fmt.Sprintf("%s now, at most %d in 24 hours.", ui.Count(d.Waiting, "recipient"), most)},
+		Axis: "Hour", Steps: chart.Steps(d.Since, time.Hour, len(d.Hours), v.clock.Zone), Series: []chart.Series{waiting}, Last: "Now"}
+}
+
+// left is at which attempt recipients left the queue in each hour: how long they had to
+// wait, as far as that is counted.
+func left(v *visit, d *control.QueueDay) chart.Bars {
+	first := chart.Series{Name: "first try", Noun: "recipient", Colour: chart.Subject, Values: make([]int64, len(d.Hours))}
+	later := chart.Series{Name: "later", Noun: "recipient", Colour: chart.Warn, Values: make([]int64, len(d.Hours))}
+	var sum control.QueueHour
+	for i, h := range d.Hours {
+		first.Values[i], later.Values[i] = h.First, h.Later
+		sum.First, sum.Later, sum.GivenUp, sum.PutOff = sum.First+h.First, sum.Later+h.Later, sum.GivenUp+h.GivenUp, sum.PutOff+h.PutOff
+	}
+	return chart.Bars{Words: chart.Words{ID: "left", Title: "Recipients that left, by attempt",
+		Desc: fmt.Sprintf("%d left at the first attempt and %d at a later one; of these %d failed for good. %d were put off.", sum.First, sum.Later, sum.GivenUp, sum.PutOff)},
+		Axis: "Hour", Steps: chart.Steps(d.Since, time.Hour, len(d.Hours), v.clock.Zone), Series: []chart.Series{first, later}, Last: "Now"}
 }
 
 // destinations groups rows by the domain of their recipient, the fullest first.

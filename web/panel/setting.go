@@ -1,10 +1,13 @@
 package panel
 
 import (
+	"iter"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"postern/server/control"
 	"postern/server/directory"
@@ -267,11 +270,12 @@ func (v *visit) changeWebhook() error {
 
 // captured lists what test credentials sent.
 func (v *visit) captured() error {
-	all, err := collect(v.c.Captures(v.r.Context()))
+	id := func(c *control.Captured) uuid.UUID { return c.ID }
+	all, next, err := paged(v, "/captured", nil, id, func(p control.Page) iter.Seq2[control.Captured, error] { return v.c.Captures(v.r.Context(), p) })
 	if err != nil {
 		return err
 	}
-	return v.page("Captured", "/settings", "postern captured list", capturedPage(v, all))
+	return v.page("Captured", "/settings", "postern captured list", capturedPage(v, all, next))
 }
 
 // roleList are roles as words.

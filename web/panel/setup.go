@@ -334,7 +334,7 @@ func (v *visit) found() (f found, err error) {
 		return f, err
 	}
 	f.agent = &agents[0]
-	credentials, err := collect(v.c.Credentials(ctx, f.agent.Name))
+	credentials, err := collect(v.c.Credentials(ctx, control.CredentialQuery{Agent: f.agent.Name}))
 	if err != nil {
 		return f, err
 	}
