@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,8 +16,9 @@ import (
 // gauges reads what a scrape asks for. What cannot be read is left out, so that the
 // rest is still told.
 func (s *Server) gauges(ctx context.Context, r *metrics.Reading) {
-	r.Is(metrics.Ready, s.ready(ctx) == nil)
-	r.Is(metrics.StoreWritable, s.store.Writable(ctx) == nil)
+	err := s.ready(ctx)
+	r.Is(metrics.Ready, err == nil)
+	r.Is(metrics.StoreWritable, !errors.Is(err, storage.ErrUnavailable) && !errors.Is(err, storage.ErrFull))
 	s.doorGauges(r)
 	s.logGauges(ctx, r)
 	s.spaceGauges(r)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 )
 
 // metricsAddr is the address of the door for programs that look after this server,
@@ -48,8 +49,13 @@ func (s *Server) ready(ctx context.Context) error {
 	case shut:
 		return errDoorShut
 	}
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
 	return s.store.Writable(ctx)
 }
+
+// readyTime is how long a disk may take until it is called away.
+const readyTime = 3 * time.Second
 
 // mailDoors are the doors without which mail does not come, go, or get read.
 var mailDoors = []string{"smtp", "submission", "submissions", "imaps"}

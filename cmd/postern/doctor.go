@@ -21,6 +21,9 @@ server looks by itself every five minutes: little room on the disk, a clock that
 mail that waits for hours, an old backup and a certificate that ends are alerts, which end
 by themselves when it is good again.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if changes && q.Redact {
+				return misused(cmd, usage("--changes names domains: leave --redact out, or --changes"))
+			}
 			if changes {
 				return doctorChanges(t, cmd)
 			}

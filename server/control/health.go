@@ -2,7 +2,9 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"postern/storage"
@@ -75,9 +77,13 @@ func (s *Server) health(ctx context.Context, by caller, q HealthQuery) (Health, 
 	default:
 		return h, invalid("%q is no probe: live or ready", q.Probe)
 	}
-	h.Ready = s.Takes(ctx) == nil
+	takes := s.Takes(ctx)
+	h.Ready = takes == nil
+	if !errors.Is(takes, storage.ErrUnavailable) { // another reason is no fault, or is said below
+		takes = nil
+	}
 	h.check("disk", s.Store.Room())
-	h.check("writes", plainly(s.Store.Writable(ctx)))
+	h.check("writes", plainly(takes))
 	h.check("doors", s.open())
 	h.check("log", s.beating(ctx))
 	h.check("certificate", s.certified())
@@ -100,11 +106,17 @@ func plainly(err error) error {
 
 // open reports whether every door for mail is open that should be.
 func (s *Server) open() error {
-	if len(s.Shut) == 0 {
-		return nil
+	for _, d := range s.Shut {
+		if slices.Contains(mailDoors, d[0]) {
+			return &Error{Code: Failed, Message: fmt.Sprintf("the door %s could not be opened: postern doctor", d[0])}
+		}
 	}
-	return &Error{Code: Failed, Message: fmt.Sprintf("%d doors could not be opened: postern doctor", len(s.Shut))}
+	return nil
 }
+
+// mailDoors are the doors without which mail does not come, go, or get read. Others that
+// are shut are facts for people.
+var mailDoors = []string{"smtp", "submission", "submissions", "imaps"}
 
 func (h *Health) check(name string, err error) {
 	c := Check{Name: name, OK: err == nil}
