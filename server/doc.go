@@ -216,8 +216,14 @@
 //
 // Where no configuration names the server, set-up does (package setup): until it has a
 // name, and somebody to answer for it, the panel's door alone is open. What is said there
-// is taken over by wiring the server anew in the same process (Generations); the doors
-// through which people come are handed over, so that they notice nothing.
+// is taken over by wiring the server anew in the same process (Generations). The listeners
+// are handed over: who connects in between waits. HUP takes another configuration over in
+// the same way; ports that are new are bound, and certificates read, before anything ends.
+//
+// Sockets may come from the service manager, which keeps them while the server is down
+// (takeSockets). Behind a load balancer, what a door accepts passes package proxy, so that
+// all that is decided and recorded is about the client; from the networks that are named
+// alone is anybody believed, and from there it is required.
 //
 // Dev runs the same server in a laboratory on loopback, with names, certificates
 // and an outside world of its own.

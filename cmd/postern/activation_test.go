@@ -89,7 +89,7 @@ func (c *company) knock(t *testing.T) *session {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(time.Minute))
+	conn.SetDeadline(time.Now().Add(5 * time.Minute))
 	return &session{t, conn, bufio.NewReader(conn)}
 }
 

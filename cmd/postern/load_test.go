@@ -318,7 +318,7 @@ func TestAV4_MixedLoad(t *testing.T) {
 // one life, in which growth can be seen.
 func (w *loaded) haunt(ctx context.Context, lasts time.Duration) {
 	r := w.rand("killer")
-	about, until := 4*time.Second, w.begun.Add(lasts*9/10)
+	about, until := 4*time.Second, time.Now().Add(lasts*9/10)
 	if w.long {
 		about, until = 20*time.Second, time.Now().Add(lasts*3/5)
 	}
