@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"postern/server/control"
@@ -67,15 +68,18 @@ func (t *talk) enrolled(e control.Enrolled) error {
 }
 
 func adminList(t *talk) *cobra.Command {
-	return &cobra.Command{
+	var q control.Page
+	c := &cobra.Command{
 		Use: "list", Short: "List who has an account", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return list(t, t.client().People(cmd.Context()), "Nobody has an account. The first: postern admin create EMAIL --role admin",
+			return list(t, part(t, q, t.client().People(cmd.Context(), q), func(p **control.Person) uuid.UUID { return (*p).ID }), "Nobody has an account. The first: postern admin create EMAIL --role admin",
 				[]string{"PERSON", "ROLES", "STATE", "FACTOR", "CREATED"}, func(p *control.Person) []string {
 					return []string{p.Address, joinRoles(p.Roles), p.State, yesNo(p.Factor), instant(p.Created)}
 				})
 		},
 	}
+	pageFlags(c, &q)
+	return c
 }
 
 func adminShow(t *talk) *cobra.Command {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"postern/dns/zone"
@@ -39,16 +40,19 @@ postern domain check.`,
 }
 
 func domainList(t *talk) *cobra.Command {
-	return &cobra.Command{
+	var q control.Page
+	c := &cobra.Command{
 		Use: "list", Short: "List all domains", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return list(t, t.client().Domains(cmd.Context()), "There is no domain yet. Add one: postern domain add DOMAIN",
+			return list(t, part(t, q, t.client().Domains(cmd.Context(), q), func(d *control.Domain) uuid.UUID { return d.ID }), "There is no domain yet. Add one: postern domain add DOMAIN",
 				[]string{"DOMAIN", "OWNED", "NAMES", "DNS", "CHECKED", "CREATED"},
 				func(d control.Domain) []string {
 					return []string{d.Name, yesNo(d.Owned), d.Names, dnsWord(d.DNS), instant(d.DNS.Checked), instant(d.Created)}
 				})
 		},
 	}
+	pageFlags(c, &q)
+	return c
 }
 
 func domainShow(t *talk) *cobra.Command {

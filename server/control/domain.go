@@ -82,19 +82,20 @@ func (s *Server) domainAdd(ctx context.Context, by caller, q DomainAdd) (Domain,
 }
 
 // Domains lists all domains.
-func (c *Client) Domains(ctx context.Context) iter.Seq2[Domain, error] {
-	return rows[None, Domain](ctx, c, "domain.list", None{})
+func (c *Client) Domains(ctx context.Context, q Page) iter.Seq2[Domain, error] {
+	return rows[Page, Domain](ctx, c, "domain.list", q)
 }
 
-func (s *Server) domainList(ctx context.Context, by caller, _ None, emit func(Domain) error) error {
-	read := func(after uuid.UUID) ([]storage.Domain, error) { return s.Directory.Domains(ctx, by.org, after, page) }
-	id := func(d *storage.Domain) uuid.UUID { return d.ID }
-	return pages(read, id, func(d *storage.Domain) error {
+func (s *Server) domainList(ctx context.Context, by caller, q Page, emit func(Domain) error) error {
+	read := func(after uuid.UUID, step int) ([]storage.Domain, error) {
+		return s.Directory.Domains(ctx, by.org, after, step)
+	}
+	return paged(q, read, func(d *storage.Domain) uuid.UUID { return d.ID }, func(d *storage.Domain) (bool, error) {
 		view, err := s.domainView(ctx, d, nil)
 		if err != nil {
-			return err
+			return false, err
 		}
-		return emit(view)
+		return true, emit(view)
 	})
 }
 

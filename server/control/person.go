@@ -129,13 +129,15 @@ func (s *Server) personCreate(ctx context.Context, by caller, q PersonCreate) (E
 }
 
 // People lists all who have an account.
-func (c *Client) People(ctx context.Context) iter.Seq2[*Person, error] {
-	return rows[None, *Person](ctx, c, "person.list", None{})
+func (c *Client) People(ctx context.Context, q Page) iter.Seq2[*Person, error] {
+	return rows[Page, *Person](ctx, c, "person.list", q)
 }
 
-func (s *Server) personList(ctx context.Context, by caller, _ None, emit func(*Person) error) error {
-	read := func(after uuid.UUID) ([]storage.Person, error) { return s.Directory.People(ctx, by.org, after, page) }
-	return pages(read, func(p *storage.Person) uuid.UUID { return p.ID }, func(p *storage.Person) error { return emit(personView(p)) })
+func (s *Server) personList(ctx context.Context, by caller, q Page, emit func(*Person) error) error {
+	read := func(after uuid.UUID, step int) ([]storage.Person, error) {
+		return s.Directory.People(ctx, by.org, after, step)
+	}
+	return paged(q, read, func(p *storage.Person) uuid.UUID { return p.ID }, func(p *storage.Person) (bool, error) { return true, emit(personView(p)) })
 }
 
 // Person shows one account.

@@ -3,11 +3,14 @@ package panel
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net/url"
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"postern/dns/zone"
+
 	"postern/server/control"
 	"postern/server/directory"
 	"postern/web/ui"
@@ -27,11 +30,12 @@ var domainRoutes = []route{
 
 // domains lists what mail is received and sent for.
 func (v *visit) domains() error {
-	all, err := collect(v.c.Domains(v.r.Context()))
+	id := func(d *control.Domain) uuid.UUID { return d.ID }
+	all, next, err := paged(v, "/domains", nil, id, func(p control.Page) iter.Seq2[control.Domain, error] { return v.c.Domains(v.r.Context(), p) })
 	if err != nil {
 		return err
 	}
-	return v.page("Domains", "/domains", "postern domain list", domainsPage(v, all))
+	return v.page("Domains", "/domains", "postern domain list", domainsPage(v, all, next))
 }
 
 func (v *visit) newDomain() error {

@@ -35,7 +35,7 @@ var (
 		{"quarantined", func(in *control.Inbox) string { return strconv.FormatInt(in.Quarantined, 10) }},
 		{"created_at", func(in *control.Inbox) string { return exact(in.Created) }}, {"id", func(in *control.Inbox) string { return in.ID.String() }},
 	}}
-	domainFile = fileOf[control.Domain]{"domains", each(func(v *visit) iter.Seq2[control.Domain, error] { return v.c.Domains(v.r.Context()) }), []cellOf[control.Domain]{
+	domainFile = fileOf[control.Domain]{"domains", each(func(v *visit) iter.Seq2[control.Domain, error] { return v.c.Domains(v.r.Context(), control.Page{}) }), []cellOf[control.Domain]{
 		{"name", func(d *control.Domain) string { return d.Name }}, {"owned", func(d *control.Domain) string { return strconv.FormatBool(d.Owned) }},
 		{"dns", func(d *control.Domain) string { return d.DNS.State }}, {"problems", func(d *control.Domain) string { return strconv.Itoa(d.DNS.Problems) }},
 		{"receives", func(d *control.Domain) string { return strconv.FormatBool(d.DNS.Receives) }}, {"names", func(d *control.Domain) string { return d.Names }},
@@ -79,7 +79,7 @@ var (
 		{"last_at", func(a *control.Alert) string { return exact(a.Last) }}, {"acknowledged_by", func(a *control.Alert) string { return a.By }},
 		{"acknowledged_at", func(a *control.Alert) string { return exact(a.Acknowledged) }}, {"resolved_at", func(a *control.Alert) string { return exact(a.Resolved) }}, {"id", func(a *control.Alert) string { return a.ID.String() }},
 	}}
-	personFile = fileOf[*control.Person]{"people", each(func(v *visit) iter.Seq2[*control.Person, error] { return v.c.People(v.r.Context()) }), []cellOf[*control.Person]{
+	personFile = fileOf[*control.Person]{"people", each(func(v *visit) iter.Seq2[*control.Person, error] { return v.c.People(v.r.Context(), control.Page{}) }), []cellOf[*control.Person]{
 		{"address", func(p **control.Person) string { return (*p).Address }}, {"roles", func(p **control.Person) string { return roleList((*p).Roles) }},
 		{"state", func(p **control.Person) string { return (*p).State }}, {"factor", func(p **control.Person) string { return strconv.FormatBool((*p).Factor) }},
 		{"created_at", func(p **control.Person) string { return exact((*p).Created) }}, {"disabled_at", func(p **control.Person) string { return exact((*p).Disabled) }},

@@ -38,11 +38,12 @@ func (v *visit) settings() error {
 
 // people lists who has an account.
 func (v *visit) people() error {
-	all, err := collect(v.c.People(v.r.Context()))
+	id := func(p **control.Person) uuid.UUID { return (*p).ID }
+	all, next, err := paged(v, "/people", nil, id, func(p control.Page) iter.Seq2[*control.Person, error] { return v.c.People(v.r.Context(), p) })
 	if err != nil {
 		return err
 	}
-	return v.page("People", "/settings", "postern admin list", peoplePage(v, all))
+	return v.page("People", "/settings", "postern admin list", peoplePage(v, all, next))
 }
 
 func (v *visit) newPerson() error {

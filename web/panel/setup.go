@@ -288,7 +288,7 @@ func (v *visit) setupDomain() error {
 	if err != nil {
 		return err
 	}
-	all, err := collect(v.c.Domains(v.r.Context()))
+	all, err := collect(v.c.Domains(v.r.Context(), control.Page{}))
 	if err != nil {
 		return err
 	}
@@ -322,7 +322,7 @@ type found struct {
 
 func (v *visit) found() (f found, err error) {
 	ctx := v.r.Context()
-	domains, err := collect(v.c.Domains(ctx))
+	domains, err := collect(v.c.Domains(ctx, control.Page{}))
 	if err != nil {
 		return f, err
 	}
