@@ -133,7 +133,11 @@ func (v *visit) revokeCredential() error {
 	if err != nil {
 		return v.again(err, (*visit).credential)
 	}
-	return v.done(credentialPath(id), fmt.Sprintf("%s is revoked; %s ended.", id, ui.Count(done.Sessions, "session")))
+	said := id + " is revoked. No session was open."
+	if done.Sessions > 0 {
+		said = fmt.Sprintf("%s is revoked; %s ended.", id, ui.Count(done.Sessions, "session"))
+	}
+	return v.done(credentialPath(id), said)
 }
 
 func credentialPath(id string) string { return "/credentials/" + url.PathEscape(id) }
@@ -215,6 +219,14 @@ func maskOf(secret string) string {
 		return ""
 	}
 	return secret[:shown] + strings.Repeat("•", len(secret)-shown)
+}
+
+// endsSessions says what becomes of those who use a credential that is revoked.
+func endsSessions(open int) string {
+	if open == 0 {
+		return "Lets nobody in again."
+	}
+	return "Ends " + ui.Count(open, "open session") + " within a second and lets nobody in again."
 }
 
 // limitWords are a limit in words: what it counts, and within which time.
