@@ -457,28 +457,60 @@ const find = `(what) => {
 // lie on it. Who has only a keyboard goes there with Tab, and presses Enter or Space.
 func (b *Tab) Click(what string) {
 	b.t.Helper()
-	var at struct{ X, Y float64 }
 	b.until(fmt.Sprintf("that %q can be clicked", what), fmt.Sprintf(`(() => {
   const el = (%s)(%s);
-  if (!el || el.disabled || document.readyState !== "complete") return false;
-  el.scrollIntoView({block: "center", behavior: "instant"});
-  return true;
+  return !!el && !el.disabled && document.readyState === "complete";
 })()`, find, quote(what)))
 	if b.o.Keyboard {
 		b.TabTo(what)
 		b.press()
 		return
 	}
+	for range 20 {
+		at := b.spot(what)
+		b.mouse(input.DispatchMouseEventTypeMouseMoved, at)
+		b.mouse(input.DispatchMouseEventTypeMousePressed, at)
+		if b.pressed(what) {
+			b.mouse(input.DispatchMouseEventTypeMouseReleased, at)
+			return
+		}
+		b.mouse(input.DispatchMouseEventTypeMouseReleased, point{1, 1}) // away from what lies there now
+	}
+	b.t.Fatalf("%q moves away from every click: %s", what, b.shown())
+}
+
+// point is a place in the window, in CSS pixels.
+type point struct{ X, Y float64 }
+
+// spot brings something into sight and is its middle, where nothing lies on it.
+func (b *Tab) spot(what string) (at point) {
+	b.t.Helper()
 	b.Eval(fmt.Sprintf(`(() => {
-  const what = (%s)(%s), el = what.matches(".vh") && what.labels && what.labels[0] || what, box = el.getClientRects()[0];
+  const what = (%s)(%s), el = what.matches(".vh") && what.labels && what.labels[0] || what;
+  el.scrollIntoView({block: "center", behavior: "instant"});
+  const box = el.getClientRects()[0];
   const x = box.left + box.width / 2, y = box.top + box.height / 2, hit = document.elementFromPoint(x, y);
   if (!hit || !(el.contains(hit) || hit.contains(el) || [...(el.labels || [])].some((l) => l.contains(hit)))) throw new Error("covered by " + (hit ? hit.outerHTML.slice(0, 200) : "nothing"));
   return {x, y};
 })()`, find, quote(what)), &at)
-	for _, kind := range []input.DispatchMouseEventType{input.DispatchMouseEventTypeMouseMoved, input.DispatchMouseEventTypeMousePressed, input.DispatchMouseEventTypeMouseReleased} {
-		_, err := chromedp.Call(b.ctx, input.DispatchMouseEvent, input.DispatchMouseEventParams{Type: kind, X: at.X, Y: at.Y, Button: input.MouseButtonLeft, ClickCount: 1})
-		b.must(err)
-	}
+	return at
+}
+
+// pressed reports whether the mouse went down on something. What is live on a page may
+// have moved it away in that moment.
+func (b *Tab) pressed(what string) (yes bool) {
+	b.t.Helper()
+	b.Eval(fmt.Sprintf(`(() => {
+  const el = (%s)(%s);
+  return !!el && [el, ...(el.labels || [])].some((e) => e.matches(":active") || e.querySelector(":active"));
+})()`, find, quote(what)), &yes)
+	return yes
+}
+
+func (b *Tab) mouse(kind input.DispatchMouseEventType, at point) {
+	b.t.Helper()
+	_, err := chromedp.Call(b.ctx, input.DispatchMouseEvent, input.DispatchMouseEventParams{Type: kind, X: at.X, Y: at.Y, Button: input.MouseButtonLeft, ClickCount: 1})
+	b.must(err)
 }
 
 // Follow clicks on what leads to another page.
