@@ -176,23 +176,20 @@ func (u *Upkeep) count(a *Alert) error {
 // AcknowledgeAlert says that a person has seen an alert that was read before, and
 // why it may rest. ErrConflict when somebody else did in between.
 func (tx *Tx) AcknowledgeAlert(e *audit.Event, a *Alert, by, reason string) error {
-	was := a.Version
 	a.State, a.By, a.Reason, a.Acknowledged = AlertAcknowledged, by, reason, tx.now
-	sealed, err := tx.sealRecord(e, "alert", a)
-	if err != nil {
-		return err
-	}
-	a.name(e)
-	n, err := tx.execN("UPDATE alert SET version = $1, event = $2, state = $3, sealed = $4 WHERE id = $5 AND version = $6",
-		a.Version, a.Event[:], string(a.State), sealed, a.ID[:], was)
-	return changed(n, err)
+	return tx.changeAlert(e, a)
 }
 
 // ResolveAlert says of an alert that was read before that what it was about is over,
 // whether or not a person has seen it. ErrConflict when somebody changed it in between.
 func (tx *Tx) ResolveAlert(e *audit.Event, a *Alert) error {
-	was := a.Version
 	a.State, a.Resolved = AlertResolved, tx.now
+	return tx.changeAlert(e, a)
+}
+
+// changeAlert writes the new state of an alert over the one that was read.
+func (tx *Tx) changeAlert(e *audit.Event, a *Alert) error {
+	was := a.Version
 	sealed, err := tx.sealRecord(e, "alert", a)
 	if err != nil {
 		return err

@@ -230,20 +230,7 @@ func (d *dev) dialSMTP(agent int) (*smtp.Client, error) {
 
 // send gives one message to an open session; nil means that it was acknowledged.
 func send(c *smtp.Client, from, to string, message []byte) error {
-	if err := c.Mail(from); err != nil {
-		return err
-	}
-	if err := c.Rcpt(to); err != nil {
-		return err
-	}
-	w, err := c.Data()
-	if err != nil {
-		return err
-	}
-	if _, err := w.Write(message); err != nil {
-		return err
-	}
-	return w.Close()
+	return handOver(c, from, []string{to}, message)
 }
 
 // bodies fetches the text of every message of a mailbox by Subject.
