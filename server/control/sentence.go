@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"postern/server/message"
 )
@@ -173,7 +175,8 @@ func (e *Event) Sentence(names map[string]string) string {
 	}
 	text := fillBrackets(template, func(key string) string { return e.word(key, names) })
 	if strings.HasPrefix(template, "{message}") {
-		text = strings.ToUpper(text[:1]) + text[1:] // an id in angle brackets stays
+		first, size := utf8.DecodeRuneInString(text)
+		text = string(unicode.ToUpper(first)) + text[size:] // an id in angle brackets stays
 	}
 	if e.Outcome == "refused" && !strings.Contains(text, "refused") && !strings.Contains(text, "not let in") {
 		text = "Refused: " + text

@@ -47,6 +47,15 @@ func TestSentence(t *testing.T) {
 	}
 }
 
+// TestSentence_FirstLetter begins with the name that the agent's mail gave itself, which
+// may begin with any letter.
+func TestSentence_FirstLetter(t *testing.T) {
+	e := Event{Verb: "message.duplicate", Outcome: "ok", Personal: map[string]any{"message_id": "été@x.test"}}
+	if got := e.Sentence(nil); !strings.HasPrefix(got, "Été@x.test") {
+		t.Errorf("it begins %q", got)
+	}
+}
+
 // TestSentence_Golden tells the events of testdata/sentence.golden, one in a line after
 // ">", with the sentence below it. Lines that begin with "#" say what a case is about.
 func TestSentence_Golden(t *testing.T) {
