@@ -15,8 +15,9 @@ import (
 	"postern/storage/seal"
 )
 
-// Migrations are numbered and each runs in a transaction of its own; a file
-// that has shipped never changes.
+// Migrations are numbered, and all that a database lacks run in one transaction: it
+// is as the old version left it, with a copy beside it, or as the new one wants it. A
+// file that has shipped never changes.
 //
 //go:embed migrations/*.sql
 var migrations embed.FS
@@ -79,15 +80,16 @@ func migrate(ctx context.Context, path string, root *seal.RootKey) error {
 			return err
 		}
 	}
-	if have > 0 && have < len(files) {
+	if have == len(files) {
+		return nil
+	}
+	if have > 0 {
 		if err := keepOld(ctx, db, path, have); err != nil {
 			return fmt.Errorf("storage: a copy before the migration: %w", classify(err))
 		}
 	}
-	for n := have; n < len(files); n++ {
-		if err := step(ctx, db, files[n], n+1); err != nil {
-			return fmt.Errorf("storage: migration %s: %w", files[n], classify(err))
-		}
+	if err := steps(ctx, db, files[have:], len(files)); err != nil {
+		return fmt.Errorf("storage: migration: %w", classify(err))
 	}
 	return nil
 }
@@ -123,13 +125,10 @@ func format(ctx context.Context, path string) error {
 const oldCopies = 2
 
 // keepOld copies a database, sealed as it is, before it is migrated: should the new
-// version not do, the old one has something to open. A copy that is there is of an
-// earlier try, and whole, since it gets its name last.
+// version not do, the old one has something to open. A copy gets its name when it is
+// whole, and takes the place of one that an earlier try or an earlier upgrade left.
 func keepOld(ctx context.Context, db *sql.DB, path string, schema int) error {
 	name := func(n int) string { return fmt.Sprintf("%s.schema-%04d", path, n) }
-	if _, err := os.Stat(name(schema)); err == nil {
-		return nil
-	}
 	fresh := path + ".copy"
 	if err := os.RemoveAll(fresh); err != nil { // of a try that was cut short
 		return err
@@ -165,21 +164,23 @@ func flushFile(path string) error {
 	return errors.Join(f.Chmod(0o600), f.Sync(), f.Close())
 }
 
-// step runs one migration and notes its number in the same transaction.
-func step(ctx context.Context, db *sql.DB, file string, number int) error {
-	text, err := migrations.ReadFile(file)
-	if err != nil {
-		return err
-	}
+// steps runs migrations and notes the schema that they lead to.
+func steps(ctx context.Context, db *sql.DB, files []string, schema int) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
-	if _, err := tx.ExecContext(ctx, string(text)); err != nil {
-		return err
+	for _, file := range files {
+		text, err := migrations.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, string(text)); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
 	}
-	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", number)); err != nil {
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", schema)); err != nil {
 		return err
 	}
 	return tx.Commit()

@@ -3,8 +3,10 @@ package storage
 import (
 	"archive/tar"
 	"compress/gzip"
+	"database/sql"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -92,6 +94,37 @@ func TestUpgrade(t *testing.T) {
 			}
 			again.Close()
 		})
+	}
+}
+
+// A migration that ends half-way leaves the schema that was there, so that the copy of
+// the next try is one of what the old version wrote. AV-4
+func TestUpgrade_CutShort(t *testing.T) {
+	cfg := unpackRelease(t, "testdata/schema-16.tar.gz")
+	path := filepath.Join(cfg.Dir, databaseFile)
+	db, err := sql.Open("sqlite", dsn(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := steps(t.Context(), db, append(files[16:18:18], "migrations/none.sql"), 19); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("a migration that is not there: %v", err)
+	}
+	var have int
+	if err := db.QueryRow("PRAGMA user_version").Scan(&have); err != nil || have != 16 {
+		t.Errorf("the schema is %d, %v", have, err)
+	}
+	s, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if copies, err := filepath.Glob(path + ".schema-*"); err != nil || !slices.Equal(copies, []string{path + ".schema-0016"}) {
+		t.Errorf("copies of what it was: %v, %v", copies, err)
 	}
 }
 
