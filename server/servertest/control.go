@@ -94,6 +94,21 @@ func object(words []string) ([]byte, error) {
 	return json.Marshal(o)
 }
 
+// row KEY VALUE
+func (s *script) row(ts *testscript.TestScript, args []string) error {
+	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		var row map[string]any
+		if err := json.Unmarshal([]byte(line), &row); err != nil {
+			return err
+		}
+		if fmt.Sprint(row[args[0]]) == args[1] {
+			remember(ts, []byte(line))
+			return nil
+		}
+	}
+	return fmt.Errorf("no row has the %s %s", args[0], args[1])
+}
+
 // remember sets a variable answer_KEY for each plain value of the answer, or of
 // the first row of a list.
 func remember(ts *testscript.TestScript, answer []byte) {

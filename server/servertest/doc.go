@@ -60,6 +60,8 @@
 //	                           host's admin, in a session with a second factor; "control -as
 //	                           WHO HOST …" from second, who is another one, from the holder of
 //	                           a session's token, or from unix, the Unix user alone
+//	row KEY VALUE              take the variables answer_K from the row, of the list that was just
+//	                           shown, whose KEY is that
 //	web NAME STATUS            a program that listens to webhooks, and replies with this status from now
 //	                           on; its URL is in the variable NAME_url
 //	authority                  start a certificate authority; hosts that are made from here on get

@@ -140,6 +140,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"record":   command(2, many, (*script).record),
 	"clock":    command(1, 1, (*script).clock),
 	"survey":   command(1, 1, (*script).survey),
+	"row":      command(2, 2, (*script).row),
 	"events":   command(2, 2, (*script).events),
 	"control":  controlCommand,
 	"policy":   command(3, many, (*script).policy),
