@@ -12,7 +12,7 @@ import (
 )
 
 func approvalCommand(t *talk) *cobra.Command {
-	return noun("approval", "Messages that wait for people to decide", approvalList(t), approvalShow(t),
+	return noun("approval", "Messages that wait for people to decide", approvalList(t), approvalShow(t), approvalDecisions(t),
 		approvalDecision(t, "release", "Let a held message go; where more people are needed, agree to it", (*control.Client).ReleaseApproval),
 		approvalDecision(t, "reject", "End a held message; its agent gets a report", (*control.Client).RejectApproval))
 }
@@ -30,6 +30,42 @@ func approvalList(t *talk) *cobra.Command {
 	}
 	pageFlags(c, &q)
 	return c
+}
+
+func approvalDecisions(t *talk) *cobra.Command {
+	return &cobra.Command{
+		Use: "decisions", Short: "Say how long held mail waited, and what was decided about it", Args: exactly(),
+		Long: `Say how long mail waited for people, and what was decided: of the newest thousand decisions
+of the last 30 days, as the audit log has them. Expired is what nobody decided in time.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d, err := t.client().Decisions(cmd.Context())
+			if err != nil {
+				return err
+			}
+			pairs := []pair{{"decisions", decimal(int64(d.Looked))}}
+			for i, w := range d.Waits {
+				if w.Sum() > 0 {
+					pairs = append(pairs, pair{waitedFor(d.Waits, i), decidedWords(w.Decided)})
+				}
+			}
+			for _, a := range d.Agents {
+				pairs = append(pairs, pair{"agent " + orDash(a.Agent), decidedWords(a.Decided)})
+			}
+			return t.show(d, pairs...)
+		},
+	}
+}
+
+// waitedFor words a span of waiting.
+func waitedFor(all []control.DecisionWait, i int) string {
+	if end := all[i].Under; end != "" {
+		return "waited under " + end
+	}
+	return "waited " + all[i-1].Under + " or more"
+}
+
+func decidedWords(d control.Decided) string {
+	return fmt.Sprintf("%d released, %d rejected, %d expired", d.Released, d.Rejected, d.Expired)
 }
 
 func agreed(a *control.Approval) string { return fmt.Sprintf("%d of %d", a.Agreed, a.Persons) }

@@ -26,7 +26,7 @@ var acts = map[string]directory.Act{
 	"freeze.set": directory.ActOperate, "freeze.lift": directory.ActUnfreeze, "freeze.list": directory.ActEvidence,
 	"queue.list": directory.ActEvidence, "queue.day": directory.ActEvidence, "queue.show": directory.ActEvidence, "queue.retry": directory.ActOperate,
 	"queue.hold": directory.ActOperate, "queue.release": directory.ActRelease, "queue.bounce": directory.ActOperate,
-	"approval.list": directory.ActEvidence, "approval.show": directory.ActContent, // which who may release has, too
+	"approval.list": directory.ActEvidence, "approval.decisions": directory.ActEvidence, "approval.show": directory.ActContent, // which who may release has, too
 	"approval.release": directory.ActRelease, "approval.reject": directory.ActRelease,
 	"injection.replay": directory.ActOperate, "injection.model": directory.ActEvidence, // to apply what it finds: its own question
 	"quarantine.list": directory.ActEvidence, "quarantine.scores": directory.ActEvidence, "quarantine.show": directory.ActEvidence, // with content: its own question

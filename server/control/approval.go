@@ -67,6 +67,7 @@ type ApprovalOutcome struct {
 
 func (s *Server) approvalCommands() {
 	lines(s, "approval.list", s.approvalList)
+	answer(s, "approval.decisions", s.approvalDecisions)
 	answer(s, "approval.show", s.approvalShow)
 	answer(s, "approval.release", s.approvalRelease)
 	answer(s, "approval.reject", s.approvalReject)

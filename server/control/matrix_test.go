@@ -78,6 +78,7 @@ var matrix = map[string]struct{ who, request string }{
 	"quarantine.release":    {reviewers, `{"id":"x","reason":"x"}`},
 	"quarantine.reject":     {reviewers, `{"id":"x","reason":"x"}`},
 	"approval.list":         {everybody, `{}`},
+	"approval.decisions":    {everybody, `{}`},
 	"approval.show":         {reviewers, `{"id":"x"}`},
 	"approval.release":      {reviewers, `{"id":"x"}`},
 	"approval.reject":       {reviewers, `{"id":"x"}`},

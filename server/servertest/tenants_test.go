@@ -74,6 +74,7 @@ var lookups = map[string][]string{
 	"glass.list":            {`{}`},
 	"message.trace":         {`{"message_id":"MESSAGE"}`},
 	"approval.list":         {`{}`},
+	"approval.decisions":    {`{}`},
 	"approval.show":         {`{"id":"ANY"}`},
 	"approval.release":      {`{"id":"ANY"}`},
 	"approval.reject":       {`{"id":"ANY"}`},

@@ -11,6 +11,7 @@ import (
 	"postern/server/control"
 	"postern/server/directory"
 	"postern/web/ui"
+	"postern/web/ui/chart"
 )
 
 var approvalRoutes = []route{
@@ -27,7 +28,37 @@ func (v *visit) approvals() error {
 	if err != nil {
 		return err
 	}
-	return v.page("Approvals", "/approvals", "postern approval list", approvalsPage(v, all, next))
+	d, err := v.c.Decisions(v.r.Context())
+	if err != nil {
+		return err
+	}
+	return v.page("Approvals", "/approvals", "postern approval list", approvalsPage(v, all, next, d))
+}
+
+// maxDecided is how many agents the page names with what was decided about their mail.
+const maxDecided = 10
+
+// waits is how long held mail waited, and what was decided.
+func waits(d *control.Decisions) chart.Bars {
+	released := chart.Series{Name: "released", Colour: chart.Subject, Values: make([]int64, len(d.Waits))}
+	rejected := chart.Series{Name: "rejected", Colour: chart.Bad, Values: make([]int64, len(d.Waits))}
+	expired := chart.Series{Name: "expired", Colour: chart.Warn, Values: make([]int64, len(d.Waits))}
+	b := chart.Bars{Axis: "Waited", Last: "Longer"}
+	longest := ""
+	for i, w := range d.Waits {
+		released.Values[i], rejected.Values[i], expired.Values[i] = int64(w.Released), int64(w.Rejected), int64(w.Expired)
+		step := chart.Step{Name: "under " + w.Under, Tick: "<" + w.Under}
+		if w.Under == "" {
+			step = chart.Step{Name: d.Waits[i-1].Under + " or more"}
+		}
+		b.Steps = append(b.Steps, step)
+		if w.Sum() > 0 {
+			longest = step.Name
+		}
+	}
+	b.Words = chart.Words{ID: "waits", Title: "How long held mail waited for a decision", Desc: ui.Count(d.Looked, "decision") + "; the longest wait was " + longest + "."}
+	b.Series = []chart.Series{released, rejected, expired}
+	return b
 }
 
 // approval shows a message that waits. That it was looked at is an event.
