@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -41,10 +42,34 @@ type bodyRow struct {
 	sealed []byte
 }
 
+// queryStored reads a body: as many rows as it lies in, of which the first says all that
+// the others do but for its rest.
+const queryStored = `SELECT b.id, b.stored, b.file, b.sealed, r.sealed FROM body b LEFT JOIN body_rest r
+	ON r.place > b.no * 256 AND r.place < b.no * 256 + 256 WHERE b.no = $1 ORDER BY r.place`
+
 func (s *Store) bodyRow(ctx context.Context, no int64) (row bodyRow, err error) {
 	err = s.look(ctx, func(r *reads) error {
-		return found(r.row("SELECT id, stored, file, sealed FROM body WHERE no = $1", no).
-			Scan(&row.id, &row.stored, &row.file, &row.sealed))
+		row = bodyRow{}
+		rows, err := r.rows(queryStored, no)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		n := 0
+		for ; rows.Next(); n++ {
+			var first, rest sql.RawBytes
+			if err := rows.Scan(&row.id, &row.stored, &row.file, &first, &rest); err != nil {
+				return classify(err)
+			}
+			if n == 0 {
+				row.sealed = append(make([]byte, 0, min(row.stored, inlineLimit)), first...)
+			}
+			row.sealed = append(row.sealed, rest...)
+		}
+		if err := rows.Err(); n > 0 || err != nil {
+			return classify(err)
+		}
+		return ErrNotFound
 	})
 	return row, err
 }
@@ -58,6 +83,9 @@ func (s *Store) openBody(ctx context.Context, ref BodyRef) (*Body, error) {
 	}
 	if row.id != ref.ID {
 		return nil, ErrNotFound
+	}
+	if row.file == nil && int64(len(row.sealed)) != row.stored {
+		return nil, fmt.Errorf("%w: body %d has another length", ErrCorrupt, ref.No)
 	}
 	b := &Body{}
 	var at io.ReaderAt = bytes.NewReader(row.sealed)

@@ -104,18 +104,30 @@ func each(b *testing.B, goroutines int, fn func(i int) error) {
 	b.ReportMetric(float64((processor()-before).Microseconds())/float64(b.N), "cpu-µs/op")
 }
 
+// noise does not compress.
+func noise(n int, seed uint64) []byte {
+	rng := rand.New(rand.NewPCG(seed, 3))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rng.Uint32())
+	}
+	return b
+}
+
 func BenchmarkDeposit(b *testing.B) {
-	for _, n := range []int{1, 8, 64} {
-		b.Run(fmt.Sprintf("goroutines=%d", n), func(b *testing.B) {
-			ts, in, inbox := newMailStore(b)
-			d := typicalLetter()
-			bodies := make([][]byte, 64)
-			for i := range bodies {
-				bodies[i] = typicalText(4096, uint64(i))
-			}
-			each(b, n, func(i int) error { return ts.accept(in, inbox, bodies[i%64], d) })
-			ts.reportDisk(b)
-		})
+	for kind, body := range map[string]func(int, uint64) []byte{"text": typicalText, "noise": noise} {
+		for _, n := range []int{1, 8, 64} {
+			b.Run(fmt.Sprintf("%s/goroutines=%d", kind, n), func(b *testing.B) {
+				ts, in, inbox := newMailStore(b)
+				d := typicalLetter()
+				bodies := make([][]byte, 64)
+				for i := range bodies {
+					bodies[i] = body(4096, uint64(i))
+				}
+				each(b, n, func(i int) error { return ts.accept(in, inbox, bodies[i%64], d) })
+				ts.reportDisk(b)
+			})
+		}
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 const (
 	chunkRows  = 256
 	chunkBytes = 1 << 20
+	bodyRows   = 4 // how many rows of a body there may be for each message, until some are asked for again
 )
 
 // CorruptError names messages of a mailbox whose content does not open, or
@@ -182,6 +183,7 @@ type scannedRow struct {
 	from, to int // of the content in sealed
 	shown    int // end of the rendition there, behind the content; equal to to when it was not read
 	body     int // end of the body there, behind both; equal to shown when it was not read along
+	stored   int64
 }
 
 var chunks = sync.Pool{New: func() any { return new(chunk) }}
@@ -217,37 +219,54 @@ const (
 	queryClear   = "SELECT place, modseq, flags, size, received, id FROM message WHERE place BETWEEN $1 AND $2 ORDER BY place LIMIT $3"
 	queryContent = `SELECT m.place, m.modseq, m.flags, c.sealed FROM message m LEFT JOIN content c ON c.place = m.place
 		WHERE m.place BETWEEN $1 AND $2 ORDER BY m.place LIMIT $3`
-	queryBody = `SELECT m.place, m.modseq, m.flags, c.sealed, b.sealed FROM message m LEFT JOIN content c ON c.place = m.place
-		LEFT JOIN body b ON b.no = m.body WHERE m.place BETWEEN $1 AND $2 ORDER BY m.place LIMIT $3`
+	// With a body come as many rows for a message as its body lies in, of which only the
+	// first has all the rest. No rest is looked for where there is none.
+	withRest = ` LEFT JOIN body_rest x ON x.place > CASE WHEN b.stored > LENGTH(b.sealed) THEN b.no * 256 END AND x.place < b.no * 256 + 256
+		WHERE m.place BETWEEN $1 AND $2 ORDER BY m.place, x.place LIMIT $3`
+	queryBody = `SELECT m.place, m.modseq, m.flags, CASE WHEN x.place % 256 > 1 THEN NULL ELSE c.sealed END,
+		b.stored, CASE WHEN x.place % 256 > 1 THEN NULL ELSE b.sealed END, x.sealed
+		FROM message m LEFT JOIN content c ON c.place = m.place LEFT JOIN body b ON b.no = m.body` + withRest
 
 	// Of the safe view.
 	querySafeClear = `SELECT m.place, m.modseq, m.flags, COALESCE(r.size, -1), m.received, m.id FROM message m LEFT JOIN rendition r ON r.place = m.place
 		WHERE m.place BETWEEN $1 AND $2 ORDER BY m.place LIMIT $3`
 	querySafeContent = `SELECT m.place, m.modseq, m.flags, c.sealed, r.sealed FROM message m LEFT JOIN content c ON c.place = m.place
 		LEFT JOIN rendition r ON r.place = m.place WHERE m.place BETWEEN $1 AND $2 ORDER BY m.place LIMIT $3`
-	querySafeBody = `SELECT m.place, m.modseq, m.flags, c.sealed, r.sealed, b.sealed FROM message m LEFT JOIN content c ON c.place = m.place
-		LEFT JOIN rendition r ON r.place = m.place LEFT JOIN body b ON b.no = r.body WHERE m.place BETWEEN $1 AND $2 ORDER BY m.place LIMIT $3`
+	querySafeBody = `SELECT m.place, m.modseq, m.flags, CASE WHEN x.place % 256 > 1 THEN NULL ELSE c.sealed END, r.sealed,
+		b.stored, CASE WHEN x.place % 256 > 1 THEN NULL ELSE b.sealed END, x.sealed
+		FROM message m LEFT JOIN content c ON c.place = m.place LEFT JOIN rendition r ON r.place = m.place LEFT JOIN body b ON b.no = r.body` + withRest
 )
 
 // stretch reads one stretch of the set, as far as the chunk has room.
 func (s *scan) stretch(r *reads, c *chunk) error {
 	h := hull(s.rest)
 	limit := chunkRows - len(c.rows)
+	if s.depth == withBodies {
+		limit *= bodyRows
+	}
 	rows, err := r.rows(s.query, place(s.box, h.First), place(s.box, h.Last), limit)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	n, last := 0, h.Last
-	for ; !c.full() && rows.Next(); n++ {
-		row, err := s.scanRow(rows, c)
-		if err != nil {
+	var row *scannedRow
+	for ; rows.Next(); n++ {
+		if err := rows.Scan(s.cols.dest...); err != nil {
 			return classify(err)
 		}
-		last = row.uid
-		if s.rest.Contains(row.uid) {
-			c.rows = append(c.rows, row)
+		if uid := uint32(integer(s.cols.at)); n == 0 || uid != last {
+			if c.full() {
+				break
+			}
+			last = uid
+			row = s.begin(c, uid)
+		} else if row != nil {
+			row.add(c, s.cols.rest)
 		}
+	}
+	if n == limit && row != nil {
+		row.whole(c)
 	}
 	if n < limit && !c.full() {
 		last = h.Last // the stretch is at its end
@@ -261,7 +280,8 @@ func (s *scan) stretch(r *reads, c *chunk) error {
 // lies on the heap.
 type columns struct {
 	at, modseq, flags, size, received any
-	blob, shown, body                 sql.RawBytes
+	stored                            any
+	blob, shown, body, rest           sql.RawBytes
 	dest                              []any
 }
 
@@ -276,30 +296,46 @@ func newColumns(d scanDepth, safe bool) *columns {
 		c.dest = append(c.dest, &c.shown)
 	}
 	if d == withBodies {
-		c.dest = append(c.dest, &c.body)
+		c.dest = append(c.dest, &c.stored, &c.body, &c.rest)
 	}
 	return c
 }
 
-func (s *scan) scanRow(rows *sql.Rows, c *chunk) (row scannedRow, err error) {
-	cols := s.cols
-	if err := rows.Scan(cols.dest...); err != nil {
-		return row, err
+// begin takes the first row of a message; nil when it is not one of the set.
+func (s *scan) begin(c *chunk, uid uint32) *scannedRow {
+	if !s.rest.Contains(uid) {
+		return nil
 	}
-	row.uid, row.modseq, row.flags = uint32(integer(cols.at)), uint64(integer(cols.modseq)), Flags(integer(cols.flags))
+	cols := s.cols
+	row := scannedRow{modseq: uint64(integer(cols.modseq))}
+	row.uid, row.flags = uid, Flags(integer(cols.flags))
 	if s.depth == clearRows {
 		copy(row.id[:], cols.blob)
 		row.size, row.received = integer(cols.size), integer(cols.received)
-		return row, nil
+	} else {
+		row.from = len(c.sealed)
+		c.sealed = append(c.sealed, cols.blob...)
+		row.to = len(c.sealed)
+		c.sealed = append(c.sealed, cols.shown...)
+		row.shown = len(c.sealed)
+		c.sealed = append(append(c.sealed, cols.body...), cols.rest...)
+		row.body, row.stored = len(c.sealed), integer(cols.stored)
 	}
-	row.from = len(c.sealed)
-	c.sealed = append(c.sealed, cols.blob...)
-	row.to = len(c.sealed)
-	c.sealed = append(c.sealed, cols.shown...)
-	row.shown = len(c.sealed)
-	c.sealed = append(c.sealed, cols.body...)
+	c.rows = append(c.rows, row)
+	return &c.rows[len(c.rows)-1]
+}
+
+// add takes one more piece of the body.
+func (row *scannedRow) add(c *chunk, piece []byte) {
+	c.sealed = append(c.sealed, piece...)
 	row.body = len(c.sealed)
-	return row, nil
+}
+
+// whole leaves a body out that was read in part: OpenBody asks for it.
+func (row *scannedRow) whole(c *chunk) {
+	if int64(row.body-row.shown) != row.stored {
+		c.sealed, row.body = c.sealed[:row.shown], row.shown
+	}
 }
 
 var errServerFlags = errors.New("storage: the server's flags differ from those of the content")

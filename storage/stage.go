@@ -21,6 +21,14 @@ import (
 // (BenchmarkBorder).
 const inlineLimit = 128 << 10
 
+// A small body lies in rows that fill no more than half a page with what stands beside
+// it: one of 4 KB in a row of its own would leave the other half of its page empty. The
+// places of the rest, of which the queries know, are more than inlineLimit needs.
+const (
+	pieceLimit = pageSize/2 - 64
+	restPlaces = 256
+)
+
 // Stage is a message on its way in. What is written is kept in memory while it
 // is small, and goes sealed to a file below bodies/ as soon as it is not; no
 // clear text ever reaches the disk. A Stage belongs to one goroutine. Call
@@ -266,13 +274,23 @@ func (tx *Tx) HoldBody(no int64) error {
 func (tx *Tx) insertBody(f *freshBody) error {
 	g := f.stage
 	var file, sealed any
+	var rest []byte
 	if g.name != "" {
 		file = g.name
 	} else {
-		sealed = g.sealed
+		n := min(len(g.sealed), pieceLimit)
+		sealed, rest = g.sealed[:n], g.sealed[n:]
 	}
 	err := tx.exec("INSERT INTO body (no, id, size, stored, file, sealed) VALUES ($1, $2, $3, $4, $5, $6)",
 		f.no, g.id[:], g.size, g.stored, file, sealed)
+	for i := 1; len(rest) > 0 && err == nil; i++ {
+		if i == restPlaces {
+			return seal.ErrBodyTooLarge
+		}
+		n := min(len(rest), pieceLimit)
+		err = tx.exec("INSERT INTO body_rest (place, sealed) VALUES ($1, $2)", f.no*restPlaces+int64(i), rest[:n])
+		rest = rest[n:]
+	}
 	if err == nil {
 		tx.afterCommit(func() { g.committed = true })
 	}
@@ -296,7 +314,11 @@ func (tx *Tx) DropBody(no int64) error {
 		return err
 	}
 	var file *string
-	err = found(tx.row("DELETE FROM body WHERE no = $1 RETURNING file", no).Scan(&file))
+	var rest int64
+	err = found(tx.row("DELETE FROM body WHERE no = $1 RETURNING file, stored - COALESCE(LENGTH(sealed), stored)", no).Scan(&file, &rest))
+	if err == nil && rest != 0 {
+		err = tx.exec("DELETE FROM body_rest WHERE place > $1 AND place < $2", no*restPlaces, (no+1)*restPlaces)
+	}
 	if err != nil {
 		return fmt.Errorf("storage: body %d: %w", no, err)
 	}

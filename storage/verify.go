@@ -653,6 +653,13 @@ func (v *verification) bodies() error {
 	if err != nil {
 		return err
 	}
+	err = v.each(`SELECT b.no FROM body b WHERE b.file IS NULL AND b.stored <> LENGTH(b.sealed) +
+		COALESCE((SELECT SUM(LENGTH(r.sealed)) FROM body_rest r WHERE r.place > b.no * 256 AND r.place < b.no * 256 + 256), 0)
+		UNION SELECT r.place / 256 FROM body_rest r LEFT JOIN body b ON b.no = r.place / 256 WHERE b.no IS NULL`,
+		func(no int64) { v.differ(audit.NoEvent, fmt.Sprintf("body %d", no), "has another length") })
+	if err != nil {
+		return err
+	}
 	err = v.each("SELECT r.place FROM rendition r LEFT JOIN message m ON m.place = r.place WHERE m.place IS NULL",
 		func(at int64) { v.differ(audit.NoEvent, fmt.Sprintf("rendition %d", at), "is of no message") })
 	if err != nil {

@@ -143,6 +143,12 @@ func TestInvariant11_EditsOfTheDatabase(t *testing.T) {
 			tamper(t, ts.cfg.Dir, "UPDATE content SET sealed = (SELECT sealed FROM content WHERE place % 4294967296 = 4) WHERE place % 4294967296 = 2")
 		}},
 		{"a body removed", "body", func() { tamper(t, ts.cfg.Dir, "DELETE FROM body WHERE no = (SELECT MAX(no) FROM body)") }},
+		{"a body's rest cut", "body", func() {
+			tamper(t, ts.cfg.Dir, "UPDATE body SET sealed = SUBSTR(sealed, 1, LENGTH(sealed) - 1) WHERE no = (SELECT MAX(no) FROM body)")
+		}},
+		{"a rest without a body", "body 9999", func() {
+			tamper(t, ts.cfg.Dir, "INSERT INTO body_rest (place, sealed) VALUES (9999 * 256 + 1, x'00')")
+		}},
 		{"the index key", "meta index", func() {
 			tamper(t, ts.cfg.Dir, "UPDATE event SET verb = verb; UPDATE meta SET value = value || x'00' WHERE name = 'index'")
 		}},
