@@ -78,7 +78,7 @@ func changed(n int64, err error) error {
 
 // Agent finds an agent of an organization.
 func (s *Store) Agent(ctx context.Context, org, id uuid.UUID) (Agent, error) {
-	return find[Agent](ctx, s, "agent", "org = $1 AND id = $2", org[:], id[:])
+	return knownByID(ctx, s, &s.known.agents, "agent", org, id)
 }
 
 // AgentByName finds an agent by its name.

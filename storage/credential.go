@@ -129,11 +129,14 @@ func (tx *Tx) UpdateCredential(e *audit.Event, c *Credential) error {
 
 // CredentialByHash finds a credential by its token's keyed hash.
 func (s *Store) CredentialByHash(ctx context.Context, hash []byte) (Credential, error) {
-	c, err := find[Credential](ctx, s, "credential", "token_hash = $1", hash)
-	if err == nil && !bytes.Equal(c.TokenHash, hash) {
-		return Credential{}, ErrCorrupt // the row was given another token
-	}
-	return c, err
+	c, err := s.known.credentials.ask(string(hash), func() (Credential, error) {
+		c, err := find[Credential](ctx, s, "credential", "token_hash = $1", hash)
+		if err == nil && !bytes.Equal(c.TokenHash, hash) {
+			return Credential{}, ErrCorrupt // the row was given another token
+		}
+		return c, err
+	})
+	return c.own(), err
 }
 
 // CredentialByPublicID finds a credential of an organization by its public id.

@@ -11,6 +11,11 @@
 // writer never waits to fill a batch, and never passes a caller's context to a
 // statement: a deadline that fires inside a batch would roll all of it back.
 //
+// What every login and every recipient asks for (domains, addresses, agents,
+// credentials) is remembered, opened and checked, until a record of its kind is
+// written: only here can it be, since one process has the directory. It is forgotten
+// before anybody hears of that commit.
+//
 // Readers use short read transactions on connections of their own. None stays
 // open while the network is written to, for a stalled reader would keep the
 // write-ahead log from being reset and let it grow without bound.

@@ -97,16 +97,18 @@ func (tx *Tx) DeleteDomain(e *audit.Event, d *Domain) error {
 
 // DomainByName finds a domain by its name in A-labels, lower case.
 func (s *Store) DomainByName(ctx context.Context, name string) (Domain, error) {
-	d, err := find[Domain](ctx, s, "domain", "name_hash = $1", s.hashName("domain", name))
-	if err == nil && d.Name != name {
-		return Domain{}, ErrCorrupt // the index hint points to another record
-	}
-	return d, err
+	return s.known.domains.ask(name, func() (Domain, error) {
+		d, err := find[Domain](ctx, s, "domain", "name_hash = $1", s.hashName("domain", name))
+		if err == nil && d.Name != name {
+			return Domain{}, ErrCorrupt // the index hint points to another record
+		}
+		return d, err
+	})
 }
 
 // Domain finds a domain of an organization.
 func (s *Store) Domain(ctx context.Context, org, id uuid.UUID) (Domain, error) {
-	return find[Domain](ctx, s, "domain", "org = $1 AND id = $2", org[:], id[:])
+	return knownByID(ctx, s, &s.known.domainsByID, "domain", org, id)
 }
 
 // Domains lists an organization's domains after an id (zero: from the first).

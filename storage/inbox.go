@@ -51,16 +51,18 @@ func (tx *Tx) CreateInbox(e *audit.Event, in *InboxRecord) error {
 
 // InboxByAddress finds an inbox by its canonical address.
 func (s *Store) InboxByAddress(ctx context.Context, address string) (InboxRecord, error) {
-	in, err := find[InboxRecord](ctx, s, "inbox", "address_hash = $1", s.hashName("address", address))
-	if err == nil && in.Address != address {
-		return InboxRecord{}, ErrCorrupt // the row was given another address
-	}
-	return in, err
+	return s.known.inboxes.ask(address, func() (InboxRecord, error) {
+		in, err := find[InboxRecord](ctx, s, "inbox", "address_hash = $1", s.hashName("address", address))
+		if err == nil && in.Address != address {
+			return InboxRecord{}, ErrCorrupt // the row was given another address
+		}
+		return in, err
+	})
 }
 
 // InboxRecord finds an inbox of an organization.
 func (s *Store) InboxRecord(ctx context.Context, org, id uuid.UUID) (InboxRecord, error) {
-	return find[InboxRecord](ctx, s, "inbox", "org = $1 AND id = $2", org[:], id[:])
+	return knownByID(ctx, s, &s.known.inboxesByID, "inbox", org, id)
 }
 
 // InboxRecords lists an organization's inboxes after an id.

@@ -279,6 +279,15 @@ func (in *Inbox) MailboxByRole(ctx context.Context, role Role) (m Mailbox, err e
 	return m, err
 }
 
+// RoleMailbox is the id of the mailbox that has the role, which never changes;
+// ErrNotFound for RoleNone.
+func (in *Inbox) RoleMailbox(ctx context.Context, role Role) (uuid.UUID, error) {
+	return in.store.known.roleMailboxes.ask(roleKey{in.record.ID, role}, func() (uuid.UUID, error) {
+		m, err := in.MailboxByRole(ctx, role)
+		return m.ID, err
+	})
+}
+
 // box finds the number of a mailbox, by which its messages are found;
 // ErrNotFound unless it is one of the inbox. There is no other way to a
 // message.

@@ -67,6 +67,7 @@ type Store struct {
 	domains  domainFeed
 	bodies   *bodyFiles
 	policies policyCache
+	known    knownRecords
 	recent   recentReads
 	built    builtBlocks
 	full     chan struct{} // a block of the log became full

@@ -109,6 +109,7 @@ func (tx *Tx) wrote(e *audit.Event, table string, id []byte, version uint64, sea
 		w.Digest = sha256.Sum256(sealed)
 	}
 	e.Writes = append(e.Writes, w)
+	tx.store().known.forget(tx, table)
 }
 
 // rowScanner is a row that may have failed before it was asked.

@@ -107,7 +107,11 @@ func TestInvariant2_UpkeepIsAClosedList(t *testing.T) {
 			if !ok || fn.Recv == nil {
 				continue
 			}
-			if star, ok := fn.Recv.List[0].Type.(*ast.StarExpr); !ok || star.X.(*ast.Ident).Name != "Upkeep" {
+			star, ok := fn.Recv.List[0].Type.(*ast.StarExpr)
+			if !ok {
+				continue
+			}
+			if of, ok := star.X.(*ast.Ident); !ok || of.Name != "Upkeep" {
 				continue
 			}
 			ast.Inspect(fn, func(n ast.Node) bool {

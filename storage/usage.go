@@ -5,6 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -181,23 +184,31 @@ func (s *Store) Usage(ctx context.Context, subjects ...uuid.UUID) (all []Usage, 
 
 func usage(db asker, now time.Time, subjects []uuid.UUID) ([]Usage, error) {
 	all := make([]Usage, len(subjects))
-	for i, subject := range subjects {
-		all[i] = newUsage(subject, now)
-		var counts []byte
-		row := db.row("SELECT wall, clock, counts FROM usage WHERE subject = $1", subject[:])
-		err := found(row.Scan(&all[i].wall, &all[i].clock, &counts))
-		if errors.Is(err, ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if err := all[i].decode(counts); err != nil {
-			return nil, err
-		}
-		all[i].advance(now)
+	in, args := make([]string, len(subjects)), make([]any, len(subjects))
+	for i := range subjects {
+		all[i] = newUsage(subjects[i], now)
+		in[i], args[i] = "$"+strconv.Itoa(i+1), subjects[i][:]
 	}
-	return all, nil
+	rows, err := db.rows("SELECT subject, wall, clock, counts FROM usage WHERE subject IN ("+strings.Join(in, ", ")+")", args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var subject uuid.UUID
+		var wall, clock int64
+		var counts []byte
+		if err := rows.Scan(&subject, &wall, &clock, &counts); err != nil {
+			return nil, classify(err)
+		}
+		u := &all[slices.Index(subjects, subject)]
+		u.wall, u.clock = wall, clock
+		if err := u.decode(counts); err != nil {
+			return nil, err
+		}
+		u.advance(now)
+	}
+	return all, classify(rows.Err())
 }
 
 // usageLife is after how long without a message a row says nothing any more: no

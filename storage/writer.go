@@ -182,19 +182,19 @@ func (w *writer) attempt(turn []*op) (again []*op) {
 		}
 	}
 	w.tree = tree
-	w.store.cfg.Observer.tell(turn, began)
-	if len(leaves.hashes) > 0 {
-		w.store.version.Add(1)
-		w.store.feed.notify(uuid.Nil, uuid.Nil)
-	}
 	for _, o := range turn {
 		if o.err == nil {
 			for _, fn := range o.after {
 				fn()
 			}
 		}
-		o.result <- o.err
 	}
+	w.store.cfg.Observer.tell(turn, began)
+	if len(leaves.hashes) > 0 {
+		w.store.version.Add(1)
+		w.store.feed.notify(uuid.Nil, uuid.Nil)
+	}
+	answerEach(turn)
 	return nil
 }
 
@@ -204,6 +204,13 @@ func (w *writer) oneByOne(turn []*op) []*op {
 		w.attempt([]*op{o})
 	}
 	return nil
+}
+
+// answerEach tells everybody what came of theirs.
+func answerEach(turn []*op) {
+	for _, o := range turn {
+		o.result <- o.err
+	}
 }
 
 func answer(turn []*op, err error) {
