@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"io"
 	"time"
 
 	"postern/server/delivery"
@@ -14,8 +13,8 @@ import (
 
 // judgeOwn judges what agents write, before a copy of it lies where others read.
 func judgeOwn(judge delivery.Judge) submission.Judge {
-	return func(ctx context.Context, body io.ReaderAt, size int64, s *message.Structure) (*storage.Scoring, error) {
-		found, err := judge.Of(ctx, delivery.Judged{Body: body, Size: size, Structure: s, Origin: storage.OriginSubmission})
+	return func(ctx context.Context, body *storage.Stage, s *message.Structure) (*storage.Scoring, error) {
+		found, err := judge.Of(ctx, delivery.Judged{Body: body, Size: body.Size(), SHA256: body.SHA256(), Structure: s, Origin: storage.OriginSubmission})
 		return found.Scoring, err
 	}
 }

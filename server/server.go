@@ -266,7 +266,7 @@ func (s *Server) wire(ctx context.Context, base Config, o Options) error {
 		Now:      s.now, Log: s.log,
 	})
 	s.outbound = submission.NewOutbound(s.store, s.directory, submission.Options{
-		Hostname: s.cfg.Host, Judge: judgeOwn(s.judge), Kick: s.queue.Kick, Now: s.now, Log: s.log,
+		Hostname: s.cfg.Host, Judge: judgeOwn(s.judge), Queued: s.queue.Take, Now: s.now, Log: s.log,
 	})
 	s.webhooks = webhook.NewSender(s.store, webhook.Options{
 		Resolver: resolver, Roots: o.Roots, AllowPrivate: s.cfg.Webhook.AllowPrivate, Now: s.now, Log: s.log,

@@ -17,6 +17,12 @@ type DueOutgoing struct {
 	Destination      string // keyed hash of the recipient's domain
 }
 
+// JustDue is a row that CreateOutgoing made, as DueOutgoing finds it once that is
+// committed.
+func (o *Outgoing) JustDue() DueOutgoing {
+	return DueOutgoing{ID: o.ID, Org: o.Org, Message: o.Message, Turn: o.turn(), Version: o.Version, Destination: o.destination}
+}
+
 // laneOf is the column "local": 1 for our own inboxes, 0 for the world.
 func laneOf(local bool) int64 {
 	if local {

@@ -65,6 +65,8 @@ type Outgoing struct {
 	Due      time.Time `json:"-"` // of the next attempt, or the end of the lease
 	Attempts int       `json:"-"` // begun so far
 	Code     int       `json:"-"` // last reply code, 0 when there was none
+
+	destination string // keyed hash of the recipient's domain, of a row that was just created
 }
 
 // turn is whose row it is when senders take turns: an agent has one turn, however
@@ -109,10 +111,11 @@ func (tx *Tx) CreateOutgoing(e *audit.Event, o *Outgoing, body BodyRef, destinat
 		return err
 	}
 	turn := o.turn()
+	o.destination = string(orgKey.Hash("destination", []byte(destination))[:16])
 	return tx.exec(`INSERT INTO outgoing (id, org, inbox, turn, message, version, event, state, local, body, dest_hash, created, due, attempts, code, sealed)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 0, $14)`,
 		o.ID[:], o.Org[:], o.Inbox[:], turn[:], o.Message[:], o.Version, o.Event[:], int64(o.State), laneOf(o.Local), o.BodyNo,
-		orgKey.Hash("destination", []byte(destination))[:16], micros(o.Created), micros(o.Due), sealed)
+		[]byte(o.destination), micros(o.Created), micros(o.Due), sealed)
 }
 
 // UpdateOutgoing writes the state of a row that was read before. One that is

@@ -23,6 +23,7 @@ type Judge func(ctx context.Context, m Judged) (Judgement, error)
 type Judged struct {
 	Body      io.ReaderAt // the bytes as they came
 	Size      int64
+	SHA256    [32]byte // of those bytes
 	Structure *message.Structure
 	Auth      msgauth.Results
 	Origin    storage.Origin

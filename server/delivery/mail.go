@@ -114,7 +114,7 @@ func (in *Inbound) authenticate(ctx context.Context, m *mail) {
 // judge scores the message, and with that finds the mailbox of each recipient.
 func (in *Inbound) judge(ctx context.Context, m *mail) error {
 	var err error
-	m.judgement, err = in.o.Judge.Of(ctx, Judged{Body: m.source, Size: m.source.size, Structure: m.structure, Auth: m.auth, Origin: m.origin})
+	m.judgement, err = in.o.Judge.Of(ctx, Judged{Body: m.source, Size: m.source.size, SHA256: m.source.sha256, Structure: m.structure, Auth: m.auth, Origin: m.origin})
 	if err != nil {
 		return err
 	}

@@ -62,6 +62,8 @@ type Scorer struct {
 	wait   time.Duration
 	log    *slog.Logger
 
+	passing passing
+
 	judged, failed, turned atomic.Int64
 }
 
@@ -98,6 +100,11 @@ func (s *Scorer) Counts() ScorerCounts {
 // Judge judges a message: it is the Judge of a server. The error is ErrBusy, or that
 // of the context.
 func (s *Scorer) Judge(ctx context.Context, m Judged) (Judgement, error) {
+	if m.passes() {
+		if known := s.passing.take(m.SHA256); known != nil {
+			return Judging(known), nil
+		}
+	}
 	place := s.light
 	if heavy(m) {
 		place = s.heavy
@@ -117,6 +124,9 @@ func (s *Scorer) Judge(ctx context.Context, m Judged) (Judgement, error) {
 	}
 	scoring := scoringOf(&result)
 	scoring.Micros = took
+	if m.passes() {
+		s.passing.put(m.SHA256, scoring)
+	}
 	return Judging(scoring), nil
 }
 

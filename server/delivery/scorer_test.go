@@ -3,6 +3,7 @@ package delivery
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"log/slog"
@@ -131,4 +132,40 @@ func TestVerdictsOfTheScorer(t *testing.T) {
 	if len(verdicts) != int(injection.Partial)+1 {
 		t.Errorf("%d verdicts", len(verdicts))
 	}
+}
+
+// TestPI1_OwnMailIsJudgedOnce: what an agent submits is judged for the copy in Sent, and the same bytes once more for
+// nothing when they come to an inbox here; what comes from elsewhere is judged whenever it comes.
+func TestPI1_OwnMailIsJudgedOnce(t *testing.T) {
+	s := NewScorer(nil, nil)
+	judge := func(m Judged, judged int64) {
+		t.Helper()
+		j, err := Judge(s.Judge).Of(t.Context(), m)
+		if err != nil || j.Verdict != storage.Quarantine || len(j.Scoring.Evidence) == 0 || s.Counts().Judged != judged {
+			t.Errorf("%+v %v, %d judged instead of %d", j, err, s.Counts().Judged, judged)
+		}
+	}
+	m := judgedText(hostile)
+	m.SHA256 = sha256.Sum256([]byte(hostile))
+	m.Origin = storage.OriginMX
+	judge(m, 1)
+	judge(m, 2)
+	m.Origin = storage.OriginSubmission
+	judge(m, 3)
+	judge(m, 3) // the copy
+	judge(m, 4)
+	for i := range maxPassing {
+		other := judgedText(lunch)
+		other.Origin, other.SHA256 = storage.OriginSubmission, [32]byte{1, byte(i)}
+		if _, err := s.Judge(t.Context(), other); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(s.passing.of); n != maxPassing {
+		t.Errorf("%d are remembered", n)
+	}
+	judge(m, 5+maxPassing) // that of then was forgotten
+	m.SHA256 = [32]byte{}  // of what nobody has the digest nothing is known
+	judge(m, 6+maxPassing)
+	judge(m, 7+maxPassing)
 }

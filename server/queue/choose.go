@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,7 +31,8 @@ const (
 func (l *lane) choose(ctx context.Context) ([]choice, error) {
 	l.more, l.next = true, time.Time{}
 	l.mu.Lock()
-	turn := newTurn(l.free, l.shares, l.busy, l.under)
+	l.left = true // until it is known that nothing is
+	turn, rows := newTurn(l.free, l.shares, l.busy, l.under), maps.Clone(l.rows)
 	l.mu.Unlock()
 	if turn.free == 0 {
 		l.more = false // until a worker is free
@@ -46,11 +48,19 @@ func (l *lane) choose(ctx context.Context) ([]choice, error) {
 		if len(due) < limit {
 			l.more, l.next = false, next
 			turn.take(due, false)
+			l.leaves(turn.leaves(due, rows))
 			return turn.chosen, nil
 		}
 	}
 	err := l.walk(ctx, turn, now)
 	return turn.chosen, err
+}
+
+// leaves notes whether something that is due was left for when a worker is free.
+func (l *lane) leaves(left bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.left = left
 }
 
 // walk gives one sender after the other its turn, from where the last walk
@@ -203,6 +213,16 @@ func (t *turn) take(due []storage.DueOutgoing, more bool) {
 			t.chosen = append(t.chosen, choice{d, more || groups[d.Turn] > lookAhead})
 		}
 	}
+}
+
+// leaves reports whether a row is due that is neither under way nor of a group that
+// was chosen.
+func (t *turn) leaves(due []storage.DueOutgoing, under map[uuid.UUID]bool) bool {
+	chosen := map[group]bool{}
+	for _, c := range t.chosen {
+		chosen[groupOf(c.DueOutgoing)] = true
+	}
+	return slices.ContainsFunc(due, func(d storage.DueOutgoing) bool { return !under[d.ID] && !chosen[groupOf(d)] })
 }
 
 // groupsOf counts what is due of each sender.

@@ -21,6 +21,11 @@
 // ([Deposit]): one flush instead of three. When somebody held, ended or erased the
 // row meanwhile, that transaction finds it changed, and nothing was delivered.
 //
+// The table says what is to be done, and the lane looks at it when somebody says that
+// something changed. A message to our own inboxes was committed a moment before and is
+// due at once: it is handed to a worker without a look ([Queue.Take]), unless something
+// else waits for one.
+//
 // # Fairness
 //
 // No agent may hold more than half of a lane's workers, and when more is due than

@@ -26,10 +26,17 @@ type lane struct {
 	mu    sync.Mutex
 	free  int // workers
 	busy  load
-	under map[group]bool // under way
+	under map[group]bool     // under way
+	rows  map[uuid.UUID]bool // of those
+	left  bool               // something that is due may wait for a worker
 	work  sync.WaitGroup
 
-	// Of the goroutine that chooses:
+	// looking is held by who chooses: between what was read of the table and what is
+	// begun by it, nobody else begins anything.
+	looking  sync.Mutex
+	attempts context.Context // of attempts; nil while the lane does not run
+
+	// Of the goroutine that looks at the table:
 	cursor  uuid.UUID // the sender that had the last turn in a backlog
 	backlog bool      // more is due than one look shows
 	more    bool      // the last look did not see all that is due
@@ -43,7 +50,7 @@ func newLane(q *Queue, local bool, t Transport) *lane {
 		// others' mail is made ready too; destinations are not told apart.
 		s = shares{workers: max(1, q.o.Workers/8)}
 	}
-	return &lane{q: q, local: local, transport: t, shares: s, kicked: make(chan struct{}, 1), free: q.o.Workers, busy: newLoad(), under: map[group]bool{}}
+	return &lane{q: q, local: local, transport: t, shares: s, kicked: make(chan struct{}, 1), free: q.o.Workers, busy: newLoad(), under: map[group]bool{}, rows: map[uuid.UUID]bool{}}
 }
 
 func (l *lane) wake() {
@@ -57,8 +64,10 @@ func (l *lane) wake() {
 // attempts, which lasts longer.
 func (l *lane) run(ctx, attempts context.Context) {
 	defer l.work.Wait()
+	l.opens(attempts)
+	defer l.opens(nil)
 	for ctx.Err() == nil {
-		n, err := l.begin(ctx, attempts)
+		n, err := l.begin(ctx)
 		if err != nil && ctx.Err() == nil {
 			l.q.o.Log.Error("the queue could not be read or leased; it is tried again", "error", err)
 		}
@@ -67,6 +76,13 @@ func (l *lane) run(ctx, attempts context.Context) {
 		}
 		l.wait(ctx, l.pause(ctx, err))
 	}
+}
+
+// opens lets attempts begin, and with nil no more of them.
+func (l *lane) opens(attempts context.Context) {
+	l.looking.Lock()
+	defer l.looking.Unlock()
+	l.attempts = attempts
 }
 
 // pause is after which time there may be something to do, if nobody says so before.
@@ -103,7 +119,9 @@ const minSleep = time.Second
 
 // begin takes what is due, as much as there are workers for, and starts them.
 // It returns how many attempts it began.
-func (l *lane) begin(ctx, attempts context.Context) (int, error) {
+func (l *lane) begin(ctx context.Context) (int, error) {
+	l.looking.Lock()
+	defer l.looking.Unlock()
 	chosen, err := l.choose(ctx)
 	if err != nil || len(chosen) == 0 {
 		return 0, err
@@ -124,18 +142,46 @@ func (l *lane) begin(ctx, attempts context.Context) (int, error) {
 		}
 	}
 	for _, b := range batches {
-		l.count(b, 1)
-		l.work.Go(func() {
-			l.try(attempts, b)
-			l.count(b, -1)
-			l.wake()
-		})
+		l.start(b)
 	}
 	return len(batches), nil
 }
 
-// count notes that a batch is under way, with 1, or is not any more, with -1.
-func (l *lane) count(b batch, n int) {
+// start gives a batch to a worker. When that is done, the lane looks again if
+// something waits for a worker, or some of the batch for its next time, or the batch
+// was full.
+func (l *lane) start(b batch) {
+	attempts := l.attempts
+	l.count(b, 1)
+	l.work.Go(func() {
+		over := l.try(attempts, b)
+		if left := l.count(b, -1); left || !over || len(b.rows) == maxBatch {
+			l.wake()
+		}
+	})
+}
+
+// hand begins a batch that was committed a moment ago, without a look at the table.
+// It does not where somebody looks at that moment, no worker is free, or something
+// else waits for one: then the batch takes its turn with the others.
+func (l *lane) hand(b batch) bool {
+	if !l.looking.TryLock() {
+		return false
+	}
+	defer l.looking.Unlock()
+	d := b.first.DueOutgoing
+	l.mu.Lock()
+	room := l.attempts != nil && !l.left && l.free > 0 && !l.under[groupOf(d)] && l.busy.room(d.Turn, d.Destination, l.shares)
+	l.mu.Unlock()
+	if room {
+		l.start(b)
+	}
+	return room
+}
+
+// count notes that a batch is under way, with 1, or is not any more, with -1. It
+// returns whether something that is due may wait for a worker.
+func (l *lane) count(b batch, n int) (left bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.free -= n
@@ -145,10 +191,19 @@ func (l *lane) count(b batch, n int) {
 	} else {
 		delete(l.under, g)
 	}
+	for _, d := range b.rows {
+		if n > 0 {
+			l.rows[d.ID] = true
+		} else {
+			delete(l.rows, d.ID)
+		}
+	}
+	return l.left
 }
 
-// try makes one attempt for a batch and records what came of it.
-func (l *lane) try(ctx context.Context, b batch) {
+// try makes one attempt for a batch and records what came of it. It reports whether
+// the batch is over: nothing of it waits for another.
+func (l *lane) try(ctx context.Context, b batch) (over bool) {
 	items := make([]Item, 0, len(b.rows))
 	for i, d := range b.rows {
 		o, err := l.q.store.Outgoing(ctx, d.Org, d.ID)
@@ -167,7 +222,7 @@ func (l *lane) try(ctx context.Context, b batch) {
 		default:
 			l.q.o.Log.Error("the queue cannot be read", "error", err)
 			l.giveBack(ctx, notTried, b.rows[i:])
-			return
+			return false
 		}
 	}
 	switch {
@@ -175,8 +230,9 @@ func (l *lane) try(ctx context.Context, b batch) {
 	case l.q.o.Frozen(ctx, &items[0].Outgoing): // one message, so one sender for all
 		l.giveBack(ctx, whileFrozen, b.rows)
 	default:
-		l.settle(ctx, b, items, l.attempt(ctx, items))
+		return l.settle(ctx, b, items, l.attempt(ctx, items)) && len(items) == len(b.rows)
 	}
+	return false
 }
 
 // attempt opens the body and asks the transport.

@@ -128,12 +128,46 @@ func (q *Queue) takeOver(ctx context.Context) error {
 	return err
 }
 
-// Kick has the queue look for what is due: after a submission, or when a test
+// Take has the queue begin with rows that were committed a moment ago, all of one
+// message. The table says what is to be done, and would be looked at anyway in the end;
+// but mail to our own inboxes is mostly begun at once. It never waits for an attempt.
+func (q *Queue) Take(rows []storage.Outgoing) {
+	inside := map[group]*batch{}
+	for i := range rows {
+		o := &rows[i]
+		switch {
+		case o.State == storage.OutgoingHeld:
+			q.kickHolds()
+		case !o.Local:
+			q.lanes[0].wake()
+		default:
+			d := o.JustDue()
+			b := inside[groupOf(d)]
+			if b == nil {
+				b = &batch{first: choice{DueOutgoing: d}}
+				inside[groupOf(d)] = b
+			}
+			b.rows = append(b.rows, d)
+		}
+	}
+	for _, b := range inside {
+		if local := q.lanes[1]; len(b.rows) > maxBatch || !local.hand(*b) {
+			local.wake()
+		}
+	}
+}
+
+// Kick has the queue look for what is due: when somebody changed that, or a test
 // has moved the clock. It never blocks.
 func (q *Queue) Kick() {
 	for _, l := range q.lanes {
 		l.wake()
 	}
+	q.kickHolds()
+}
+
+// kickHolds has the queue look when the next hold ends.
+func (q *Queue) kickHolds() {
 	select {
 	case q.holds <- struct{}{}:
 	default:

@@ -167,6 +167,14 @@ const text = "From: a@example.com\r\nSubject: greetings\r\nMessage-ID: <1@exampl
 // submit queues one message for recipients and kicks the queue.
 func (w *world) submit(from storage.InboxRecord, to ...string) []storage.Outgoing {
 	w.t.Helper()
+	rows := w.put(from, to...)
+	w.q.Kick()
+	return rows
+}
+
+// put queues one message for recipients.
+func (w *world) put(from storage.InboxRecord, to ...string) []storage.Outgoing {
+	w.t.Helper()
 	g := w.store.Stage()
 	defer g.Discard()
 	io.WriteString(g, text)
@@ -193,8 +201,64 @@ func (w *world) submit(from storage.InboxRecord, to ...string) []storage.Outgoin
 		}
 		return nil
 	}))
-	w.q.Kick()
 	return rows
+}
+
+// TestHandedOver: what was committed a moment ago is begun at once, by whoever tells the queue, while the lane looks at
+// the table as it likes: each message is delivered once and its row is gone, whichever comes first, and what found no
+// room takes its turn.
+func TestHandedOver(t *testing.T) {
+	w := newWorld(t, queue.Options{})
+	stop := w.run()
+	var senders sync.WaitGroup
+	for range 4 {
+		senders.Go(func() {
+			for i := range 20 {
+				rows := w.put(w.a, "b@example.com")
+				w.q.Take(rows)
+				if i%3 == 0 {
+					w.q.Kick()
+				}
+			}
+		})
+	}
+	senders.Wait()
+	w.until("all is delivered", w.empty)
+	stop()
+	if n := len(w.events(audit.MessageReceived, audit.MessageDuplicate)); n != 80 { // they are equal
+		t.Errorf("%d messages came to the inbox", n)
+	}
+	if n := len(w.events(audit.QueueDelivered)); n != 80 {
+		t.Errorf("%d events of delivery", n)
+	}
+}
+
+// TestHandedOverToNobody: a queue that does not run begins nothing, and finds it in the table when it does.
+func TestHandedOverToNobody(t *testing.T) {
+	w := newWorld(t, queue.Options{})
+	w.answer(accepted)
+	rows := w.put(w.a, "b@example.com", "x@remote.test")
+	w.q.Take(rows)
+	if w.empty() || len(w.attempts()) > 0 {
+		t.Fatal("something was tried")
+	}
+	w.run()
+	w.until("all is delivered", w.empty)
+}
+
+// TestHandedOverAndLate: where the attempt comes to nothing for now, the lane knows when the next is due.
+func TestHandedOverAndLate(t *testing.T) {
+	w := newWorld(t, queue.Options{})
+	w.local = inside(func(batch []queue.Item) []queue.Result {
+		return slices.Repeat([]queue.Result{greylisted}, len(batch))
+	})
+	w.store.Abandon()
+	w.open()
+	w.run()
+	w.q.Take(w.put(w.a, "b@example.com"))
+	w.until("it was tried", func() bool { return len(w.events(audit.QueueAttempt)) == 1 })
+	w.advance(time.Hour)
+	w.until("it was tried again", func() bool { return len(w.events(audit.QueueAttempt)) == 2 })
 }
 
 func (w *world) rows() []storage.Outgoing {

@@ -37,8 +37,9 @@ type verdict struct {
 	decision Decision // of people, that ended it; zero: none
 }
 
-// settle records the results of an attempt, once.
-func (l *lane) settle(ctx context.Context, b batch, items []Item, results []Result) {
+// settle records the results of an attempt, once, and reports whether it was the last
+// for all.
+func (l *lane) settle(ctx context.Context, b batch, items []Item, results []Result) (over bool) {
 	var verdicts []verdict
 	var rows, returned []storage.DueOutgoing
 	now := l.q.o.Now()
@@ -54,13 +55,14 @@ func (l *lane) settle(ctx context.Context, b batch, items []Item, results []Resu
 		l.giveBack(ctx, notTried, returned)
 	}
 	if len(verdicts) == 0 {
-		return
+		return false
 	}
 	write := l.q.store.Write
 	if b.first.patient {
 		write = l.q.store.WritePatiently
 	}
-	l.q.persist(ctx, func(ctx context.Context) error {
+	taken := true
+	recorded := l.q.persist(ctx, func(ctx context.Context) error {
 		err := l.q.record(ctx, write, verdicts)
 		var undone *undoneError
 		if errors.As(err, &undone) {
@@ -70,10 +72,13 @@ func (l *lane) settle(ctx context.Context, b batch, items []Item, results []Resu
 		if l.local && errors.Is(err, storage.ErrConflict) {
 			// Nothing was delivered: somebody was quicker who holds, ends or erases it.
 			l.giveBack(ctx, notTried, rows)
+			taken = false
 			return nil
 		}
 		return err
 	})
+	again := slices.ContainsFunc(verdicts, func(v verdict) bool { return v.verb == audit.QueueAttempt })
+	return recorded && taken && !again && len(returned) == 0
 }
 
 // undoneError: what a transport had made ready could not be stored.
@@ -140,21 +145,21 @@ func jitter(d time.Duration) time.Duration {
 
 // persist runs a write until it succeeds, also when the context is done, but then
 // once. When the disk stays full the rows stay leased, and are tried again when
-// the lease ends.
-func (q *Queue) persist(ctx context.Context, write func(context.Context) error) {
+// the lease ends. It reports whether it succeeded.
+func (q *Queue) persist(ctx context.Context, write func(context.Context) error) bool {
 	pause := recordFirst
 	for try := 1; ; try++ {
 		err := write(context.WithoutCancel(ctx))
 		if err == nil {
-			return
+			return true
 		}
 		q.o.Log.Error("the result of an attempt could not be recorded", "try", try, "error", err)
 		if try == recordTries || errors.Is(err, storage.ErrConflict) || errors.Is(err, storage.ErrCorrupt) {
-			return
+			return false
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return false
 		case <-time.After(pause):
 		}
 		pause = min(2*pause, recordLast)

@@ -86,11 +86,10 @@ func (o *Outbound) complete(ctx context.Context, m *submission) error {
 	if err := o.restage(m); err != nil {
 		return err
 	}
-	sent, err := m.s.Principal.Inbox.MailboxByRole(ctx, storage.RoleSent)
-	if err != nil {
+	var err error
+	if m.mailbox, err = m.s.Principal.Inbox.RoleMailbox(ctx, storage.RoleSent); err != nil {
 		return err
 	}
-	m.mailbox = sent.ID
 	s := message.Parse(m.stage, m.stage.Size())
 	if s.Defects.Has(message.DefectReadFailed) {
 		return fmt.Errorf("%w: %w", storage.ErrUnavailable, errUnreadable)
@@ -115,7 +114,7 @@ func (o *Outbound) judge(ctx context.Context, m *submission, s *message.Structur
 	if o.o.Judge == nil {
 		return nil
 	}
-	m.sent.Scoring, err = o.o.Judge(ctx, m.stage, m.stage.Size(), s)
+	m.sent.Scoring, err = o.o.Judge(ctx, m.stage, s)
 	if err == nil && m.sent.Scoring.Verdict.Taints() {
 		m.sent.Flags |= storage.InjectionSuspected
 	}

@@ -3,7 +3,6 @@ package submission
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -23,7 +22,7 @@ type Options struct {
 	Hostname string           // ours, in Received
 	Expiry   time.Duration    // how long a recipient is tried; zero: queue.Expiry
 	Judge    Judge            // scores what is sent, for the sender's own copy; nil: nobody does
-	Kick     func()           // tells the queue that there is work; nil: nobody
+	Queued   Queued           // hands the queue its work; nil: it finds it
 	Now      func() time.Time // nil: time.Now
 	Log      *slog.Logger     // nil: nothing is logged
 }
@@ -32,7 +31,7 @@ type Options struct {
 // Outbox lies in a mailbox, where another agent of the inbox may read what this one
 // was made to write. It changes nothing about whether the message goes. An error is
 // temporary. // PI-1, invariant 5
-type Judge func(ctx context.Context, body io.ReaderAt, size int64, s *message.Structure) (*storage.Scoring, error)
+type Judge func(ctx context.Context, body *storage.Stage, s *message.Structure) (*storage.Scoring, error)
 
 // Outbound takes submissions. It is safe for concurrent use.
 type Outbound struct {
@@ -43,13 +42,16 @@ type Outbound struct {
 	readings readings
 }
 
+// Queued is told, after the commit, of the rows that a message has in the queue.
+type Queued func(rows []storage.Outgoing)
+
 // NewOutbound makes an Outbound.
 func NewOutbound(store *storage.Store, dir *directory.Directory, o Options) *Outbound {
 	if o.Expiry == 0 {
 		o.Expiry = queue.Expiry
 	}
-	if o.Kick == nil {
-		o.Kick = func() {}
+	if o.Queued == nil {
+		o.Queued = func([]storage.Outgoing) {}
 	}
 	if o.Now == nil {
 		o.Now = time.Now

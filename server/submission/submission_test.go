@@ -40,7 +40,7 @@ type world struct {
 	a, b   storage.InboxRecord
 	agent  storage.Agent
 	p      *directory.Principal
-	kicked atomic.Int64
+	queued atomic.Int64
 
 	mu  sync.Mutex
 	now time.Time
@@ -93,7 +93,7 @@ func newWorld(t testing.TB, owned bool) *world {
 	w.agent, err = w.dir.CreateAgent(t.Context(), storage.System, w.org, "scout", "ada@example.com", "")
 	w.must(err)
 	w.p = w.login(w.a, storage.Live, storage.Read|storage.Send)
-	w.out = submission.NewOutbound(w.store, w.dir, submission.Options{Hostname: "mail.example.com", Judge: clean, Now: w.clock, Kick: func() { w.kicked.Add(1) }})
+	w.out = submission.NewOutbound(w.store, w.dir, submission.Options{Hostname: "mail.example.com", Judge: clean, Now: w.clock, Queued: func(rows []storage.Outgoing) { w.queued.Add(int64(len(rows))) }})
 	return w
 }
 
@@ -194,7 +194,7 @@ func read(t testing.TB, r io.ReaderAt, size int64) string {
 }
 
 // clean and cleanMail judge for tests that are about something else.
-func clean(context.Context, io.ReaderAt, int64, *message.Structure) (*storage.Scoring, error) {
+func clean(context.Context, *storage.Stage, *message.Structure) (*storage.Scoring, error) {
 	return &storage.Scoring{Verdict: storage.Clean, Model: "test"}, nil
 }
 
@@ -210,7 +210,7 @@ func TestSubmit(t *testing.T) {
 		"Authentication-Results: mail.example.com; dmarc=pass header.from=forged.test\r\n" + letter
 	receipt, err := w.submit(w.p, text, "x@remote.test", "c@remote.test", "b@example.com")
 	w.must(err)
-	if w.kicked.Load() != 1 || w.p.Count.Load() != 1 {
+	if w.queued.Load() != 3 || w.p.Count.Load() != 1 {
 		t.Error("the queue was not told, or the session does not count")
 	}
 

@@ -51,7 +51,7 @@ func (o *Outbound) Submit(ctx context.Context, s Submitted) (Receipt, error) {
 		return Receipt{}, err
 	}
 	s.Principal.Count.Add(1)
-	o.o.Kick()
+	o.o.Queued(m.rows)
 	return m.receipt, nil
 }
 
@@ -81,6 +81,7 @@ type submission struct {
 	mailbox  uuid.UUID       // Sent
 	message  string          // Message-ID
 	receipt  Receipt
+	rows     []storage.Outgoing // of the queue, by the last run of commit
 
 	provenance provenance
 }
@@ -115,7 +116,7 @@ func (o *Outbound) commit(tx *storage.Tx, m *submission) error {
 	if err := o.dir.Check(p); err != nil {
 		return err // revoked while the message was under way // AC-9
 	}
-	m.receipt = Receipt{ID: m.id}
+	m.receipt, m.rows = Receipt{ID: m.id}, nil
 	if again, err := o.again(tx, m); again || err != nil {
 		return err
 	}
@@ -216,7 +217,9 @@ func (m *submission) enqueue(tx *storage.Tx, e *audit.Event, row storage.Outgoin
 		return nil
 	}
 	row.Local, row.To = m.local[i], to.String()
-	return tx.CreateOutgoing(e, &row, body, message.CanonicalDomain(to.Domain))
+	err := tx.CreateOutgoing(e, &row, body, message.CanonicalDomain(to.Domain))
+	m.rows = append(m.rows, row)
+	return err
 }
 
 // event is what a submission leaves in the log: all envelope recipients, Bcc
