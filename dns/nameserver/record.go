@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	mdns "github.com/miekg/dns"
@@ -119,14 +120,16 @@ func (r Record) rr(owner string) (mdns.RR, error) {
 }
 
 // forms of data that the library parses as in a zone file, which has more to say
-// than one record.
-var forms = map[Type]*regexp.Regexp{
-	TLSA: regexp.MustCompile(`^[0-9]{1,3} [0-9]{1,3} [0-9]{1,3} ([0-9A-Fa-f]{2})+$`),
-	CAA:  regexp.MustCompile(`^[0-9]{1,3} [0-9A-Za-z]{1,15} "[^"\\\x00-\x1f\x7f-\xff]{0,255}"$`),
-}
+// than one record. They are made when the first is asked for.
+var forms = sync.OnceValue(func() map[Type]*regexp.Regexp {
+	return map[Type]*regexp.Regexp{
+		TLSA: regexp.MustCompile(`^[0-9]{1,3} [0-9]{1,3} [0-9]{1,3} ([0-9A-Fa-f]{2})+$`),
+		CAA:  regexp.MustCompile(`^[0-9]{1,3} [0-9A-Za-z]{1,15} "[^"\\\x00-\x1f\x7f-\xff]{0,255}"$`),
+	}
+})
 
 func (r Record) parse(h mdns.RR_Header) (mdns.RR, error) {
-	if len(r.Data) > 1024 || !forms[r.Type].MatchString(r.Data) {
+	if len(r.Data) > 1024 || !forms()[r.Type].MatchString(r.Data) {
 		return nil, fmt.Errorf("%q is no such data", r.Data)
 	}
 	return mdns.NewRR(fmt.Sprintf("%s %d IN %s %s", h.Name, h.Ttl, r.Type, r.Data))

@@ -3,6 +3,7 @@ package injection
 import (
 	"bytes"
 	"strings"
+	"sync"
 )
 
 // markForms gives slots to what is known by its form: mail addresses and links.
@@ -29,7 +30,7 @@ const (
 // minTelltales is how many make it worth to turn a text.
 const minTelltales = 3
 
-var telltales = func() telltaleSet {
+var telltales = sync.OnceValue(func() telltaleSet {
 	all := map[uint32]slots{}
 	for _, s := range []string{"ignore", "previous", "instructions", "instruction", "system", "prompt", "assistant", "forward", "password", "passwords",
 		"message", "messages", "email", "emails", "mailbox", "inbox", "user", "without", "mention", "should", "please", "send", "delete", "reply",
@@ -38,7 +39,7 @@ var telltales = func() telltaleSet {
 		all[hashBytes(reversed([]byte(s)))] |= backwardWord
 	}
 	return telltaleSet{newTable(all)}
-}()
+})
 
 // wordTree is words by their letters: from each node, the next one for each letter.
 type wordTree struct {
@@ -47,8 +48,8 @@ type wordTree struct {
 }
 
 // usualWords are those into which a run of letters without spaces is taken apart.
-var usualWords = func() wordTree {
-	t := wordTree{next: make([][26]uint16, 1), word: make([]bool, 1)}
+var usualWords = sync.OnceValue(func() *wordTree {
+	t := &wordTree{next: make([][26]uint16, 1), word: make([]bool, 1)}
 	for _, w := range strings.Fields("a about access account accounts act action add address admin after agent ai all always an and any are as ask assistant at attach attachment be " +
 		"before below bot but by can change click code codes command commands contact contacts content contents copy data delete details directions disregard do document does each " +
 		"email emails every everything file files find first follow following for forget forward from full give guidelines has have hello here hidden his how human if ignore in inbox " +
@@ -59,7 +60,7 @@ var usualWords = func() wordTree {
 		t.add(w)
 	}
 	return t
-}()
+})
 
 func (t *wordTree) add(w string) {
 	n := uint16(0)

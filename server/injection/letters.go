@@ -1,6 +1,7 @@
 package injection
 
 import (
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -12,16 +13,16 @@ import (
 func latinBase(r rune) string {
 	switch {
 	case 0xC0 <= r && r < 0x250:
-		return latinBases[r-0xC0]
+		return latinBases()[r-0xC0]
 	case 0x1E00 <= r && r < 0x1F00:
-		return additionalBases[r-0x1E00]
+		return additionalBases()[r-0x1E00]
 	}
 	return ""
 }
 
 var (
-	latinBases      = bases(0xC0, 0x250)
-	additionalBases = bases(0x1E00, 0x1F00)
+	latinBases      = sync.OnceValue(func() []string { return bases(0xC0, 0x250) })
+	additionalBases = sync.OnceValue(func() []string { return bases(0x1E00, 0x1F00) })
 )
 
 // bases decomposes a block of Latin letters.
@@ -72,20 +73,21 @@ func styledLetter(r rune) byte {
 	case 0xFF41 <= r && r <= 0xFF5A:
 		return byte('a' + r - 0xFF41)
 	case 0x1D400 <= r && r < 0x1D800:
-		return mathLetters[r-0x1D400]
+		return mathLetters()[r-0x1D400]
 	}
 	return smallCapitals[r]
 }
 
 // mathLetters are the letters of mathematical alphabets.
-var mathLetters = func() (t [0x400]byte) {
+var mathLetters = sync.OnceValue(func() *[0x400]byte {
+	t := new([0x400]byte)
 	for i := range t {
 		if s := norm.NFKC.String(string(rune(0x1D400 + i))); len(s) == 1 && isLetter(s[0]) {
 			t[i] = s[0] | 0x20
 		}
 	}
 	return t
-}()
+})
 
 // brailleLetters are letters by their dots.
 var brailleLetters = func() (t [256]byte) {

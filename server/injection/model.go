@@ -200,8 +200,10 @@ func (p *Part) weigh(list []uint32) (sum int32) {
 // none is below zero. A row is half of a line of the processor's cache.
 func (p *Part) lay() {
 	p.lanes = make([]uint64, len(p.Rows)/8)
-	for i, n := range p.Rows {
-		p.lanes[i/8] |= uint64(uint8(n)^0x80) << (i % 8 * 8)
+	for i := range p.lanes {
+		r := p.Rows[8*i:][:8]
+		p.lanes[i] = 0x8080808080808080 ^ (uint64(uint8(r[0])) | uint64(uint8(r[1]))<<8 | uint64(uint8(r[2]))<<16 | uint64(uint8(r[3]))<<24 |
+			uint64(uint8(r[4]))<<32 | uint64(uint8(r[5]))<<40 | uint64(uint8(r[6]))<<48 | uint64(uint8(r[7]))<<56)
 	}
 }
 

@@ -223,7 +223,7 @@ func (r *reader) piece(s *segment, from, to int) (tags, selectors []byte) {
 	if without&aspectUnseen == 0 {
 		tags, selectors = bytes.Clone(r.words.tags), bytes.Clone(r.words.selectors)
 	}
-	turned, backwards := telltales.count(&r.words)
+	turned, backwards := telltales().count(&r.words)
 	r.alternatives.read(s, &r.words)
 	r.use(&r.passage)
 	if without&aspectTurns != 0 {

@@ -506,9 +506,9 @@ func (w *words) cut(x word) bool {
 	}
 	from, known := len(w.split), 0
 	for i := 0; i < len(form); {
-		n := usualWords.longest(form[i:])
+		n := usualWords().longest(form[i:])
 		if n == 0 { // a piece that is no usual word, up to the next one
-			for n = 1; i+n < len(form) && usualWords.longest(form[i+n:]) < 3; n++ {
+			for n = 1; i+n < len(form) && usualWords().longest(form[i+n:]) < 3; n++ {
 			}
 		} else {
 			known += n

@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // A colour is 24 bits of red, green and blue. Two values stand for what is none.
@@ -65,7 +66,7 @@ func parseColour(s string) (c colour, ok bool) {
 	if s == "transparent" {
 		return transparent, true
 	}
-	if c, ok := named[s]; ok {
+	if c, ok := named()[s]; ok {
 		return c, true
 	}
 	name, args, is := strings.Cut(s, "(")
@@ -167,7 +168,7 @@ func hslColour(args string) colour {
 }
 
 // named are the colours of CSS Color 4, section 6.1.
-var named = func() map[string]colour {
+var named = sync.OnceValue(func() map[string]colour {
 	words := strings.Fields(colourNames)
 	m := make(map[string]colour, len(words)/2)
 	for i := 0; i < len(words); i += 2 {
@@ -175,7 +176,7 @@ var named = func() map[string]colour {
 		m[words[i]] = colour(n)
 	}
 	return m
-}()
+})
 
 const colourNames = `aliceblue f0f8ff antiquewhite faebd7 aqua 00ffff aquamarine 7fffd4 azure f0ffff beige f5f5dc bisque ffe4c4
 black 000000 blanchedalmond ffebcd blue 0000ff blueviolet 8a2be2 brown a52a2a burlywood deb887 cadetblue 5f9ea0 chartreuse 7fff00

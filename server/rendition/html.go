@@ -361,7 +361,7 @@ func (p *page) attribute(e *element, key, value string) {
 // attributeColour reads a colour of an attribute, where the # may be missing (HTML, section 2.3.6).
 func attributeColour(value string) colour {
 	value = strings.ToLower(strings.TrimSpace(value))
-	if c, ok := named[value]; ok {
+	if c, ok := named()[value]; ok {
 		return c
 	}
 	return hexColour(strings.TrimPrefix(value, "#"))

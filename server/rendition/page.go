@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/microcosm-cc/bluemonday"
 	"golang.org/x/net/html"
@@ -192,41 +193,52 @@ var pageElements = []string{"a", "abbr", "address", "article", "aside", "b", "bi
 	"li", "main", "mark", "nav", "ol", "p", "pre", "q", "s", "samp", "section", "small", "span", "strike", "strong", "sub", "summary", "sup",
 	"table", "tbody", "td", "tfoot", "th", "thead", "tr", "tt", "u", "ul", "var", "wbr"}
 
-var (
-	measure  = regexp.MustCompile(`^[0-9]{1,4}(\.[0-9]{1,3})?(%|px|pt|em)?$`)
-	measures = regexp.MustCompile(`^(-?[0-9]{1,4}(\.[0-9]{1,3})?(%|px|pt|em|rem)?|auto|0)( (-?[0-9]{1,4}(\.[0-9]{1,3})?(%|px|pt|em|rem)?|auto|0)){0,3}$`)
-	paint    = regexp.MustCompile(`^(#[0-9a-f]{3,8}|[a-z]{3,24}|rgba?\([0-9., %]{1,40}\))$`)
-	oldPaint = regexp.MustCompile(`^(#?[0-9A-Fa-f]{3,8}|[A-Za-z]{3,24})$`)
-	word     = regexp.MustCompile(`^[a-zA-Z-]{1,20}$`)
-	integer  = regexp.MustCompile(`^[0-9]{1,3}$`)
-	border   = regexp.MustCompile(`^([0-9.]{1,5}(px|pt|em)?|none|solid|dashed|dotted|#[0-9a-f]{3,8}|[a-z]{3,24})( ([0-9.]{1,5}(px|pt|em)?|none|solid|dashed|dotted|#[0-9a-f]{3,8}|[a-z]{3,24})){0,2}$`)
-	family   = regexp.MustCompile(`^[a-zA-Z0-9 ,'"_-]{1,200}$`)
-	language = regexp.MustCompile(`^[a-zA-Z0-9-]{1,20}$`)
-	display  = regexp.MustCompile(`^(none|block|inline|inline-block|table|table-cell|table-row)$`)
-)
+// values are the forms that attributes and properties may have. They are made for the
+// first page.
+var values = sync.OnceValue(func() *valueForms {
+	return &valueForms{
+		measure:   regexp.MustCompile(`^[0-9]{1,4}(\.[0-9]{1,3})?(%|px|pt|em)?$`),
+		measures:  regexp.MustCompile(`^(-?[0-9]{1,4}(\.[0-9]{1,3})?(%|px|pt|em|rem)?|auto|0)( (-?[0-9]{1,4}(\.[0-9]{1,3})?(%|px|pt|em|rem)?|auto|0)){0,3}$`),
+		paint:     regexp.MustCompile(`^(#[0-9a-f]{3,8}|[a-z]{3,24}|rgba?\([0-9., %]{1,40}\))$`),
+		oldPaint:  regexp.MustCompile(`^(#?[0-9A-Fa-f]{3,8}|[A-Za-z]{3,24})$`),
+		word:      regexp.MustCompile(`^[a-zA-Z-]{1,20}$`),
+		integer:   regexp.MustCompile(`^[0-9]{1,3}$`),
+		border:    regexp.MustCompile(`^([0-9.]{1,5}(px|pt|em)?|none|solid|dashed|dotted|#[0-9a-f]{3,8}|[a-z]{3,24})( ([0-9.]{1,5}(px|pt|em)?|none|solid|dashed|dotted|#[0-9a-f]{3,8}|[a-z]{3,24})){0,2}$`),
+		family:    regexp.MustCompile(`^[a-zA-Z0-9 ,'"_-]{1,200}$`),
+		language:  regexp.MustCompile(`^[a-zA-Z0-9-]{1,20}$`),
+		display:   regexp.MustCompile(`^(none|block|inline|inline-block|table|table-cell|table-row)$`),
+		direction: regexp.MustCompile(`^(?i:ltr|rtl|auto)$`),
+		fontSize:  regexp.MustCompile(`^[+-]?[1-7]$`),
+		keyword:   regexp.MustCompile(`^([a-z-]{1,20}|[1-9]00)$`),
+	}
+})
+
+type valueForms struct {
+	measure, measures, paint, oldPaint, word, integer, border, family, language, display, direction, fontSize, keyword *regexp.Regexp
+}
 
 // newSanitiser makes the sanitiser of one message, since it finds that message's pictures.
 func newSanitiser() *bluemonday.Policy {
-	s := bluemonday.NewPolicy()
+	s, v := bluemonday.NewPolicy(), values()
 	s.AllowElements(pageElements...)
 	s.AllowNoAttrs().OnElements(pageElements...)
-	s.AllowAttrs("dir").Matching(regexp.MustCompile(`^(?i:ltr|rtl|auto)$`)).Globally()
-	s.AllowAttrs("lang").Matching(language).Globally()
-	s.AllowAttrs("align", "valign").Matching(word).Globally()
-	s.AllowAttrs("width", "height").Matching(measure).OnElements("table", "td", "th", "tr", "col", "img", "hr")
-	s.AllowAttrs("colspan", "rowspan", "cellpadding", "cellspacing", "border", "span", "start").Matching(integer).OnElements("table", "td", "th", "col", "colgroup", "img", "ol")
-	s.AllowAttrs("bgcolor", "color").Matching(oldPaint).OnElements("table", "tr", "td", "th", "font")
-	s.AllowAttrs("size").Matching(regexp.MustCompile(`^[+-]?[1-7]$`)).OnElements("font")
+	s.AllowAttrs("dir").Matching(v.direction).Globally()
+	s.AllowAttrs("lang").Matching(v.language).Globally()
+	s.AllowAttrs("align", "valign").Matching(v.word).Globally()
+	s.AllowAttrs("width", "height").Matching(v.measure).OnElements("table", "td", "th", "tr", "col", "img", "hr")
+	s.AllowAttrs("colspan", "rowspan", "cellpadding", "cellspacing", "border", "span", "start").Matching(v.integer).OnElements("table", "td", "th", "col", "colgroup", "img", "ol")
+	s.AllowAttrs("bgcolor", "color").Matching(v.oldPaint).OnElements("table", "tr", "td", "th", "font")
+	s.AllowAttrs("size").Matching(v.fontSize).OnElements("font")
 	s.AllowAttrs("alt").OnElements("img")
 	s.AllowAttrs("src").OnElements("img")
-	s.AllowStyles("color", "background-color", "background").Matching(paint).Globally()
-	s.AllowStyles("font-family").Matching(family).Globally()
+	s.AllowStyles("color", "background-color", "background").Matching(v.paint).Globally()
+	s.AllowStyles("font-family").Matching(v.family).Globally()
 	s.AllowStyles("font-weight", "font-style", "text-align", "text-decoration", "vertical-align", "white-space", "text-transform", "border-collapse", "visibility", "direction").
-		Matching(regexp.MustCompile(`^([a-z-]{1,20}|[1-9]00)$`)).Globally()
+		Matching(v.keyword).Globally()
 	s.AllowStyles("font-size", "line-height", "width", "max-width", "height", "max-height", "margin", "margin-top", "margin-right", "margin-bottom", "margin-left",
-		"padding", "padding-top", "padding-right", "padding-bottom", "padding-left", "border-radius", "border-spacing", "text-indent").Matching(measures).Globally()
-	s.AllowStyles("border", "border-top", "border-right", "border-bottom", "border-left").Matching(border).Globally()
-	s.AllowStyles("display").Matching(display).Globally()
+		"padding", "padding-top", "padding-right", "padding-bottom", "padding-left", "border-radius", "border-spacing", "text-indent").Matching(v.measures).Globally()
+	s.AllowStyles("border", "border-top", "border-right", "border-bottom", "border-left").Matching(v.border).Globally()
+	s.AllowStyles("display").Matching(v.display).Globally()
 	s.RequireParseableURLs(true)
 	s.AllowURLSchemes("cid")
 	s.AllowURLSchemeWithCustomPolicy("data", inlinePicture)

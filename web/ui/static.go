@@ -5,7 +5,6 @@ import (
 	"embed"
 	"encoding/hex"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
 	"strings"
@@ -23,6 +22,10 @@ const StaticPath = "/static/"
 // staticNames are the paths of files with the digest of their content inside, so
 // that a browser may keep them for ever and never mixes two versions.
 var staticNames, staticFiles = nameFiles()
+
+// kinds of our files. The system has a list of all kinds there are, and who starts a
+// command would wait for it to be read.
+var kinds = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 type staticFile struct {
 	kind string
@@ -43,7 +46,7 @@ func nameFiles() (names map[string]string, served map[string]staticFile) {
 		sum := sha256.Sum256(body)
 		ext := path.Ext(e.Name())
 		name := StaticPath + strings.TrimSuffix(e.Name(), ext) + "." + hex.EncodeToString(sum[:6]) + ext
-		names[e.Name()], served[name] = name, staticFile{mime.TypeByExtension(ext), body}
+		names[e.Name()], served[name] = name, staticFile{kinds[ext], body}
 	}
 	return names, served
 }
