@@ -52,18 +52,19 @@ func escapePath(path string) string {
 	return strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
 }
 
-// migrate brings the database to the newest schema. An existing database is
-// opened only with the root key that sealed it.
+// migrate brings a database that nothing has open to the newest schema.
 func migrate(ctx context.Context, path string, root *seal.RootKey) error {
-	if err := format(ctx, path); err != nil {
-		return fmt.Errorf("storage: %w", classify(err))
-	}
-	db, err := sql.Open("sqlite", dsn(path))
+	w, err := openWriter(ctx, path, root)
 	if err != nil {
-		return fmt.Errorf("storage: %w", err)
+		return err
 	}
-	defer db.Close()
-	db.SetMaxOpenConns(1)
+	return w.close()
+}
+
+// upgrade brings a database to the newest schema, over the connection that writes to it
+// from then on: another one would read the whole schema again. An existing database is
+// opened only with the root key that sealed it.
+func upgrade(ctx context.Context, db *sql.Conn, path string, root *seal.RootKey) error {
 	var have int
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&have); err != nil {
 		return fmt.Errorf("storage: %s: %w", path, classify(err))
@@ -127,7 +128,7 @@ const oldCopies = 2
 // keepOld copies a database, sealed as it is, before it is migrated: should the new
 // version not do, the old one has something to open. A copy gets its name when it is
 // whole, and takes the place of one that an earlier try or an earlier upgrade left.
-func keepOld(ctx context.Context, db *sql.DB, path string, schema int) error {
+func keepOld(ctx context.Context, db *sql.Conn, path string, schema int) error {
 	name := func(n int) string { return fmt.Sprintf("%s.schema-%04d", path, n) }
 	fresh := path + ".copy"
 	if err := os.RemoveAll(fresh); err != nil { // of a try that was cut short
@@ -165,7 +166,7 @@ func flushFile(path string) error {
 }
 
 // steps runs migrations and notes the schema that they lead to.
-func steps(ctx context.Context, db *sql.DB, files []string, schema int) error {
+func steps(ctx context.Context, db *sql.Conn, files []string, schema int) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -187,7 +188,7 @@ func steps(ctx context.Context, db *sql.DB, files []string, schema int) error {
 }
 
 // checkRoot says which key a database wants before anything else is tried.
-func checkRoot(ctx context.Context, db *sql.DB, root *seal.RootKey) error {
+func checkRoot(ctx context.Context, db *sql.Conn, root *seal.RootKey) error {
 	var id []byte
 	err := db.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'root'").Scan(&id)
 	switch {

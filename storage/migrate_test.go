@@ -107,17 +107,22 @@ func TestUpgrade_CutShort(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := steps(t.Context(), db, append(files[16:18:18], "migrations/none.sql"), 19); !errors.Is(err, fs.ErrNotExist) {
+	if err := steps(t.Context(), conn, append(files[16:18:18], "migrations/none.sql"), 19); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("a migration that is not there: %v", err)
 	}
 	var have int
-	if err := db.QueryRow("PRAGMA user_version").Scan(&have); err != nil || have != 16 {
+	if err := conn.QueryRowContext(t.Context(), "PRAGMA user_version").Scan(&have); err != nil || have != 16 {
 		t.Errorf("the schema is %d, %v", have, err)
 	}
+	conn.Close()
 	s, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -132,8 +137,13 @@ func TestUpgrade_CutShort(t *testing.T) {
 func TestOldCopies(t *testing.T) {
 	ts, _, _ := newMailStore(t)
 	path := filepath.Join(ts.cfg.Dir, databaseFile)
+	conn, err := ts.keys.db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
 	for n := range 4 {
-		if err := keepOld(t.Context(), ts.keys.db, path, n+1); err != nil {
+		if err := keepOld(t.Context(), conn, path, n+1); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -148,7 +148,7 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	// No session is older than this: what vanished before it, nobody asks for.
-	if err := s.Upkeep(ctx, func(u *Upkeep) error { return u.forgetVanished() }); err != nil {
+	if err := s.forgetVanished(ctx); err != nil {
 		return err
 	}
 	_, err := s.SweepBodies(ctx)
@@ -169,7 +169,7 @@ func (s *Store) openFiles(ctx context.Context) error {
 		return fmt.Errorf("storage: %w", err)
 	}
 	path := filepath.Join(dir, databaseFile)
-	if err := migrate(ctx, path, s.cfg.Root); err != nil {
+	if s.writer, err = openWriter(ctx, path, s.cfg.Root); err != nil {
 		return err
 	}
 	if s.keys, err = openKeys(ctx, filepath.Join(dir, keysFile), s.cfg.Root); err != nil {
@@ -179,9 +179,6 @@ func (s *Store) openFiles(ctx context.Context) error {
 		return err
 	}
 	if s.bodies, err = openBodyFiles(filepath.Join(dir, bodiesDir)); err != nil {
-		return err
-	}
-	if s.writer, err = openWriter(ctx, path, s); err != nil {
 		return err
 	}
 	// The databases, their write-ahead logs and the lock are new names: a name
@@ -197,7 +194,7 @@ func (s *Store) openLog(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.writer.start(tree)
+	s.writer.start(s, tree)
 	if err := s.loadInstance(ctx); err != nil {
 		return err
 	}

@@ -36,6 +36,19 @@ func (u *Upkeep) Used(credential uuid.UUID, at time.Time) error {
 	return u.tx.exec("UPDATE credential SET last_used = $1 WHERE id = $2 AND last_used < $1", micros(at), credential[:])
 }
 
+// forgetVanished empties the table of what vanished, and spares the flush where it is
+// empty: a server that is started waits for it.
+func (s *Store) forgetVanished(ctx context.Context) error {
+	var n int
+	err := s.look(ctx, func(r *reads) error {
+		return found(r.row("SELECT COUNT(*) FROM (SELECT mailbox FROM vanished LIMIT 1) AS any_mailbox").Scan(&n))
+	})
+	if err != nil || n == 0 {
+		return err
+	}
+	return s.Upkeep(ctx, func(u *Upkeep) error { return u.forgetVanished() })
+}
+
 // forgetVanished deletes what a session would ask for that has been open since.
 // Called at start, when there is none: the table is emptied at once, page by page
 // and not row by row.

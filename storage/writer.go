@@ -15,6 +15,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"postern/storage/audit"
+	"postern/storage/seal"
 )
 
 // batchLimit is how many functions share a commit at the most. Beyond it the
@@ -54,7 +55,12 @@ type op struct {
 	err    error
 }
 
-func openWriter(ctx context.Context, path string, s *Store) (*writer, error) {
+// openWriter opens a database to write to it, makes it where there is none, and brings
+// it to the newest schema.
+func openWriter(ctx context.Context, path string, root *seal.RootKey) (*writer, error) {
+	if err := format(ctx, path); err != nil {
+		return nil, fmt.Errorf("storage: %w", classify(err))
+	}
 	// The cache is small: a batch touches few pages twice. The log of the
 	// journal is cut back after a checkpoint so that a burst leaves no trace.
 	db, err := sql.Open("sqlite", dsn(path, "cache_size(-4096)", "wal_autocheckpoint(1000)", "journal_size_limit(33554432)", "foreign_keys(OFF)"))
@@ -66,12 +72,15 @@ func openWriter(ctx context.Context, path string, s *Store) (*writer, error) {
 		db.Close()
 		return nil, fmt.Errorf("storage: %w", classify(err))
 	}
-	return &writer{store: s, db: db, conn: conn, stmts: statements{conn: conn}, line: newLine(), done: make(chan struct{}), broken: make(chan struct{})}, nil
+	if err := upgrade(ctx, conn, path, root); err != nil {
+		return nil, errors.Join(err, conn.Close(), db.Close())
+	}
+	return &writer{db: db, conn: conn, stmts: statements{conn: conn}, line: newLine(), done: make(chan struct{}), broken: make(chan struct{})}, nil
 }
 
-// start begins to serve, with the tree as the database has it.
-func (w *writer) start(tree *audit.Tree) {
-	w.tree = tree
+// start begins to serve a store, with the tree as the database has it.
+func (w *writer) start(s *Store, tree *audit.Tree) {
+	w.store, w.tree = s, tree
 	go w.run()
 }
 
