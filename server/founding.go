@@ -206,6 +206,9 @@ func colons(sum [sha256.Size]byte) string {
 // Welcome tells who starts a server that is not set up yet how to go on. Where somebody
 // has an account, or the set-up ended, there is nothing to tell.
 func (s *Server) Welcome(ctx context.Context, out io.Writer) error {
+	if !s.managed {
+		return nil
+	}
 	org, err := s.directory.Organization(ctx)
 	if err != nil {
 		return err

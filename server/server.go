@@ -24,6 +24,7 @@ import (
 	"postern/server/delivery"
 	"postern/server/directory"
 	"postern/server/imapd"
+	"postern/server/injection"
 	"postern/server/metrics"
 	"postern/server/monitor"
 	"postern/server/msgauth"
@@ -134,6 +135,7 @@ func New(ctx context.Context, cfg Config, o Options) (_ *Server, err error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	go injection.Shipped() // the scorer's model is read beside what follows
 	if err := s.openStore(ctx); err != nil {
 		return nil, err
 	}
@@ -437,6 +439,22 @@ func (s *Server) Run(ctx context.Context) error {
 	working, rest := context.WithCancel(loops)
 	defer rest()
 	var loop, queued sync.WaitGroup
+	failed := make(chan error, len(s.doors)+1)
+	// The doors come first: who waits at them since the start of the process is answered,
+	// and then the house is looked after.
+	s.phase.Store(phaseServing) // who connects from here on is answered
+	var open sync.WaitGroup
+	for _, d := range s.doors {
+		open.Go(func() {
+			l, err := s.behind(d)
+			if err == nil {
+				err = ignoreClosed(d.serve(l), smtpd.ErrServerClosed, imapd.ErrServerClosed)
+			}
+			if err != nil {
+				failed <- fmt.Errorf("%s: %w", d.name, err)
+			}
+		})
+	}
 	loop.Go(func() { s.directory.Run(loops) })
 	loop.Go(func() { s.store.Keep(loops) })
 	loop.Go(func() { s.store.KeepHours(loops) })
@@ -451,25 +469,11 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	loop.Go(func() { s.expireQuarantine(loops) })
 	queued.Go(func() { s.certs.Run(working) })
-	failed := make(chan error, len(s.doors)+1)
 	queued.Go(func() {
 		if err := s.queue.Run(working); err != nil {
 			failed <- fmt.Errorf("queue: %w", err)
 		}
 	})
-	s.phase.Store(phaseServing) // who connects from here on is answered
-	var open sync.WaitGroup
-	for _, d := range s.doors {
-		open.Go(func() {
-			l, err := s.behind(d)
-			if err == nil {
-				err = ignoreClosed(d.serve(l), smtpd.ErrServerClosed, imapd.ErrServerClosed)
-			}
-			if err != nil {
-				failed <- fmt.Errorf("%s: %w", d.name, err)
-			}
-		})
-	}
 	var err error
 	select {
 	case <-ctx.Done():
