@@ -161,14 +161,19 @@ type counted struct {
 // UIDs have run out.
 func (tx *Tx) count(in *Inbox, mailbox uuid.UUID, uids int64, t tally) (c counted, err error) {
 	var next int64
-	err = found(tx.row(`UPDATE mailbox SET uidnext = uidnext + $1, modseq = modseq + 1, messages = messages + $2,
-		unseen = unseen + $3, deleted = deleted + $4, bytes = bytes + $5 WHERE id = $6 AND inbox = $7 RETURNING no, uidnext, modseq`,
-		uids, t.messages, t.unseen, t.deleted, t.bytes, mailbox[:], in.record.ID[:]).Scan(&c.box, &next, &c.modseq))
-	if err == nil && next > math.MaxUint32 {
+	err = found(tx.row("SELECT no, uidnext, modseq FROM mailbox WHERE id = $1 AND inbox = $2", mailbox[:], in.record.ID[:]).
+		Scan(&c.box, &next, &c.modseq))
+	if err == nil && next+uids > math.MaxUint32 {
 		err = fmt.Errorf("%w: UIDs of mailbox %s", ErrLimit, mailbox)
 	}
-	c.first = uint32(next - uids)
-	return c, err
+	if err != nil {
+		return counted{}, err
+	}
+	c.first = uint32(next)
+	c.modseq++
+	return c, tx.exec(`UPDATE mailbox SET uidnext = uidnext + $1, modseq = modseq + 1, messages = messages + $2,
+		unseen = unseen + $3, deleted = deleted + $4, bytes = bytes + $5 WHERE id = $6`,
+		uids, t.messages, t.unseen, t.deleted, t.bytes, mailbox[:])
 }
 
 // allUIDs is every message of a mailbox.
