@@ -153,9 +153,18 @@ func (s *Store) Credential(ctx context.Context, org, id uuid.UUID) (Credential, 
 	return find[Credential](ctx, s, "credential", "org = $1 AND id = $2", org[:], id[:])
 }
 
-// Credentials lists an agent's credentials by creation.
+// Credentials lists all credentials of an agent by creation.
 func (s *Store) Credentials(ctx context.Context, org, agent uuid.UUID) ([]Credential, error) {
-	creds, err := list[Credential](ctx, s, "credential", "org = $1 AND agent = $2 ORDER BY id", org[:], agent[:])
+	return s.credentials(ctx, "org = $1 AND agent = $2 ORDER BY id", org[:], agent[:])
+}
+
+// CredentialsAfter lists the credentials of an agent after an id, by creation, at most limit.
+func (s *Store) CredentialsAfter(ctx context.Context, org, agent, after uuid.UUID, limit int) ([]Credential, error) {
+	return s.credentials(ctx, "org = $1 AND agent = $2 AND id > $3 ORDER BY id LIMIT $4", org[:], agent[:], after[:], limit)
+}
+
+func (s *Store) credentials(ctx context.Context, where string, args ...any) ([]Credential, error) {
+	creds, err := list[Credential](ctx, s, "credential", where, args...)
 	if err != nil {
 		return nil, err
 	}

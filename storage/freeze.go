@@ -68,6 +68,18 @@ func (s *Store) Freezes(ctx context.Context) ([]Freeze, error) {
 	return list[Freeze](ctx, s, "freeze", "1 = 1 ORDER BY id")
 }
 
+// FreezesIn lists the freezes that concern an organization after an id, its own and that
+// of everything, by the time they began, at most limit.
+func (s *Store) FreezesIn(ctx context.Context, org, after uuid.UUID, limit int) ([]Freeze, error) {
+	all, err := list[Freeze](ctx, s, "freeze", "(org = $1 OR target = $2) AND id > $3 ORDER BY id LIMIT $4", org[:], uuid.Nil[:], after[:], limit)
+	for i := range all {
+		if all[i].Org != org && all[i].Kind != FreezeAll {
+			return nil, fmt.Errorf("%w: freeze %s: its column target is not that of its record", ErrCorrupt, all[i].ID)
+		}
+	}
+	return all, err
+}
+
 // FreezeOf finds the freeze of a target; ErrNotFound when it has none.
 func (s *Store) FreezeOf(ctx context.Context, target uuid.UUID) (Freeze, error) {
 	f, err := find[Freeze](ctx, s, "freeze", "target = $1", target[:])

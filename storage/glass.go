@@ -126,6 +126,15 @@ func (s *Store) Glasses(ctx context.Context, org, after uuid.UUID, limit int) ([
 	return list[Glass](ctx, s, "glass", "org = $1"+page, org[:], after[:], limit)
 }
 
+// NewestGlasses lists the grants of an organization that were asked for before one, the
+// newest first, at most limit; before no one: from the newest on.
+func (s *Store) NewestGlasses(ctx context.Context, org, before uuid.UUID, limit int) ([]Glass, error) {
+	if before == uuid.Nil {
+		before = uuid.Max
+	}
+	return list[Glass](ctx, s, "glass", "org = $1 AND id < $2 ORDER BY id DESC LIMIT $3", org[:], before[:], limit)
+}
+
 // maxGlasses bounds the grants of one message that are looked through: the newest
 // count.
 const maxGlasses = 64

@@ -96,9 +96,9 @@ func (s *Store) Webhook(ctx context.Context, org, id uuid.UUID) (Webhook, error)
 	return all[0], nil
 }
 
-// Webhooks lists an organization's webhooks by creation.
-func (s *Store) Webhooks(ctx context.Context, org uuid.UUID) ([]Webhook, error) {
-	return s.webhooks(ctx, "org = $1 ORDER BY id", org[:])
+// Webhooks lists the webhooks of an organization after an id, by creation, at most limit.
+func (s *Store) Webhooks(ctx context.Context, org, after uuid.UUID, limit int) ([]Webhook, error) {
+	return s.webhooks(ctx, "org = $1"+page, org[:], after[:], limit)
 }
 
 func (s *Store) webhooks(ctx context.Context, where string, args ...any) ([]Webhook, error) {

@@ -83,9 +83,22 @@ func agentShow(t *talk) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return t.agent(a)
+			return t.agentShown(a)
 		},
 	}
+}
+
+// agentShown shows one agent with what it may do.
+func (t *talk) agentShown(a control.AgentShown) error {
+	pairs := append(agentPairs(a.Agent), pair{"last used", instant(a.LastUsed)}, pair{"sessions open", decimal(int64(a.Open))})
+	for _, g := range a.May {
+		text := g.Verbs
+		if g.Unused != "" {
+			text += " (not used in 90 days: " + g.Unused + ")"
+		}
+		pairs = append(pairs, pair{"may on " + g.Inbox, text})
+	}
+	return t.show(a, pairs...)
 }
 
 func agentChange(t *talk, verb, short string, do func(*control.Client, context.Context, control.AgentChange) (control.Stopped, error)) *cobra.Command {
@@ -106,9 +119,10 @@ func agentChange(t *talk, verb, short string, do func(*control.Client, context.C
 }
 
 // agent shows one agent.
-func (t *talk) agent(a control.Agent) error {
-	return t.show(a, pair{"agent", a.Name}, pair{"id", a.ID.String()}, pair{"state", string(a.State)}, pair{"owner", a.Owner},
-		pair{"purpose", a.Purpose}, pair{"created", instant(a.Created)})
+func (t *talk) agent(a control.Agent) error { return t.show(a, agentPairs(a)...) }
+
+func agentPairs(a control.Agent) []pair {
+	return []pair{{"agent", a.Name}, {"id", a.ID.String()}, {"state", string(a.State)}, {"owner", a.Owner}, {"purpose", a.Purpose}, {"created", instant(a.Created)}}
 }
 
 // stopped shows what a change of state did.

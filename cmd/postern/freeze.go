@@ -65,15 +65,18 @@ func freezeChange(t *talk, kind storage.FreezeKind, argument, short string, do f
 }
 
 func freezeList(t *talk) *cobra.Command {
-	return &cobra.Command{
+	var q control.FreezeQuery
+	c := &cobra.Command{
 		Use: "list", Short: "List what is frozen", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return list(t, t.client().Freezes(cmd.Context()), "Nothing is frozen.",
+			return list(t, part(t, q.Page, t.client().Freezes(cmd.Context(), q), func(f *control.Freeze) uuid.UUID { return f.Freeze }), "Nothing is frozen.",
 				[]string{"KIND", "NAME", "SINCE", "REASON"}, func(f control.Freeze) []string {
 					return []string{string(f.Kind), f.Name, instant(f.At), shorten(f.Reason, 60)}
 				})
 		},
 	}
+	pageFlags(c, &q.Page)
+	return c
 }
 
 // frozen shows what a freeze or its end did.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"postern/server/control"
@@ -191,16 +192,20 @@ wants two people (break-glass-persons), another one agrees first.`
 }
 
 func glassList(t *talk) *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List who read what, or asks to", Args: exactly(),
+	var q control.GlassQuery
+	c := &cobra.Command{
+		Use: "list [--newest]", Short: "List who read what, or asks to", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return list(t, t.client().Glasses(cmd.Context()), "Nobody has read a message.",
+			return list(t, part(t, q.Page, t.client().Glasses(cmd.Context(), q), func(g *control.Glass) uuid.UUID { return g.ID }), "Nobody has read a message.",
 				[]string{"ID", "PERSON", "INBOX", "MESSAGE", "WHY", "STATE", "ASKED", "UNTIL", "AGREED", "OWNERS", "REASON"}, func(g control.Glass) []string {
 					return []string{g.ID.String(), g.By, orDash(g.Inbox), g.Message.String(), g.Why, g.State, instant(g.Asked), instant(g.Until), orDash(g.Agreed),
 						fmt.Sprint(g.Told), shorten(g.Reason, 60)}
 				})
 		},
 	}
+	c.Flags().BoolVar(&q.Newest, "newest", false, "the newest first")
+	pageFlags(c, &q.Page)
+	return c
 }
 
 func (t *talk) glass(g *control.Glass) error {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"postern/server/control"
@@ -52,15 +53,18 @@ func alertKindNames() (all []string) {
 }
 
 func webhookList(t *talk) *cobra.Command {
-	return &cobra.Command{
+	var q control.Page
+	c := &cobra.Command{
 		Use: "list", Short: "List the webhooks", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return list(t, t.client().Webhooks(cmd.Context()), "There is no webhook.",
+			return list(t, part(t, q, t.client().Webhooks(cmd.Context(), q), func(w *control.Webhook) uuid.UUID { return w.ID }), "There is no webhook.",
 				[]string{"ID", "STATE", "URL", "KINDS", "WAITING", "FAILING SINCE"}, func(w control.Webhook) []string {
 					return []string{w.ID.String(), string(w.State), shorten(w.URL, 60), webhookKinds(w), decimal(int64(w.Waiting)), instant(w.Failing)}
 				})
 		},
 	}
+	pageFlags(c, &q)
+	return c
 }
 
 // webhookOne is a command about one webhook.

@@ -109,14 +109,17 @@ func (s *Server) eachAgent(ctx context.Context, by caller, fn func(*storage.Agen
 	return pages(read, func(a *storage.Agent) uuid.UUID { return a.ID }, fn)
 }
 
-// Agent shows one agent.
-func (c *Client) Agent(ctx context.Context, agent string) (Agent, error) {
-	return ask[AgentRef, Agent](ctx, c, "agent.show", AgentRef{agent})
+// Agent shows one agent, and what it may do.
+func (c *Client) Agent(ctx context.Context, agent string) (AgentShown, error) {
+	return ask[AgentRef, AgentShown](ctx, c, "agent.show", AgentRef{agent})
 }
 
-func (s *Server) agentShow(ctx context.Context, by caller, q AgentRef) (Agent, error) {
+func (s *Server) agentShow(ctx context.Context, by caller, q AgentRef) (AgentShown, error) {
 	a, err := s.agent(ctx, by, q.Agent)
-	return agentView(&a), err
+	if err != nil {
+		return AgentShown{}, err
+	}
+	return s.shownAgent(ctx, by, &a)
 }
 
 // SuspendAgent stops an agent until it is resumed. // AC-9

@@ -1,7 +1,6 @@
 package control
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -221,35 +220,24 @@ func (c *Client) Credentials(ctx context.Context, q CredentialQuery) iter.Seq2[C
 }
 
 func (s *Server) credentialList(ctx context.Context, by caller, q CredentialQuery, emit func(Credential) error) error {
-	p := credentialPage{Page: q.Page, view: func(c *storage.Credential, agent string) error {
-		view, err := s.credentialView(ctx, by, c, agent)
+	p := credentialPage{Page: q.Page, emit: emit}
+	of := func(a *storage.Agent) (full bool, err error) { return p.add(ctx, s, by, a) }
+	only := q.Agent != ""
+	switch {
+	case only:
+		a, err := s.agent(ctx, by, q.Agent)
 		if err != nil {
 			return err
 		}
-		return emit(view)
-	}}
-	of := func(a *storage.Agent) (bool, error) {
-		all, err := s.Directory.Credentials(ctx, by.org, a.ID)
-		if err != nil {
-			return false, err
-		}
-		return p.add(a, all)
-	}
-	if q.After != uuid.Nil {
+		p.from = a.ID
+	case q.After != uuid.Nil:
 		last, err := s.credential(ctx, by, q.After.String())
 		if err != nil {
 			return err
 		}
 		p.from = last.Agent
 	}
-	first, only := p.from, q.Agent != ""
-	if only {
-		a, err := s.agent(ctx, by, q.Agent)
-		if err != nil {
-			return err
-		}
-		first = a.ID
-	}
+	first := p.from
 	if first != uuid.Nil {
 		a, err := s.Store.Agent(ctx, by.org, first)
 		if err != nil {
@@ -270,23 +258,30 @@ type credentialPage struct {
 	Page
 	from uuid.UUID // the agent of After
 	n    int
-	view func(c *storage.Credential, agent string) error
+	emit func(Credential) error
 }
 
 // add adds those of an agent that belong on the page, and says whether that is full.
-func (p *credentialPage) add(a *storage.Agent, all []storage.Credential) (full bool, err error) {
-	for i := range all {
-		if a.ID == p.from && bytes.Compare(all[i].ID[:], p.After[:]) <= 0 {
-			continue
-		}
-		if err := p.view(&all[i], a.Name); err != nil {
+func (p *credentialPage) add(ctx context.Context, s *Server, by caller, a *storage.Agent) (full bool, err error) {
+	var q Page
+	if a.ID == p.from {
+		q.After = p.After
+	}
+	if p.Limit > 0 {
+		q.Limit = p.Limit - p.n
+	}
+	read := func(after uuid.UUID, step int) ([]storage.Credential, error) {
+		return s.Directory.CredentialsAfter(ctx, by.org, a.ID, after, step)
+	}
+	err = paged(q, read, func(c *storage.Credential) uuid.UUID { return c.ID }, func(c *storage.Credential) (bool, error) {
+		view, err := s.credentialView(ctx, by, c, a.Name)
+		if err != nil {
 			return false, err
 		}
-		if p.n++; p.n == p.Limit {
-			return true, nil
-		}
-	}
-	return false, nil
+		p.n++
+		return true, p.emit(view)
+	})
+	return p.Limit > 0 && p.n >= p.Limit, err
 }
 
 // Credential shows one credential.

@@ -30,12 +30,24 @@ type Frozen struct {
 
 // Freeze is a freeze that holds.
 type Freeze struct {
+	Freeze uuid.UUID          `json:"freeze"` // its own id
 	Kind   storage.FreezeKind `json:"kind"`
-	ID     uuid.UUID          `json:"id,omitzero"`
+	ID     uuid.UUID          `json:"id,omitzero"` // of what it stops
 	Name   string             `json:"name,omitempty"`
 	Reason string             `json:"reason"`
 	At     time.Time          `json:"frozen_at"`
 }
+
+// FreezeQuery asks for freezes, in the order in which they began.
+type FreezeQuery struct {
+	// Of are ids of agents, credentials and domains, at most 1,000: only what stops one of
+	// them is listed, a freeze of its own or one of all. It takes no Page.
+	Of []uuid.UUID `json:"of,omitempty"`
+	Page
+}
+
+// maxOf bounds of how many things at once one may ask what stops them.
+const maxOf = 1000
 
 func (s *Server) freezeCommands() {
 	answer(s, "freeze.set", s.freezeSet)
@@ -117,27 +129,33 @@ func (s *Server) target(ctx context.Context, by caller, q FreezeChange) (directo
 }
 
 // Freezes lists what is frozen.
-func (c *Client) Freezes(ctx context.Context) iter.Seq2[Freeze, error] {
-	return rows[None, Freeze](ctx, c, "freeze.list", None{})
+func (c *Client) Freezes(ctx context.Context, q FreezeQuery) iter.Seq2[Freeze, error] {
+	return rows[FreezeQuery, Freeze](ctx, c, "freeze.list", q)
 }
 
-func (s *Server) freezeList(ctx context.Context, by caller, _ None, emit func(Freeze) error) error {
-	all, err := s.Directory.Freezes(ctx, by.org)
-	if err != nil {
-		return err
+func (s *Server) freezeList(ctx context.Context, by caller, q FreezeQuery, emit func(Freeze) error) error {
+	read := func(after uuid.UUID, step int) ([]storage.Freeze, error) {
+		return s.Directory.Freezes(ctx, by.org, after, step)
 	}
-	names := s.newNames(by)
-	for i := range all {
-		f := &all[i]
-		name, err := names.frozen(ctx, f)
+	if len(q.Of) > 0 {
+		if len(q.Of) > maxOf || q.Page != (Page{}) {
+			return invalid("what stops something is asked of at most %d things, and all of it", maxOf)
+		}
+		all, err := s.Directory.FreezesOf(ctx, by.org, append(q.Of, by.org, uuid.Nil)...)
 		if err != nil {
 			return err
 		}
-		if err := emit(Freeze{Kind: f.Kind, ID: f.Target, Name: name, Reason: f.Reason, At: f.At}); err != nil {
-			return err
-		}
+		q.Limit = len(all)
+		read = func(uuid.UUID, int) ([]storage.Freeze, error) { return all, nil }
 	}
-	return nil
+	names := s.newNames(by)
+	return paged(q.Page, read, func(f *storage.Freeze) uuid.UUID { return f.ID }, func(f *storage.Freeze) (bool, error) {
+		name, err := names.frozen(ctx, f)
+		if err != nil {
+			return false, err
+		}
+		return true, emit(Freeze{Freeze: f.ID, Kind: f.Kind, ID: f.Target, Name: name, Reason: f.Reason, At: f.At})
+	})
 }
 
 // frozen is what people call the target of a freeze.

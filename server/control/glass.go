@@ -48,6 +48,12 @@ type GlassRef struct {
 	Reason string `json:"reason,omitempty"`
 }
 
+// GlassQuery asks for grants.
+type GlassQuery struct {
+	Newest bool `json:"newest,omitempty"` // the newest first, and After goes on to older ones
+	Page
+}
+
 func (s *Server) glassCommands() {
 	answer(s, "glass.open", s.glassOpen)
 	answer(s, "glass.agree", s.glassAgree)
@@ -220,20 +226,24 @@ func (s *Server) glassEnd(ctx context.Context, by caller, q GlassRef) (Glass, er
 	return s.glassView(&ended, address), err
 }
 
-// Glasses lists who was let read what, and why, in the order of asking.
-func (c *Client) Glasses(ctx context.Context) iter.Seq2[Glass, error] {
-	return rows[None, Glass](ctx, c, "glass.list", None{})
+// Glasses lists who was let read what, and why, in the order of asking or from the
+// newest on.
+func (c *Client) Glasses(ctx context.Context, q GlassQuery) iter.Seq2[Glass, error] {
+	return rows[GlassQuery, Glass](ctx, c, "glass.list", q)
 }
 
-func (s *Server) glassList(ctx context.Context, by caller, _ None, emit func(Glass) error) error {
-	names := s.newNames(by)
-	read := func(after uuid.UUID) ([]storage.Glass, error) { return s.Store.Glasses(ctx, by.org, after, page) }
-	return pages(read, func(g *storage.Glass) uuid.UUID { return g.ID }, func(g *storage.Glass) error {
+func (s *Server) glassList(ctx context.Context, by caller, q GlassQuery, emit func(Glass) error) error {
+	names, list := s.newNames(by), s.Store.Glasses
+	if q.Newest {
+		list = s.Store.NewestGlasses
+	}
+	read := func(after uuid.UUID, step int) ([]storage.Glass, error) { return list(ctx, by.org, after, step) }
+	return paged(q.Page, read, func(g *storage.Glass) uuid.UUID { return g.ID }, func(g *storage.Glass) (bool, error) {
 		address, err := names.inbox(ctx, g.Inbox)
 		if err != nil {
-			return err
+			return false, err
 		}
-		return emit(s.glassView(g, address))
+		return true, emit(s.glassView(g, address))
 	})
 }
 

@@ -74,25 +74,21 @@ func (s *Server) createdWebhook(ctx context.Context, w webhook.Created) (Webhook
 }
 
 // Webhooks lists the webhooks.
-func (c *Client) Webhooks(ctx context.Context) iter.Seq2[Webhook, error] {
-	return rows[None, Webhook](ctx, c, "webhook.list", None{})
+func (c *Client) Webhooks(ctx context.Context, q Page) iter.Seq2[Webhook, error] {
+	return rows[Page, Webhook](ctx, c, "webhook.list", q)
 }
 
-func (s *Server) webhookList(ctx context.Context, by caller, _ None, emit func(Webhook) error) error {
-	all, err := s.Webhooks.List(ctx, by.org)
-	if err != nil {
-		return err
+func (s *Server) webhookList(ctx context.Context, by caller, q Page, emit func(Webhook) error) error {
+	read := func(after uuid.UUID, step int) ([]storage.Webhook, error) {
+		return s.Webhooks.List(ctx, by.org, after, step)
 	}
-	for i := range all {
-		view, err := s.webhookView(ctx, &all[i])
+	return paged(q, read, func(w *storage.Webhook) uuid.UUID { return w.ID }, func(w *storage.Webhook) (bool, error) {
+		view, err := s.webhookView(ctx, w)
 		if err != nil {
-			return err
+			return false, err
 		}
-		if err := emit(view); err != nil {
-			return err
-		}
-	}
-	return nil
+		return true, emit(view)
+	})
 }
 
 // Webhook shows one webhook.

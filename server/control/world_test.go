@@ -256,7 +256,7 @@ func TestAC2_ActsAreAttributed(t *testing.T) {
 			_, err := w.Freeze(ctx, FreezeChange{Kind: storage.FreezeDomain, Name: "example.com", Reason: "odd"})
 			return err
 		}, []string{"freeze.set"}},
-		{"freeze list", func() error { _, err := collect(w.Freezes(ctx)); return err }, nil},
+		{"freeze list", func() error { _, err := collect(w.Freezes(ctx, FreezeQuery{})); return err }, nil},
 		{"unfreeze", func() error {
 			_, err := ada.Unfreeze(ctx, FreezeChange{Kind: storage.FreezeDomain, Name: "example.com", Reason: "explained"})
 			return err

@@ -225,6 +225,14 @@ func (d *Directory) Credentials(ctx context.Context, org, agent uuid.UUID) ([]st
 	return all, err
 }
 
+// CredentialsAfter lists the credentials of an agent after an id, by creation, at most
+// limit, with when they were last used.
+func (d *Directory) CredentialsAfter(ctx context.Context, org, agent, after uuid.UUID, limit int) ([]storage.Credential, error) {
+	all, err := d.store.CredentialsAfter(ctx, org, agent, after, limit)
+	d.pending.lastUsed(all)
+	return all, err
+}
+
 // verbWords are the verbs of a scope in the order in which they are written.
 var verbWords = []struct {
 	verb storage.Verbs

@@ -111,17 +111,34 @@ func (d *Directory) Unfreeze(ctx context.Context, actor audit.Actor, org uuid.UU
 	return err
 }
 
-// Freezes lists what is frozen and concerns an organization: its own, and the
-// freeze of everything.
-func (d *Directory) Freezes(ctx context.Context, org uuid.UUID) ([]storage.Freeze, error) {
-	all, err := d.store.Freezes(ctx)
-	var some []storage.Freeze
-	for _, f := range all {
+// Freezes lists what is frozen and concerns an organization, its own and the freeze of
+// everything, after an id, by the time it began, at most limit.
+func (d *Directory) Freezes(ctx context.Context, org, after uuid.UUID, limit int) ([]storage.Freeze, error) {
+	return d.store.FreezesIn(ctx, org, after, limit)
+}
+
+// FreezesOf lists the freezes of the targets that have one, in their order. Of another
+// organization's it says nothing. // AC-19
+func (d *Directory) FreezesOf(ctx context.Context, org uuid.UUID, targets ...uuid.UUID) (all []storage.Freeze, err error) {
+	if err := d.loadFreezes(ctx); err != nil {
+		return nil, err
+	}
+	for _, target := range targets {
+		if !d.registry.marked(target) {
+			continue
+		}
+		f, err := d.store.FreezeOf(ctx, target)
+		if errors.Is(err, storage.ErrNotFound) {
+			continue // lifted meanwhile, or never recorded
+		}
+		if err != nil {
+			return nil, err
+		}
 		if f.Org == org || f.Kind == storage.FreezeAll {
-			some = append(some, f)
+			all = append(all, f)
 		}
 	}
-	return some, err
+	return all, nil
 }
 
 // Frozen reports whether a message in the queue must wait because what sent it is

@@ -1,7 +1,9 @@
 package servertest_test
 
 import (
+	"fmt"
 	"html"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -47,10 +49,56 @@ func TestPanel_ListsByKey(t *testing.T) {
 	}
 	// A key that is no id, or of nothing, is no error and no way out of the list.
 	for _, after := range []string{"x", "%00", "0198c0de-0000-7000-8000-000000000001", strings.Repeat("9", 5000)} {
-		for _, list := range []string{"/agents", "/inboxes", "/queue", "/approvals", "/alerts", "/quarantine", "/captured", "/agents/scout", "/glass", "/domains", "/people"} {
+		for _, list := range []string{"/agents", "/inboxes", "/queue", "/approvals", "/alerts", "/quarantine", "/captured", "/agents/scout", "/glass", "/domains", "/people", "/freezes", "/webhooks", "/agents/scout/credentials/new"} {
 			if a := b.get(list + "?after=" + after); a.status != 200 {
 				t.Errorf("%s after %.40s: %d", list, after, a.status)
 			}
 		}
+	}
+}
+
+// TestPanel_ChoosesInboxes gives a credential inboxes out of many, with forms alone: the form shows some, finds others by
+// a part of their address, and keeps what is ticked while somebody looks.
+func TestPanel_ChoosesInboxes(t *testing.T) {
+	p := servertest.New(t, servertest.Options{Agents: []string{"scout"}})
+	client := commands.NewClient(p.ControlSocket())
+	t.Cleanup(client.Close)
+	for i := range 60 {
+		_, err := client.CreateInbox(t.Context(), commands.InboxCreate{Address: fmt.Sprintf("box%02d@alpha.test", i)})
+		fatal(t, err)
+	}
+	b := browse(t, p, p.Admin.Session)
+	boxes := func(page page) int { return strings.Count(page.text, `value="read"`) }
+	const form = "/agents/scout/credentials/new"
+	first := b.see(form, "box00@alpha.test", "There are more. What is ticked stays.", "Look for inboxes")
+	if got := boxes(first); got != 25 {
+		t.Errorf("%d inboxes at first", got)
+	}
+	ticked := url.Values{"scope:box00@alpha.test": {"read", "send"}, "days": {"7"}, "env": {"live"}}
+	after := regexp.MustCompile(`name="after" value="([^"]+)"`).FindStringSubmatch(first.text)
+	next := b.see(form+"?after="+after[1]+"&"+ticked.Encode(), "box00@alpha.test", "box30@alpha.test")
+	if got := boxes(next); got != 26 || strings.Contains(next.text, "box01@") {
+		t.Errorf("%d inboxes on the next page", got)
+	}
+	ticked.Set("q", "BOX5")
+	ticked.Set("after", after[1]) // other words begin anew
+	ticked.Set("look", "yes")
+	found := b.see(form+"?"+ticked.Encode(), "box50@alpha.test", "box59@alpha.test")
+	for _, want := range []string{`name="scope:box00@alpha.test" value="send" aria-label="Send on box00@alpha.test" checked`, `name="days" type="text" value="7"`} {
+		if !strings.Contains(found.text, want) {
+			t.Errorf("what was filled in is lost: no %s", want)
+		}
+	}
+	if got := boxes(found); got != 11 {
+		t.Errorf("%d inboxes are found", got)
+	}
+	b.see(form+"?q=nothing", "No other inbox has that in its address.")
+	made := b.send("/agents/scout/credentials", "scope:box00@alpha.test", "read", "scope:box00@alpha.test", "send", "scope:box55@alpha.test", "read", "days", "7", "env", "live", "q", "box5")
+	if made.status != 200 || !strings.Contains(words(made.text), "box00@alpha.test read, send box55@alpha.test read") {
+		t.Errorf("%d %s", made.status, words(made.text))
+	}
+	refused := b.send("/agents/scout/credentials", "scope:box00@alpha.test", "read", "days", "none", "env", "test")
+	if refused.status != 422 || !strings.Contains(refused.text, `value="read" aria-label="Read on box00@alpha.test" checked`) || !strings.Contains(refused.text, `value="test" selected`) {
+		t.Errorf("a refused form is empty: %d", refused.status)
 	}
 }

@@ -364,7 +364,7 @@ func TestPanel_FirstAgent(t *testing.T) {
 	b.send("/inboxes", "address", "billing@alpha.test")
 	b.send("/agents", "name", "billing-bot", "owner", "ann@alpha.test", "purpose", "answers")
 	b.see("/agents/billing-bot/credentials/new", "billing@alpha.test", "Append")
-	a := b.send("/agents/billing-bot/credentials", "inbox", "billing@alpha.test", "scope:billing@alpha.test", "read", "scope:billing@alpha.test", "send")
+	a := b.send("/agents/billing-bot/credentials", "scope:billing@alpha.test", "read", "scope:billing@alpha.test", "send")
 	token := regexp.MustCompile(`pst_live_[0-9A-Za-z]{38}`).FindString(a.text)
 	if a.status != http.StatusOK || token == "" {
 		t.Fatalf("no token: %d %s", a.status, words(a.text))

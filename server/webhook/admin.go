@@ -131,9 +131,28 @@ func (s *Sender) Test(ctx context.Context, actor audit.Actor, org, id uuid.UUID)
 	return Tested{OK: r.ok(), Rule: r.rule, Code: r.code, Took: r.took}, err
 }
 
-// List lists an organization's webhooks by creation.
-func (s *Sender) List(ctx context.Context, org uuid.UUID) ([]storage.Webhook, error) {
-	return s.store.Webhooks(ctx, org)
+// List lists the webhooks of an organization after an id, by creation, at most limit.
+func (s *Sender) List(ctx context.Context, org, after uuid.UUID, limit int) ([]storage.Webhook, error) {
+	return s.store.Webhooks(ctx, org, after, limit)
+}
+
+// told are the webhooks of an organization that are told of a kind of alert.
+func (s *Sender) told(ctx context.Context, org uuid.UUID, kind storage.AlertKind) (all []uuid.UUID, err error) {
+	const chunk = 500
+	for after := uuid.Nil; ; {
+		some, err := s.store.Webhooks(ctx, org, after, chunk)
+		if err != nil {
+			return nil, err
+		}
+		for _, w := range some {
+			if after = w.ID; w.State == storage.WebhookActive && (len(w.Kinds) == 0 || slices.Contains(w.Kinds, kind)) {
+				all = append(all, w.ID)
+			}
+		}
+		if len(some) < chunk {
+			return all, nil
+		}
+	}
 }
 
 // waitingShown bounds how much of what waits is counted for a listing.
@@ -148,7 +167,7 @@ func (s *Sender) Waiting(ctx context.Context, id uuid.UUID) (int, error) {
 // Announce prepares what the webhooks of an organization are told about an alert.
 // What it returns notes it, in the transaction of whoever asked.
 func (s *Sender) Announce(ctx context.Context, a *storage.Alert) (func(u *storage.Upkeep) error, error) {
-	hooks, err := s.store.Webhooks(ctx, a.Org)
+	hooks, err := s.told(ctx, a.Org, a.Kind)
 	if err != nil {
 		return nil, err
 	}
@@ -165,10 +184,8 @@ func (s *Sender) Announce(ctx context.Context, a *storage.Alert) (func(u *storag
 		return nil, err
 	}
 	var all []storage.WebhookDelivery
-	for _, w := range hooks {
-		if w.State == storage.WebhookActive && (len(w.Kinds) == 0 || slices.Contains(w.Kinds, a.Kind)) {
-			all = append(all, storage.WebhookDelivery{ID: storage.NewID(), Org: a.Org, Webhook: w.ID, Payload: body})
-		}
+	for _, id := range hooks {
+		all = append(all, storage.WebhookDelivery{ID: storage.NewID(), Org: a.Org, Webhook: id, Payload: body})
 	}
 	return func(u *storage.Upkeep) error {
 		for _, d := range all {

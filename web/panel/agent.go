@@ -1,7 +1,6 @@
 package panel
 
 import (
-	"bytes"
 	"fmt"
 	"iter"
 	"net/url"
@@ -34,7 +33,11 @@ func (v *visit) agents() error {
 	if err != nil {
 		return err
 	}
-	stopped, err := v.frozen()
+	ids := make([]uuid.UUID, len(all))
+	for i := range all {
+		ids[i] = all[i].ID
+	}
+	stopped, err := v.frozen(ids...)
 	if err != nil {
 		return err
 	}
@@ -59,19 +62,9 @@ func (v *visit) agent() error {
 	if err != nil {
 		return err
 	}
-	all, err := collect(v.c.Credentials(v.r.Context(), control.CredentialQuery{Agent: a.Name})) // what it may do follows from all of them
-	if err != nil {
-		return err
-	}
 	id := func(c *control.Credential) uuid.UUID { return c.ID }
-	shown, next, err := paged(v, agentPath(a.Name), nil, id, func(p control.Page) iter.Seq2[control.Credential, error] {
-		return func(yield func(control.Credential, error) bool) {
-			for _, c := range all {
-				if bytes.Compare(c.ID[:], p.After[:]) > 0 && !yield(c, nil) {
-					return
-				}
-			}
-		}
+	own, next, err := paged(v, agentPath(a.Name), nil, id, func(p control.Page) iter.Seq2[control.Credential, error] {
+		return v.c.Credentials(v.r.Context(), control.CredentialQuery{Agent: a.Name, Page: p})
 	})
 	if err != nil {
 		return err
@@ -80,17 +73,15 @@ func (v *visit) agent() error {
 	if err != nil {
 		return err
 	}
-	stopped, err := v.frozen()
+	ids := []uuid.UUID{a.ID}
+	for i := range own {
+		ids = append(ids, own[i].ID)
+	}
+	stopped, err := v.frozen(ids...)
 	if err != nil {
 		return err
 	}
-	return v.page(a.Name, "/agents", "postern agent show "+a.Name, agentPage(v, a, credentials{all, shown, next}, day, stopped))
-}
-
-// credentials are those of an agent: all, and the page of them that is shown.
-type credentials struct {
-	all, shown []control.Credential
-	next       string
+	return v.page(a.Name, "/agents", "postern agent show "+a.Name, agentPage(v, a, own, next, day, stopped))
 }
 
 // changeAgent suspends an agent, lets it work again, or retires it for good. Who
@@ -136,37 +127,6 @@ func agentState(a *control.Agent, stopped frozen) ui.State {
 	default:
 		return ui.State{Class: "none", Word: "Decommissioned"}
 	}
-}
-
-// lastUsed is when any of the credentials was used last.
-func lastUsed(all []control.Credential) (at time.Time) {
-	for _, c := range all {
-		if c.LastUsed.After(at) {
-			at = c.LastUsed
-		}
-	}
-	return at
-}
-
-// openSessions counts those of all credentials.
-func openSessions(all []control.Credential) (n int) {
-	for _, c := range all {
-		n += c.Open
-	}
-	return n
-}
-
-// newestLimits are the counters of the newest credential that works: those of the
-// agent and above are the same for all.
-func newestLimits(v *visit, all []control.Credential) []control.LimitState {
-	for i := len(all) - 1; i >= 0; i-- {
-		if all[i].State == "active" {
-			if c, err := v.c.Credential(v.r.Context(), all[i].PublicID); err == nil {
-				return c.Limits
-			}
-		}
-	}
-	return nil
 }
 
 // uses is in which hours an agent did anything.

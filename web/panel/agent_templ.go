@@ -314,7 +314,7 @@ func newAgentPage(v *visit) templ.Component {
 	})
 }
 
-func agentPage(v *visit, a control.Agent, own credentials, day control.AgentDay, stopped frozen) templ.Component {
+func agentPage(v *visit, a control.AgentShown, own []control.Credential, next string, day control.AgentDay, stopped frozen) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -420,7 +420,7 @@ func agentPage(v *visit, a control.Agent, own credentials, day control.AgentDay,
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.Stated(agentState(&a, stopped)).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Stated(agentState(&a.Agent, stopped)).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -449,7 +449,7 @@ func agentPage(v *visit, a control.Agent, own credentials, day control.AgentDay,
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.When(v.clock, lastUsed(own.all)).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.When(v.clock, a.LastUsed).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -458,9 +458,9 @@ func agentPage(v *visit, a control.Agent, own credentials, day control.AgentDay,
 			return templ_7745c5c3_Err
 		}
 		var templ_7745c5c3_Var17 string
-		templ_7745c5c3_Var17, templ_7745c5c3_Err = templ.JoinStringErrs(ui.Number(openSessions(own.all)))
+		templ_7745c5c3_Var17, templ_7745c5c3_Err = templ.JoinStringErrs(ui.Number(a.Open))
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `web/panel/agent.templ`, Line: 108, Col: 69}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `web/panel/agent.templ`, Line: 108, Col: 54}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var17))
 		if templ_7745c5c3_Err != nil {
@@ -491,7 +491,7 @@ func agentPage(v *visit, a control.Agent, own credentials, day control.AgentDay,
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = scopes(v, own.all).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = scopes(a.May).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -499,7 +499,7 @@ func agentPage(v *visit, a control.Agent, own credentials, day control.AgentDay,
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = limits(v.clock, newestLimits(v, own.all)).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = limits(v.clock, a.Limits).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -572,7 +572,7 @@ func agentPage(v *visit, a control.Agent, own credentials, day control.AgentDay,
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		for _, c := range own.shown {
+		for _, c := range own {
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 49, "<tr data-row><th scope=\"row\" class=\"nb\"><a href=\"")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -662,7 +662,7 @@ func agentPage(v *visit, a control.Agent, own credentials, day control.AgentDay,
 				return templ_7745c5c3_Err
 			}
 		}
-		if len(own.shown) == 0 {
+		if len(own) == 0 {
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 58, "<tr><td colspan=\"7\" class=\"mute\">None yet: the agent cannot connect.</td></tr>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -672,7 +672,7 @@ func agentPage(v *visit, a control.Agent, own credentials, day control.AgentDay,
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.More(own.next).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.More(next).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -681,7 +681,7 @@ func agentPage(v *visit, a control.Agent, own credentials, day control.AgentDay,
 			return templ_7745c5c3_Err
 		}
 		if a.State != "decommissioned" {
-			templ_7745c5c3_Err = stopPanel(v, storage.FreezeAgent, a.Name, openSessions(own.all), stopped.agent(a.Name)).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = stopPanel(v, storage.FreezeAgent, a.Name, a.Open, stopped.agent(a.Name)).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

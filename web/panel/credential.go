@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"postern/server/control"
 	"postern/storage"
 	"postern/web/ui"
@@ -26,18 +28,65 @@ var credentialRoutes = []route{
 // verbs of a scope, as columns of the matrix.
 var verbs = []string{"read", "flag", "append", "delete", "send"}
 
-// newCredential asks what a credential is to be for.
+// newCredential asks what a credential is to be for. Without a script the form itself
+// looks for more inboxes: what is filled in and ticked so far comes along.
 func (v *visit) newCredential() error {
+	if err := v.r.ParseForm(); err != nil {
+		return errForm
+	}
 	a, err := v.c.Agent(v.r.Context(), v.r.PathValue("agent"))
 	if err != nil {
 		return err
 	}
-	inboxes, err := collect(v.c.Inboxes(v.r.Context(), control.InboxQuery{}))
+	c, err := v.inboxChoice()
 	if err != nil {
 		return err
 	}
-	return v.page("New credential", "/agents", "postern credential create "+a.Name+" --scope read,send:INBOX --expires 90d", newCredentialPage(v, a, inboxes))
+	return v.page("New credential", "/agents", "postern credential create "+a.Name+" --scope read,send:INBOX --expires 90d", newCredentialPage(v, a.Agent, c))
 }
+
+// choice are inboxes to tick verbs for: those that are ticked already, and some of those
+// that have Match in their address.
+type choice struct {
+	match  string
+	ticked []string
+	some   []control.Inbox
+	next   uuid.UUID // zero: there are no more
+	first  bool      // nothing was looked for and nothing passed over
+}
+
+// choiceRows is how many inboxes a form shows at once, besides those that are ticked.
+const choiceRows = 25
+
+func (v *visit) inboxChoice() (c choice, err error) {
+	after, _ := uuid.Parse(v.r.FormValue("after"))
+	c.match, c.ticked = strings.TrimSpace(v.r.FormValue("q")), v.ticked()
+	if v.r.FormValue("look") != "" {
+		after = uuid.Nil // other words begin anew
+	}
+	c.first = c.match == "" && after == uuid.Nil
+	all, err := collect(v.c.Inboxes(v.r.Context(), control.InboxQuery{Match: c.match, Page: control.Page{After: after, Limit: choiceRows + 1}}))
+	if len(all) > choiceRows {
+		all = all[:choiceRows]
+		c.next = all[choiceRows-1].ID
+	}
+	c.some = slices.DeleteFunc(all, func(in control.Inbox) bool { return slices.Contains(c.ticked, in.Address) })
+	return c, err
+}
+
+// ticked are the inboxes of which a form says something, in the order of their addresses.
+func (v *visit) ticked() (all []string) {
+	for name, values := range v.r.Form {
+		if inbox, ok := strings.CutPrefix(name, "scope:"); ok && len(values) > 0 && inbox != "" {
+			all = append(all, inbox)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// errForm refuses what is no form.
+var errForm = &control.Error{Code: control.Invalid, Message: "The form is too long, or damaged."}
 
 // createCredential makes a credential and shows its secret, this once: the answer to
 // the form is the only place where it stands.
@@ -61,10 +110,10 @@ func (v *visit) issued(made control.Issued) error {
 // credentialForm reads what a person filled in.
 func (v *visit) credentialForm() (q control.CredentialCreate, err error) {
 	if err := v.r.ParseForm(); err != nil {
-		return q, &control.Error{Code: control.Invalid, Message: "The form is too long, or damaged."}
+		return q, errForm
 	}
 	q.Agent, q.Env, q.Waiver = v.r.PathValue("agent"), storage.Environment(v.form("env")), v.form("waiver")
-	for _, inbox := range v.r.PostForm["inbox"] {
+	for _, inbox := range v.ticked() {
 		var chosen []string
 		for _, verb := range verbs {
 			if slices.Contains(v.r.PostForm["scope:"+inbox], verb) {
@@ -105,7 +154,7 @@ func (v *visit) credential() error {
 	if err != nil {
 		return err
 	}
-	stopped, err := v.frozen()
+	stopped, err := v.frozen(c.ID, c.AgentID)
 	if err != nil {
 		return err
 	}
@@ -159,57 +208,12 @@ func credentialState(c *control.Credential, stopped frozen, now time.Time) ui.St
 	return ui.State{Class: "none", Word: "Expired"}
 }
 
-// grant is whether something may be done, and by anybody who still comes.
-type grant int
-
-const (
-	notGranted grant = iota
-	unused           // by credentials alone that nobody has used for long
-	granted
-)
-
-// unusedAfter is when a grant may be one too many, as access reviews ask.
-const unusedAfter = 90 * 24 * time.Hour
-
-// grantOf is what a credential adds: one that is new had no time to be used.
-func grantOf(c *control.Credential, now time.Time) grant {
-	if now.Sub(c.Created) > unusedAfter && now.Sub(c.LastUsed) > unusedAfter {
-		return unused
-	}
-	return granted
-}
-
-// matrix is what credentials may do together: rows are inboxes, columns verbs.
-func matrix(credentials []control.Credential, now time.Time) (inboxes []string, may map[string]map[string]grant) {
-	may = map[string]map[string]grant{}
-	for _, c := range credentials {
-		if c.State != "active" {
-			continue
-		}
-		for _, s := range c.Scopes {
-			if may[s.Inbox] == nil {
-				may[s.Inbox] = map[string]grant{}
-				inboxes = append(inboxes, s.Inbox)
-			}
-			for _, verb := range strings.Split(s.Verbs, ",") {
-				may[s.Inbox][verb] = max(may[s.Inbox][verb], grantOf(&c, now))
-			}
-		}
-	}
-	slices.Sort(inboxes)
-	return inboxes, may
-}
+// has reports whether a verb is in a list such as "read,flag,send".
+func has(list, verb string) bool { return slices.Contains(strings.Split(list, ","), verb) }
 
 // anyUnused reports whether the matrix needs to say what the mark means.
-func anyUnused(may map[string]map[string]grant) bool {
-	for _, verbs := range may {
-		for _, g := range verbs {
-			if g == unused {
-				return true
-			}
-		}
-	}
-	return false
+func anyUnused(may []control.Grant) bool {
+	return slices.ContainsFunc(may, func(g control.Grant) bool { return g.Unused != "" })
 }
 
 // maskOf hides a secret behind dots of the same length.

@@ -100,7 +100,7 @@ func (v *visit) domain() error {
 	if err != nil {
 		return err
 	}
-	stopped, err := v.frozen()
+	stopped, err := v.frozen(p.ID)
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ var files = map[string]listFile{
 	"GET /people":     personFile,
 	"GET /captured":   capturedFile,
 	"GET /freezes":    freezeFile,
+	"GET /glass":      glassFile,
 }
 
 // listFile is a list of a page as a file.

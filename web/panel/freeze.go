@@ -3,6 +3,9 @@ package panel
 import (
 	"cmp"
 	"fmt"
+	"iter"
+
+	"github.com/google/uuid"
 
 	"postern/server/control"
 	"postern/storage"
@@ -17,11 +20,14 @@ var freezeRoutes = []route{
 
 // freezes lists what is stopped now.
 func (v *visit) freezes() error {
-	all, err := v.frozen()
+	id := func(f *control.Freeze) uuid.UUID { return f.Freeze }
+	all, next, err := paged(v, "/freezes", nil, id, func(p control.Page) iter.Seq2[control.Freeze, error] {
+		return v.c.Freezes(v.r.Context(), control.FreezeQuery{Page: p})
+	})
 	if err != nil {
 		return err
 	}
-	return v.page("Freezes", "/settings", "postern freeze list", freezesPage(v, all))
+	return v.page("Freezes", "/settings", "postern freeze list", freezesPage(v, all, next))
 }
 
 // freeze stops something now, from its own page or from that of the freezes, where its
@@ -90,11 +96,15 @@ func (v *visit) unfreeze() error {
 	return v.done(path, "The freeze is lifted.")
 }
 
-// frozen are the freezes that hold now.
+// frozen are freezes that hold now.
 type frozen []control.Freeze
 
-func (v *visit) frozen() (frozen, error) {
-	all, err := collect(v.c.Freezes(v.r.Context()))
+// frozen are the freezes that stop any of some agents, credentials and domains.
+func (v *visit) frozen(ids ...uuid.UUID) (frozen, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	all, err := collect(v.c.Freezes(v.r.Context(), control.FreezeQuery{Of: ids}))
 	return all, err
 }
 

@@ -92,9 +92,21 @@ var (
 		{"message_id", func(c *control.Captured) string { return c.MessageID }}, {"kept_until", func(c *control.Captured) string { return exact(c.Until) }},
 		{"id", func(c *control.Captured) string { return c.ID.String() }},
 	}}
-	freezeFile = fileOf[control.Freeze]{"freezes", each(func(v *visit) iter.Seq2[control.Freeze, error] { return v.c.Freezes(v.r.Context()) }), []cellOf[control.Freeze]{
+	freezeFile = fileOf[control.Freeze]{"freezes", each(func(v *visit) iter.Seq2[control.Freeze, error] {
+		return v.c.Freezes(v.r.Context(), control.FreezeQuery{})
+	}), []cellOf[control.Freeze]{
 		{"kind", func(f *control.Freeze) string { return string(f.Kind) }}, {"name", func(f *control.Freeze) string { return f.Name }},
 		{"reason", func(f *control.Freeze) string { return f.Reason }}, {"frozen_at", func(f *control.Freeze) string { return exact(f.At) }},
+	}}
+	glassFile = fileOf[control.Glass]{"glass", each(func(v *visit) iter.Seq2[control.Glass, error] {
+		return v.c.Glasses(v.r.Context(), control.GlassQuery{Newest: true})
+	}), []cellOf[control.Glass]{
+		{"person", func(g *control.Glass) string { return g.By }}, {"inbox", func(g *control.Glass) string { return g.Inbox }},
+		{"message", func(g *control.Glass) string { return g.Message.String() }}, {"why", func(g *control.Glass) string { return g.Why }},
+		{"reason", func(g *control.Glass) string { return g.Reason }}, {"state", func(g *control.Glass) string { return g.State }},
+		{"asked_at", func(g *control.Glass) string { return exact(g.Asked) }}, {"until", func(g *control.Glass) string { return exact(g.Until) }},
+		{"agreed_by", func(g *control.Glass) string { return g.Agreed }}, {"owners_told", func(g *control.Glass) string { return strconv.Itoa(g.Told) }},
+		{"id", func(g *control.Glass) string { return g.ID.String() }},
 	}}
 )
 

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"iter"
 	"mime"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/google/uuid"
 
 	"postern/server/control"
 	rules "postern/server/policy"
@@ -140,16 +143,15 @@ func (v *visit) messagePart() error {
 
 // glasses lists who read what and why, the newest first.
 func (v *visit) glasses() error {
-	all, err := collect(v.c.Glasses(v.r.Context()))
+	id := func(g *control.Glass) uuid.UUID { return g.ID }
+	all, next, err := paged(v, "/glass", nil, id, func(p control.Page) iter.Seq2[control.Glass, error] {
+		return v.c.Glasses(v.r.Context(), control.GlassQuery{Newest: true, Page: p})
+	})
 	if err != nil {
 		return err
 	}
-	slices.Reverse(all)
-	return v.page("Who read what", "/inboxes", "postern glass list", glassesPage(v, all[:min(len(all), glassRows)]))
+	return v.page("Who read what", "/inboxes", "postern glass list --newest", glassesPage(v, all, next))
 }
-
-// glassRows is how many grants the page shows.
-const glassRows = 200
 
 func (v *visit) agreeGlass() error {
 	g, err := v.c.AgreeGlass(v.r.Context(), control.GlassRef{ID: v.r.PathValue("glass")})

@@ -212,11 +212,17 @@ func (v *visit) setPolicy() error {
 
 // webhooks lists the programs elsewhere that are told of alerts.
 func (v *visit) webhooks() error {
-	all, err := collect(v.c.Webhooks(v.r.Context()))
+	return v.listWebhooks(nil)
+}
+
+// listWebhooks is their page, with the secret of one that was just made.
+func (v *visit) listWebhooks(made *control.Webhook) error {
+	id := func(w *control.Webhook) uuid.UUID { return w.ID }
+	all, next, err := paged(v, "/webhooks", nil, id, func(p control.Page) iter.Seq2[control.Webhook, error] { return v.c.Webhooks(v.r.Context(), p) })
 	if err != nil {
 		return err
 	}
-	return v.page("Webhooks", "/settings", "postern webhook list", webhooksPage(v, all, nil))
+	return v.page("Webhooks", "/settings", "postern webhook list", webhooksPage(v, all, next, made))
 }
 
 // createWebhook makes one, and shows its secret, this once.
@@ -230,11 +236,7 @@ func (v *visit) createWebhook() error {
 
 func (v *visit) shownWebhook(made control.Webhook) error {
 	v.secret()
-	all, err := collect(v.c.Webhooks(v.r.Context()))
-	if err != nil {
-		return err
-	}
-	return v.page("Webhooks", "/settings", "postern webhook list", webhooksPage(v, all, &made))
+	return v.listWebhooks(&made)
 }
 
 func (v *visit) changeWebhook() error {

@@ -322,14 +322,14 @@ type found struct {
 
 func (v *visit) found() (f found, err error) {
 	ctx := v.r.Context()
-	domains, err := collect(v.c.Domains(ctx, control.Page{}))
+	domains, err := collect(v.c.Domains(ctx, control.Page{Limit: 1}))
 	if err != nil {
 		return f, err
 	}
 	if len(domains) > 0 {
 		f.domain = domains[0].Name
 	}
-	agents, err := collect(v.c.Agents(ctx, control.AgentQuery{}))
+	agents, err := collect(v.c.Agents(ctx, control.AgentQuery{Page: control.Page{Limit: 1}}))
 	if err != nil || len(agents) == 0 {
 		return f, err
 	}
