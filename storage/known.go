@@ -46,6 +46,17 @@ func (k *known[K, R]) ask(key K, find func() (R, error)) (R, error) {
 	return r, nil
 }
 
+// set remembers what a commit made of a record.
+func (k *known[K, R]) set(key K, r R) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.turn++
+	if k.of == nil || len(k.of) >= knownLimit {
+		k.of = map[K]R{}
+	}
+	k.of[key] = r
+}
+
 func (k *known[K, R]) empty() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -72,6 +83,7 @@ type knownRecords struct {
 	agents        known[idKey, Agent]
 	credentials   known[string, Credential]
 	roleMailboxes known[roleKey, uuid.UUID]
+	usages        known[uuid.UUID, storedUsage]
 }
 
 // forget empties what is remembered of a table, when the transaction is committed

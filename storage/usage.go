@@ -171,44 +171,77 @@ func (u *Usage) corrupt() error { return fmt.Errorf("%w: usage of %s", ErrCorrup
 
 // Usage is what the subjects sent, as of now and with what this transaction and
 // those before it counted; in the order of subjects, of which none is named twice.
-func (tx *Tx) Usage(subjects ...uuid.UUID) ([]Usage, error) { return usage(tx, tx.now, subjects) }
-
-// Usage is what the subjects sent, as of now.
-func (s *Store) Usage(ctx context.Context, subjects ...uuid.UUID) (all []Usage, err error) {
-	err = s.look(ctx, func(r *reads) error {
-		all, err = usage(r, s.now(), subjects)
-		return err
-	})
-	return all, err
-}
-
-func usage(db asker, now time.Time, subjects []uuid.UUID) ([]Usage, error) {
+func (tx *Tx) Usage(subjects ...uuid.UUID) ([]Usage, error) {
 	all := make([]Usage, len(subjects))
 	in, args := make([]string, len(subjects)), make([]any, len(subjects))
 	for i := range subjects {
-		all[i] = newUsage(subjects[i], now)
+		all[i] = newUsage(subjects[i], tx.now)
 		in[i], args[i] = "$"+strconv.Itoa(i+1), subjects[i][:]
 	}
-	rows, err := db.rows("SELECT subject, wall, clock, counts FROM usage WHERE subject IN ("+strings.Join(in, ", ")+")", args...)
+	rows, err := tx.rows("SELECT subject, wall, clock, counts FROM usage WHERE subject IN ("+strings.Join(in, ", ")+")", args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var subject uuid.UUID
-		var wall, clock int64
-		var counts []byte
-		if err := rows.Scan(&subject, &wall, &clock, &counts); err != nil {
+		var stored storedUsage
+		if err := rows.Scan(&subject, &stored.wall, &stored.clock, &stored.counts); err != nil {
 			return nil, classify(err)
 		}
-		u := &all[slices.Index(subjects, subject)]
-		u.wall, u.clock = wall, clock
-		if err := u.decode(counts); err != nil {
+		if err := all[slices.Index(subjects, subject)].restore(stored, tx.now); err != nil {
 			return nil, err
 		}
-		u.advance(now)
 	}
 	return all, classify(rows.Err())
+}
+
+// Usage is what the subjects sent, as of now: from memory, as it was at the last
+// commit.
+func (s *Store) Usage(ctx context.Context, subjects ...uuid.UUID) ([]Usage, error) {
+	now := s.now()
+	all := make([]Usage, len(subjects))
+	for i, subject := range subjects {
+		stored, err := s.known.usages.ask(subject, func() (storedUsage, error) { return s.storedUsage(ctx, subject) })
+		if err != nil {
+			return nil, err
+		}
+		all[i] = newUsage(subject, now)
+		if err := all[i].restore(stored, now); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// storedUsage is a row, but for its subject; the zero one is none.
+type storedUsage struct {
+	wall, clock int64
+	counts      []byte
+}
+
+// storedUsage reads the row of a subject, if there is one.
+func (s *Store) storedUsage(ctx context.Context, subject uuid.UUID) (u storedUsage, err error) {
+	err = s.look(ctx, func(r *reads) error {
+		return found(r.row("SELECT wall, clock, counts FROM usage WHERE subject = $1", subject[:]).Scan(&u.wall, &u.clock, &u.counts))
+	})
+	if errors.Is(err, ErrNotFound) {
+		err = nil
+	}
+	return u, err
+}
+
+// restore makes the usage what was stored, and moves it to now.
+func (u *Usage) restore(stored storedUsage, now time.Time) error {
+	if stored.counts == nil {
+		return nil
+	}
+	u.wall, u.clock = stored.wall, stored.clock
+	if err := u.decode(stored.counts); err != nil {
+		return err
+	}
+	u.advance(now)
+	return nil
 }
 
 // usageLife is after how long without a message a row says nothing any more: no
@@ -236,12 +269,14 @@ func (tx *Tx) CountUsage(t Tally, all ...Usage) error {
 	for i := range all {
 		u := &all[i]
 		u.add(t)
+		subject, stored := u.Subject, storedUsage{u.wall, u.clock, u.encode()}
 		err := tx.exec(`INSERT INTO usage (subject, wall, clock, counts) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (subject) DO UPDATE SET wall = excluded.wall, clock = excluded.clock, counts = excluded.counts`,
-			u.Subject[:], u.wall, u.clock, u.encode())
+			subject[:], stored.wall, stored.clock, stored.counts)
 		if err != nil {
 			return err
 		}
+		tx.afterCommit(func() { tx.store().known.usages.set(subject, stored) })
 	}
 	return nil
 }
