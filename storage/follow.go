@@ -7,21 +7,22 @@ import (
 	"postern/storage/audit"
 )
 
-// followStep is how many numbers of the log one call of Follow goes over.
-const followStep = 1024
+// FollowStep is how many numbers of the log one call of Follow goes over.
+const FollowStep = 1024
 
 // Follow reads on in the log: the events of these verbs from a number on, over a
-// bounded stretch, and the number to go on from. There is more to read while that
-// one changes. // AU-12
+// bounded stretch, and the number to go on from. There is more to read where it went
+// over FollowStep numbers; behind a shorter stretch the log ended a moment ago, and who
+// follows a busy one does better to let some of it come. // AU-12
 func (s *Store) Follow(ctx context.Context, from uint64, verbs ...audit.Verb) (events []audit.Event, next uint64, err error) {
 	err = s.look(ctx, func(r *reads) error {
 		return classify(r.row("SELECT COALESCE(MAX(seq) + 1, 0) FROM event").Scan(&next))
 	})
-	next = min(next, from+followStep)
+	next = min(next, from+FollowStep)
 	if err != nil || next <= from {
 		return nil, from, err
 	}
-	events, err = s.Events(ctx, EventQuery{From: from, To: next, Verbs: verbs, Limit: followStep})
+	events, err = s.Events(ctx, EventQuery{From: from, To: next, Verbs: verbs, Limit: FollowStep})
 	return events, next, err
 }
 

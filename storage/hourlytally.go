@@ -76,7 +76,7 @@ func (s *Store) CountHours(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	err = s.Upkeep(ctx, func(u *Upkeep) error { return u.countHours(from, next, events) })
-	return err == nil, err
+	return err == nil && next-from == FollowStep, err
 }
 
 // foundHours looks once in a process whether there are counts where there should be.
@@ -109,7 +109,7 @@ func (s *Store) countable(ctx context.Context, from uint64) (events []audit.Even
 	err = s.look(ctx, func(r *reads) error {
 		return classify(r.row("SELECT COALESCE(MAX(seq) + 1, 0) FROM event").Scan(&next))
 	})
-	next = min(next, from+followStep)
+	next = min(next, from+FollowStep)
 	if err != nil || next <= from {
 		return nil, from, err
 	}

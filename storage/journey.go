@@ -124,7 +124,7 @@ func (h *hourly) moved(e *audit.Event) error {
 // numbersOf are the numbers of a set; those of a transfer are as many as an event has room for.
 func numbersOf(set audit.UIDs) (all []uint32) {
 	for _, r := range set {
-		for uid := uint64(r.First); uid <= uint64(r.Last) && len(all) < followStep*followStep; uid++ {
+		for uid := uint64(r.First); uid <= uint64(r.Last) && len(all) < FollowStep*FollowStep; uid++ {
 			all = append(all, uint32(uid))
 		}
 	}

@@ -165,6 +165,9 @@ func (d *Directory) flushEnds(ctx context.Context) error {
 			q.ends = nil // gives the array back after a burst
 		}
 		q.mu.Unlock()
+		if n < endsBatch {
+			return nil // who ended meanwhile waits for the next time
+		}
 	}
 }
 

@@ -33,7 +33,7 @@ func (m *Monitor) React(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 	}
-	more = next != m.react.next
+	more = next-m.react.next == storage.FollowStep
 	if next-m.react.saved >= saveEvery {
 		if err := m.store.Upkeep(ctx, func(u *storage.Upkeep) error { return u.MoveCursor(m.react.name, next) }); err != nil {
 			return false, err

@@ -48,7 +48,7 @@ func (m *Monitor) Watch(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 	}
-	more = next != m.watch.next
+	more = next-m.watch.next == storage.FollowStep
 	if err := m.keep(ctx, w, next); err != nil {
 		m.sessions.doubts = append(m.sessions.doubts, doubts...)
 		return false, err
