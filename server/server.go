@@ -464,6 +464,7 @@ func (s *Server) Run(ctx context.Context) error {
 	loop.Go(func() { s.reports.Run(loops) })
 	loop.Go(func() { s.relay.RunPolicies(loops) })
 	loop.Go(func() { s.judgeOld(loops) })
+	loop.Go(func() { giveBack(loops) })
 	if s.surveys {
 		loop.Go(func() { s.surveyHealth(loops) })
 	}
