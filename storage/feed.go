@@ -3,6 +3,7 @@ package storage
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 )
@@ -12,27 +13,46 @@ import (
 // database what it was. So the writer never waits, whatever sessions do.
 type feed struct {
 	mu       sync.Mutex
-	watchers map[topic][]chan struct{}
+	watchers map[topic][]*Watch
 }
+
+// A Watch is told of changes.
+type Watch struct {
+	hint  chan struct{}
+	count atomic.Uint64
+	stop  func()
+}
+
+// Hint receives after commits that changed what is watched. It is a hint without
+// content, coalesced: ask what it was. It is not closed.
+func (w *Watch) Hint() <-chan struct{} { return w.hint }
+
+// Count is how many changes there were, each of which is counted before its hint. Who
+// has taken the hint, and knows as many changes as there were, has missed none.
+func (w *Watch) Count() uint64 { return w.count.Load() }
+
+// Stop ends the hints.
+func (w *Watch) Stop() { w.stop() }
 
 // topic is what is watched: one mailbox, or with the zero mailbox the inbox; the zero
 // topic is the log.
 type topic struct{ inbox, mailbox uuid.UUID }
 
-func newFeed() *feed { return &feed{watchers: map[topic][]chan struct{}{}} }
+func newFeed() *feed { return &feed{watchers: map[topic][]*Watch{}} }
 
-func (f *feed) watch(t topic) (<-chan struct{}, func()) {
-	c := make(chan struct{}, 1)
+func (f *feed) watch(t topic) *Watch {
+	w := &Watch{hint: make(chan struct{}, 1)}
+	w.stop = sync.OnceFunc(func() { f.unwatch(t, w) })
 	f.mu.Lock()
-	f.watchers[t] = append(f.watchers[t], c)
+	f.watchers[t] = append(f.watchers[t], w)
 	f.mu.Unlock()
-	return c, sync.OnceFunc(func() { f.unwatch(t, c) })
+	return w
 }
 
-func (f *feed) unwatch(t topic, c chan struct{}) {
+func (f *feed) unwatch(t topic, w *Watch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	rest := slices.DeleteFunc(f.watchers[t], func(w chan struct{}) bool { return w == c })
+	rest := slices.DeleteFunc(f.watchers[t], func(other *Watch) bool { return other == w })
 	if len(rest) == 0 {
 		delete(f.watchers, t)
 		return
@@ -44,32 +64,31 @@ func (f *feed) notify(inbox, mailbox uuid.UUID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, t := range [2]topic{{inbox, mailbox}, {inbox: inbox}} {
-		for _, c := range f.watchers[t] {
+		for _, w := range f.watchers[t] {
+			w.count.Add(1)
 			select {
-			case c <- struct{}{}:
+			case w.hint <- struct{}{}:
 			default: // it has a hint already
 			}
 		}
 	}
 }
 
-// Watch gives a channel that receives after commits that changed the mailbox.
-// It is a hint without content, coalesced, and never blocks the writer: ask
-// Changes what it was. A mailbox of another inbox never gives a hint. Call stop
-// when done; the channel is not closed.
-func (in *Inbox) Watch(mailbox uuid.UUID) (hint <-chan struct{}, stop func()) {
+// Watch tells of commits that changed the mailbox, and never blocks the writer: ask
+// Changes what it was. A mailbox of another inbox never gives a hint. Call Stop when
+// done.
+func (in *Inbox) Watch(mailbox uuid.UUID) *Watch {
 	return in.store.feed.watch(topic{in.record.ID, mailbox})
 }
 
 // WatchAll is Watch for all mailboxes of the inbox and for their creation,
 // renaming and deletion.
-func (in *Inbox) WatchAll() (hint <-chan struct{}, stop func()) {
+func (in *Inbox) WatchAll() *Watch {
 	return in.store.feed.watch(topic{inbox: in.record.ID})
 }
 
-// WatchLog gives a channel that receives after commits that added to the log, as
-// Watch does for a mailbox.
-func (s *Store) WatchLog() (hint <-chan struct{}, stop func()) { return s.feed.watch(topic{}) }
+// WatchLog tells of commits that added to the log, as Watch does for a mailbox.
+func (s *Store) WatchLog() *Watch { return s.feed.watch(topic{}) }
 
 // changed sends a hint when the transaction is committed.
 func (tx *Tx) changed(in *Inbox, mailbox uuid.UUID) {

@@ -11,21 +11,21 @@ import (
 func TestFeed(t *testing.T) {
 	ts, in, inbox := newMailStore(t)
 	sent := ts.role(t, in, RoleSent).ID
-	one, stopOne := in.Watch(inbox)
-	two, stopTwo := in.Watch(inbox)
-	other, stopOther := in.Watch(sent)
-	all, stopAll := in.WatchAll()
+	one := in.Watch(inbox)
+	two := in.Watch(inbox)
+	other := in.Watch(sent)
+	all := in.WatchAll()
 	expect := func(what string, nOne, nTwo, nOther, nAll int) {
 		t.Helper()
 		for i, c := range []struct {
-			hint <-chan struct{}
+			w    *Watch
 			want int
 		}{{one, nOne}, {two, nTwo}, {other, nOther}, {all, nAll}} {
-			if len(c.hint) != c.want {
-				t.Errorf("%s: watcher %d has %d hints", what, i, len(c.hint))
+			if len(c.w.Hint()) != c.want {
+				t.Errorf("%s: watcher %d has %d hints", what, i, len(c.w.Hint()))
 			}
-			for len(c.hint) > 0 {
-				<-c.hint
+			for len(c.w.Hint()) > 0 {
+				<-c.w.Hint()
 			}
 		}
 	}
@@ -33,6 +33,9 @@ func TestFeed(t *testing.T) {
 		ts.deposit(t, in, inbox, []byte("x"), letter(i))
 	}
 	expect("three deposits", 1, 1, 0, 1)
+	if one.Count() != 3 || other.Count() != 0 {
+		t.Errorf("three deposits were counted as %d, and %d elsewhere", one.Count(), other.Count())
+	}
 	_ = ts.Write(t.Context(), System, func(tx *Tx) error {
 		_, err := tx.SetFlags(tx.Record(audit.Event{Verb: audit.MessageFlagged}), in, inbox, allUIDs, AddFlags, Seen, nil)
 		if err != nil {
@@ -51,13 +54,13 @@ func TestFeed(t *testing.T) {
 		return err
 	})
 	expect("a new mailbox", 0, 0, 0, 1)
-	stopOne()
-	stopOne()
+	one.Stop()
+	one.Stop()
 	ts.deposit(t, in, inbox, []byte("x"), letter(9))
 	expect("after one has stopped", 0, 1, 0, 1)
-	stopTwo()
-	stopOther()
-	stopAll()
+	two.Stop()
+	other.Stop()
+	all.Stop()
 	if n := len(ts.feed.watchers); n != 0 {
 		t.Errorf("%d topics are left", n)
 	}

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -120,7 +121,8 @@ type MessageFlags struct {
 // table is full, ErrName when one cannot be a keyword. ErrNotFound when the
 // mailbox is not one of in.
 func (tx *Tx) SetFlags(e *audit.Event, in *Inbox, mailbox uuid.UUID, uids []UIDRange, op FlagOp, flags Flags, keywords []string) ([]MessageFlags, error) {
-	box, err := in.box(tx, mailbox)
+	asked := uidSet(uids)
+	box, rows, err := tx.flagged(in, mailbox, asked)
 	if err != nil {
 		return nil, err
 	}
@@ -133,23 +135,18 @@ func (tx *Tx) SetFlags(e *audit.Event, in *Inbox, mailbox uuid.UUID, uids []UIDR
 	}
 	flags = flags&fixedFlags | bits
 	keep, set := op.masks(flags &^ ServerFlags)
-	asked := uidSet(uids)
-	rows, err := tx.marked(box, asked, 0)
-	if err != nil {
-		return nil, err
-	}
 	var changed []MessageFlags
 	var runs audit.UIDs
 	var delta tally
 	for _, r := range rows {
-		now := r.flags&keep | set
-		if now == r.flags {
+		now := r.Flags&keep | set
+		if now == r.Flags {
 			continue
 		}
-		delta.add(r.flags, 0, -1)
+		delta.add(r.Flags, 0, -1)
 		delta.add(now, 0, 1)
-		runs.Add(r.uid, r.uid)
-		changed = append(changed, MessageFlags{UID: r.uid, Flags: now})
+		runs.Add(r.UID, r.UID)
+		changed = append(changed, MessageFlags{UID: r.UID, Flags: now})
 	}
 	tx.noteFlags(e, op, flags&^ServerFlags, keywords)
 	if len(changed) == 0 {
@@ -176,6 +173,46 @@ func (tx *Tx) SetFlags(e *audit.Event, in *Inbox, mailbox uuid.UUID, uids []UIDR
 	tx.changed(in, mailbox)
 	tx.noteSet(e, audit.UIDsOf(uidsOf(changed)...), audit.Int(audit.KeyModSeq, c.modseq))
 	return changed, nil
+}
+
+// flagged reads the number of a mailbox and the flags of those messages of a set that are
+// there, in UID order: one question, since most changes are of one message.
+func (tx *Tx) flagged(in *Inbox, mailbox uuid.UUID, set audit.UIDs) (box int64, found []MessageFlags, err error) {
+	if len(set) == 0 {
+		box, err = in.box(tx, mailbox)
+		return box, nil, err
+	}
+	for rest := set; len(rest) > 0 && err == nil; {
+		h := hull(rest)
+		box, found, err = tx.flaggedIn(found, in, mailbox, h, set)
+		rest = after(rest, h.Last)
+	}
+	return box, found, err
+}
+
+const queryFlagged = `SELECT b.no, m.place, m.flags FROM mailbox b LEFT JOIN message m ON m.place BETWEEN b.no * 4294967296 + $1 AND b.no * 4294967296 + $2
+	WHERE b.inbox = $3 AND b.id = $4 ORDER BY m.place`
+
+func (tx *Tx) flaggedIn(found []MessageFlags, in *Inbox, mailbox uuid.UUID, h UIDRange, set audit.UIDs) (box int64, _ []MessageFlags, err error) {
+	rows, err := tx.rows(queryFlagged, h.First, h.Last, in.record.ID[:], mailbox[:])
+	if err != nil {
+		return 0, nil, err
+	}
+	defer rows.Close()
+	err = ErrNotFound
+	var no, at, flags any
+	for rows.Next() {
+		if err = rows.Scan(&no, &at, &flags); err != nil {
+			return 0, nil, classify(err)
+		}
+		if box = integer(no); at == nil {
+			break // no message
+		}
+		if m := (MessageFlags{UID: uint32(integer(at)), Flags: Flags(integer(flags))}); set.Contains(m.UID) {
+			found = append(found, m)
+		}
+	}
+	return box, found, cmp.Or(classify(rows.Err()), err)
 }
 
 // masks gives the two halves of the operation: what stays, and what is set.

@@ -31,8 +31,8 @@ var hourlyVerbs = []audit.Verb{
 // and not more often than a person would notice.
 func (s *Store) KeepHours(ctx context.Context) {
 	const pause = 250 * time.Millisecond
-	news, stop := s.WatchLog()
-	defer stop()
+	news := s.WatchLog()
+	defer news.Stop()
 	said := ""
 	for {
 		more, err := s.CountHours(ctx)
@@ -44,7 +44,7 @@ func (s *Store) KeepHours(ctx context.Context) {
 			continue
 		}
 		select {
-		case <-news:
+		case <-news.Hint():
 		case <-ctx.Done():
 			return
 		}

@@ -130,11 +130,11 @@ func TestDepositRoundTrip(t *testing.T) {
 	d.Flags, d.Keywords = Seen|InjectionSuspected, []string{"Blue", "$Junk", "blue"}
 	d.Received = ts.clock.now()
 	body := []byte("Subject: hello\r\n\r\nworld\r\n")
-	hint, stop := in.Watch(inbox)
-	defer stop()
+	watch := in.Watch(inbox)
+	defer watch.Stop()
 	uid := ts.deposit(t, in, inbox, body, d)
 	select {
-	case <-hint:
+	case <-watch.Hint():
 	default:
 		t.Error("no hint after a commit")
 	}
@@ -324,10 +324,10 @@ func TestIsolation(t *testing.T) {
 	if n := len(scanAll(t, other, theirs)); n != 1 {
 		t.Errorf("%d messages in the other inbox", n)
 	}
-	hint, stop := in.Watch(theirs)
-	defer stop()
+	watch := in.Watch(theirs)
+	defer watch.Stop()
 	ts.deposit(t, other, theirs, []byte("x"), letter(2))
-	if len(hint) != 0 {
+	if len(watch.Hint()) != 0 {
 		t.Error("a hint about a foreign mailbox")
 	}
 }

@@ -102,8 +102,8 @@ func (s *Server) countersWatch(ctx context.Context, by caller, q CountersWatch, 
 		return err
 	}
 	defer leave()
-	news, stop := s.Store.WatchLog()
-	defer stop()
+	news := s.Store.WatchLog()
+	defer news.Stop()
 	over := time.NewTimer(time.Duration(q.Seconds) * time.Second)
 	defer over.Stop()
 	look := time.NewTicker(watchSession)
@@ -124,7 +124,7 @@ func (s *Server) countersWatch(ctx context.Context, by caller, q CountersWatch, 
 			return nil
 		}
 		select {
-		case <-news:
+		case <-news.Hint():
 		case <-look.C:
 		case <-over.C:
 			return nil

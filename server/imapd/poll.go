@@ -38,7 +38,7 @@ func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	var hint <-chan struct{}
 	var again <-chan time.Time
 	if s.box != nil {
-		hint = s.box.hint
+		hint = s.box.watch.Hint()
 		s.Poll(w, true)
 	}
 	for {
@@ -62,14 +62,14 @@ func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 // tryAgain is how long IDLE waits when the store has not answered.
 const tryAgain = time.Second
 
-// hinted reports, once, whether the mailbox may have changed.
+// hinted reports, once, whether the mailbox may have changed, but for what this session did and knows.
 func (sel *selection) hinted() bool {
 	if sel.stale {
 		return true
 	}
 	select {
-	case <-sel.hint:
-		return true
+	case <-sel.watch.Hint():
+		return sel.watch.Count() != sel.noted
 	default:
 		return false
 	}
@@ -81,6 +81,7 @@ func (s *session) update(w *imapserver.UpdateWriter) error {
 	if sel.gone {
 		return nil
 	}
+	noted := sel.watch.Count() // before the question, which may know more
 	c, err := s.inbox.Changes(s.ctx, sel.id, sel.modseq)
 	if errors.Is(err, storage.ErrNotFound) {
 		// Somebody deleted the mailbox: for this session all its messages were removed (RFC 2180, section 3.3).
@@ -109,7 +110,7 @@ func (s *session) update(w *imapserver.UpdateWriter) error {
 	if err := s.tellFlags(w, c.Flags); err != nil {
 		return err
 	}
-	sel.modseq = c.Modseq
+	sel.modseq, sel.noted = c.Modseq, noted
 	clear(sel.told)
 	return nil
 }

@@ -18,9 +18,9 @@ func (s *session) Select(name string, o *imap.SelectOptions) (*imap.SelectData, 
 	readOnly := o.ReadOnly || !s.principal.May(storage.Flag) && !s.principal.May(storage.Delete)
 	sel := &selection{id: box.ID, role: box.Role, readOnly: readOnly, told: map[uint32]uint64{}, keywords: box.Keywords}
 	// The hints begin before the list is read, so that nothing falls between the two.
-	sel.hint, sel.stop = s.inbox.Watch(box.ID)
+	sel.watch = s.inbox.Watch(box.ID)
 	if err := s.list(sel, &box); err != nil {
-		sel.stop()
+		sel.watch.Stop()
 		return nil, s.fault(err)
 	}
 	s.box = sel
@@ -64,7 +64,7 @@ func (s *session) Unselect() error {
 // leave lets go of the selected mailbox, if there is one.
 func (s *session) leave() {
 	if s.box != nil {
-		s.box.stop()
+		s.box.watch.Stop()
 		s.box = nil
 	}
 }

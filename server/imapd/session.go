@@ -200,8 +200,8 @@ type selection struct {
 	told     map[uint32]uint64 // modseqs of flags that the client knows ahead of the rest
 	keywords []string          // the mailbox's table, as the client knows it
 	saved    []imap.UIDRange   // "$"
-	hint     <-chan struct{}   // the mailbox has changed
-	stop     func()            // ends the hints
+	watch    *storage.Watch    // the mailbox has changed
+	noted    uint64            // of those changes, how many are known
 	gone     bool              // the mailbox was deleted
 	stale    bool              // the last question about changes was not answered
 }

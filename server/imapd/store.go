@@ -54,10 +54,12 @@ func flagOp(op imap.StoreFlagsOp) storage.FlagOp {
 }
 
 // did notes what this session changed itself and knows. A change takes the mailbox's next modseq: where that follows on
-// the last one that was asked for, nothing else has happened and nothing need be asked.
+// the last one that was asked for, nothing else has happened before it, and of the changes that there were this one is
+// known. Nothing is asked unless there are more.
 func (sel *selection) did(changed []storage.MessageFlags) {
 	if len(changed) > 0 && changed[0].Modseq == sel.modseq+1 {
 		sel.modseq++
+		sel.noted++
 		return
 	}
 	for _, m := range changed {
