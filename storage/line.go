@@ -1,17 +1,27 @@
 package storage
 
-import "time"
+import (
+	"fmt"
+	"sync"
+	"time"
+)
 
-// line is where functions wait for the writer. Those that are patient stand behind
-// all others: a flood that is worked off shares neither commit nor disk with an
-// agent that has one message to send. // AV-2
+// line is where functions wait for their turn at the writer, of which there is one at a
+// time. Who comes while nobody has it and nobody waits takes it at once, in his own
+// goroutine: to wake another, and to be woken by it, costs as much as a statement.
+// Those that wait are served together by the writer's.
+//
+// Those that are patient stand behind all others: a flood that is worked off shares
+// neither commit nor disk with an agent that has one message to send. // AV-2
 type line struct {
-	ops     chan *op
-	patient chan *op
+	wake chan struct{} // the writer's goroutine looks what there is to do
 
-	// Of the writer:
-	waiting []*op     // taken from patient
-	others  bool      // the last commit was for others too
+	mu      sync.Mutex
+	ops     []*op
+	patient []*op
+	busy    bool // somebody has his turn
+	closed  bool
+	others  bool      // it is one of those who are not patient, or some of them
 	served  time.Time // when the last such was over
 }
 
@@ -23,96 +33,121 @@ const (
 	patience = 25 * time.Millisecond
 )
 
-func newLine() *line {
-	return &line{ops: make(chan *op, batchLimit), patient: make(chan *op, batchLimit)}
+func newLine() *line { return &line{wake: make(chan struct{}, 1)} }
+
+// enter reports whether a function has its turn at once, which leave ends; else it
+// stands in line, and is answered.
+func (l *line) enter(o *op) (turn bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed:
+		return false, fmt.Errorf("%w: closed", ErrUnavailable)
+	case o.patient:
+		l.patient = append(l.patient, o)
+	case !l.busy && len(l.ops) == 0 && !l.overdue():
+		l.busy, l.others = true, true
+		return true, nil
+	default:
+		l.ops = append(l.ops, o)
+	}
+	if !l.busy {
+		l.call()
+	}
+	return false, nil
 }
 
-// of is the end of the line where a function stands in.
-func (l *line) of(o *op) chan<- *op {
-	if o.patient {
-		return l.patient
+// overdue reports whether a patient one has waited for long enough.
+func (l *line) overdue() bool {
+	return len(l.patient) > 0 && time.Since(l.patient[0].since) >= patience
+}
+
+// leave ends a turn.
+func (l *line) leave() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.busy = false
+	if l.others {
+		l.served = time.Now()
 	}
-	return l.ops
+	if l.closed || len(l.ops)+len(l.patient) > 0 {
+		l.call()
+	}
+}
+
+func (l *line) call() {
+	select {
+	case l.wake <- struct{}{}:
+	default: // it was called already
+	}
 }
 
 // close says that nobody comes any more.
 func (l *line) close() {
-	close(l.ops)
-	close(l.patient)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	l.call()
 }
 
-// next waits for the functions that share the next commit; none means that there
-// will be no more.
+// next waits for the functions that share the next commit, and gives them their turn,
+// which leave ends; none means that there will be no more.
 func (l *line) next() []*op {
-	if l.others {
-		l.served = time.Now()
-	}
-	ops, patient := l.ops, l.patient
-	var batch []*op
 	for {
-		batch, ops = drain(batch, ops)
-		l.waiting, patient = drain(l.waiting, patient)
-		closed := ops == nil && patient == nil
-		l.others = len(batch) > 0
-		pause := l.pause()
-		if len(l.waiting) > 0 && (pause <= 0 || closed) {
-			n := min(len(l.waiting), batchLimit-len(batch))
-			batch, l.waiting = append(batch, l.waiting[:n]...), l.waiting[n:]
-		}
-		if len(batch) > 0 || closed {
+		batch, pause, end := l.take()
+		if len(batch) > 0 || end {
 			return batch
 		}
-		batch, ops, patient = l.wait(batch, ops, patient, pause)
+		if pause == 0 {
+			<-l.wake
+			continue
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-l.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
 	}
+}
+
+// take gives a batch its turn, if nobody has it. Where it is too early for those who
+// wait, pause says for how long.
+func (l *line) take() (batch []*op, pause time.Duration, end bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.busy {
+		return nil, 0, false
+	}
+	batch, l.ops = split(nil, l.ops)
+	others := len(batch) > 0
+	if len(l.patient) > 0 {
+		if pause = l.pause(others); pause <= 0 || l.closed {
+			batch, l.patient = split(batch, l.patient)
+		}
+	}
+	if len(batch) > 0 {
+		l.busy, l.others = true, others
+	}
+	return batch, pause, l.closed
 }
 
 // pause is how long the patient wait yet.
-func (l *line) pause() time.Duration {
-	if len(l.waiting) == 0 {
-		return patience
-	}
-	pause := patience - time.Since(l.waiting[0].since)
-	if !l.others {
+func (l *line) pause(others bool) time.Duration {
+	pause := patience - time.Since(l.patient[0].since)
+	if !others {
 		pause = min(pause, linger-time.Since(l.served))
 	}
 	return pause
 }
 
-// wait returns when somebody came or, where somebody waits, the pause is over.
-func (l *line) wait(batch []*op, ops, patient chan *op, pause time.Duration) ([]*op, chan *op, chan *op) {
-	var over <-chan time.Time
-	if len(l.waiting) > 0 {
-		over = time.After(pause)
+// split takes from those who stand in line as many as a commit has room for.
+func split(batch, line []*op) (taken, rest []*op) {
+	n := min(len(line), batchLimit-len(batch))
+	batch = append(batch, line[:n]...)
+	if n == len(line) {
+		clear(line)
+		return batch, line[:0]
 	}
-	select {
-	case o, ok := <-ops:
-		if !ok {
-			return batch, nil, patient
-		}
-		batch = append(batch, o)
-	case o, ok := <-patient:
-		if !ok {
-			return batch, ops, nil
-		}
-		l.waiting = append(l.waiting, o)
-	case <-over:
-	}
-	return batch, ops, patient
-}
-
-// drain takes what stands in line, as much as a commit takes; a line that is closed
-// becomes nil.
-func drain(batch []*op, line chan *op) ([]*op, chan *op) {
-	for len(batch) < batchLimit {
-		select {
-		case o, ok := <-line:
-			if !ok {
-				return batch, nil
-			}
-			batch = append(batch, o)
-		default:
-			return batch, line
-		}
-	}
-	return batch, line
+	return batch, line[n:]
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,17 +21,15 @@ import (
 // flush is spread thinly enough, and the first of the batch should not wait.
 const batchLimit = 128
 
-// writer is the one goroutine that changes the database.
+// writer changes the database. All of it but the line belongs to who has the turn.
 type writer struct {
 	store *Store
 	db    *sql.DB
 	conn  *sql.Conn
 	stmts statements
 
-	mu     sync.RWMutex // guards closed against a send into line
-	closed bool
-	line   *line
-	done   chan struct{}
+	line *line
+	done chan struct{}
 
 	tree   *audit.Tree
 	dead   error         // once set, every write fails: a flush failed and nothing can be promised
@@ -87,19 +84,19 @@ func (w *writer) start(s *Store, tree *audit.Tree) {
 func (w *writer) run() {
 	defer close(w.done)
 	for batch := w.line.next(); len(batch) > 0; batch = w.line.next() {
-		w.serve(batch)
+		w.turn(batch)
 	}
+}
+
+// turn serves those that have their turn.
+func (w *writer) turn(batch []*op) {
+	defer w.line.leave()
+	w.serve(batch)
 }
 
 // close finishes what was taken and stops.
 func (w *writer) close() error {
-	w.mu.Lock()
-	already := w.closed
-	w.closed = true
-	if !already {
-		w.line.close()
-	}
-	w.mu.Unlock()
+	w.line.close()
 	if w.tree != nil {
 		<-w.done
 	}
@@ -112,22 +109,17 @@ func (w *writer) close() error {
 // what is there, can go on.
 func (s *Store) Broken() <-chan struct{} { return s.writer.broken }
 
-// submit queues one function and waits for its commit. The context is looked at
-// before the turn comes and never after, for a deadline inside a batch would
+// submit waits for the turn of one function and for its commit. The context is looked
+// at before the turn comes and never after, for a deadline inside a batch would
 // destroy it: the answer is always what really happened.
 func (w *writer) submit(o *op) error {
 	o.result, o.since = make(chan error, 1), time.Now()
-	w.mu.RLock()
-	if w.closed {
-		w.mu.RUnlock()
-		return fmt.Errorf("%w: closed", ErrUnavailable)
+	turn, err := w.line.enter(o)
+	if err != nil {
+		return err
 	}
-	select {
-	case w.line.of(o) <- o:
-		w.mu.RUnlock()
-	case <-o.ctx.Done():
-		w.mu.RUnlock()
-		return o.ctx.Err()
+	if turn {
+		w.turn([]*op{o})
 	}
 	return <-o.result
 }
