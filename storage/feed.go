@@ -21,6 +21,9 @@ type Watch struct {
 	hint  chan struct{}
 	count atomic.Uint64
 	stop  func()
+
+	wake   atomic.Pointer[func()]
+	waking atomic.Bool // a goroutine that calls it has not begun yet
 }
 
 // Hint receives after commits that changed what is watched. It is a hint without
@@ -30,6 +33,32 @@ func (w *Watch) Hint() <-chan struct{} { return w.hint }
 // Count is how many changes there were, each of which is counted before its hint. Who
 // has taken the hint, and knows as many changes as there were, has missed none.
 func (w *Watch) Count() uint64 { return w.count.Load() }
+
+// OnHint has fn called too, in a goroutine of its own, so that nobody need wait for the
+// hint in one. Calls are coalesced as hints are, and one may begin while the one before
+// still runs. Nil: no call begins any more but one that is about to.
+func (w *Watch) OnHint(fn func()) {
+	if fn == nil {
+		w.wake.Store(nil)
+		return
+	}
+	w.wake.Store(&fn)
+}
+
+// tell gives a hint, and never waits.
+func (w *Watch) tell() {
+	w.count.Add(1)
+	select {
+	case w.hint <- struct{}{}:
+	default: // it has a hint already
+	}
+	if fn := w.wake.Load(); fn != nil && w.waking.CompareAndSwap(false, true) {
+		go func() {
+			w.waking.Store(false)
+			(*fn)()
+		}()
+	}
+}
 
 // Stop ends the hints.
 func (w *Watch) Stop() { w.stop() }
@@ -65,11 +94,7 @@ func (f *feed) notify(inbox, mailbox uuid.UUID) {
 	defer f.mu.Unlock()
 	for _, t := range [2]topic{{inbox, mailbox}, {inbox: inbox}} {
 		for _, w := range f.watchers[t] {
-			w.count.Add(1)
-			select {
-			case w.hint <- struct{}{}:
-			default: // it has a hint already
-			}
+			w.tell()
 		}
 	}
 }

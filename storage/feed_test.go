@@ -65,3 +65,23 @@ func TestFeed(t *testing.T) {
 		t.Errorf("%d topics are left", n)
 	}
 }
+
+// TestFeedWakes: who wants no goroutine that waits is called in one, once for changes that come together, and not any
+// more when it is over.
+func TestFeedWakes(t *testing.T) {
+	ts, in, inbox := newMailStore(t)
+	w := in.Watch(inbox)
+	defer w.Stop()
+	called := make(chan uint64, 100)
+	w.OnHint(func() { called <- w.Count() })
+	for i := range 10 {
+		ts.deposit(t, in, inbox, []byte("x"), letter(i))
+	}
+	for <-called < 10 { // the last call comes after the last change
+	}
+	w.OnHint(nil)
+	ts.deposit(t, in, inbox, []byte("x"), letter(11))
+	if n := len(called); n > 1 || len(w.Hint()) != 1 { // one may have been about to begin
+		t.Errorf("%d calls after the end, %d hints", n, len(w.Hint()))
+	}
+}

@@ -29,7 +29,7 @@
 // The guard also keeps the clocks (the library's own read deadlines are ignored), counts failed logins, gathers the
 // library's small writes into large ones, and says BYE at a boundary between responses when the server stops or a
 // credential is revoked. It costs an idle connection half a kilobyte: every buffer goes back to a pool while there is
-// nothing in it.
+// nothing in it, and IDLE has no goroutine of its own (idling).
 //
 // # Sessions
 //
@@ -59,8 +59,8 @@
 //     one text into BAD, because the mistake is the client's.
 //   - A read error in Append's literal means that the command was refused or the client has gone: store nothing. The
 //     guard never reports a cut literal as io.EOF, which the library would take for the end of the message.
-//   - Idle has returned, and a Poll may have followed, when Close is called, also when the connection broke: the guard
-//     says DONE for a client that has gone.
+//   - No IDLE is under way, and a Poll may have followed, when Close is called, also when the connection broke: the
+//     guard ends it, waits for what is being told, and says DONE for a client that has gone.
 //   - imapserver.MatchList takes exponential time for a pattern like *a*a*a*b, and imap.SearchCriteria.And forgets
 //     SMALLER when any of LARGER, SINCE, BEFORE, ON and their SENT forms follows it. NOT and OR nest as deep as 48 KiB
 //     allow, and a FETCH may name a section thousands of times: bound both.

@@ -14,7 +14,7 @@ import (
 
 // A guard is the connection that the library gets instead of the client's. See the package comment.
 //
-// Read is called by one goroutine of the library, the one that parses; Write by that one and, in IDLE, by another. All
+// Read is called by one goroutine of the library, the one that parses; Write by that one and, in IDLE, by others. All
 // other methods may be called from anywhere.
 type guard struct {
 	conn   net.Conn
@@ -34,6 +34,7 @@ type guard struct {
 	lent     *[]byte // where lex.line came from
 	pending  []byte  // what the library gets next
 	message  *upload
+	idling   *idling // the last IDLE
 	why      *fault  // why a message was abandoned
 	tail     [3]byte // the last byte of a message, and the end of its command
 	deadline time.Time
@@ -211,6 +212,9 @@ func (g *guard) readCommand() error {
 	}
 	if err := g.out.begin(turn{tag: x.tag, verb: x.verb, keepPlus: x.message != nil && !x.message.sync}); err != nil {
 		return g.die()
+	}
+	if x.verb == verbIdle {
+		g.idling = new(idling)
 	}
 	g.message, g.pending, g.phase = x.message, x.line, phaseRunning
 	return nil

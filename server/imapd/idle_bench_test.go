@@ -61,7 +61,7 @@ func crowd(addr string, logins []string) error {
 	return err
 }
 
-// BenchmarkIdleSession reports what a session in IDLE costs: TLS, guard, library and two goroutines, over a session that
+// BenchmarkIdleSession reports what a session in IDLE costs: TLS, guard, library and a goroutine, over a session that
 // is nearly nothing. The figure to hold for all of it is 40 KiB.
 func BenchmarkIdleSession(b *testing.B) {
 	h := newHouse(b, DefaultLimits(), nil)

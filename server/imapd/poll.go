@@ -2,7 +2,6 @@ package imapd
 
 import (
 	"errors"
-	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -31,36 +30,6 @@ func (s *session) tell(w *imapserver.UpdateWriter) (ok bool) {
 	}
 	return err == nil
 }
-
-// Idle tells of changes as they come (RFC 9051, section 6.3.13) until the client is done or the session is cut. It
-// writes to the connection alone: the library waits for DONE meanwhile.
-func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
-	var hint <-chan struct{}
-	var again <-chan time.Time
-	if s.box != nil {
-		hint = s.box.watch.Hint()
-		s.Poll(w, true)
-	}
-	for {
-		select {
-		case <-stop:
-			return nil
-		case <-s.ctx.Done():
-			<-stop // the guard says BYE, and DONE to the library
-			return nil
-		case <-hint:
-		case <-again:
-		}
-		again = nil
-		if !s.tell(w) {
-			again = time.After(tryAgain)
-		}
-		s.tellVanished(w)
-	}
-}
-
-// tryAgain is how long IDLE waits when the store has not answered.
-const tryAgain = time.Second
 
 // hinted reports, once, whether the mailbox may have changed, but for what this session did and knows.
 func (sel *selection) hinted() bool {

@@ -15,9 +15,9 @@ import (
 	"postern/storage/audit"
 )
 
-// A session is what one connection does. The library calls one method for each command, one at a time; only Idle runs
-// beside the reading of DONE. It holds the one inbox that the login opened and nothing else of the store that could
-// read (invariant 14); what it writes goes through write, as the principal.
+// A session is what one connection does. The library calls one method for each command, one at a time; only wake, in
+// IDLE, runs beside the reading of DONE. It holds the one inbox that the login opened and nothing else of the store that
+// could read (invariant 14); what it writes goes through write, as the principal.
 type session struct {
 	server *Server
 	conn   *imapserver.Conn
