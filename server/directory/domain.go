@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"golang.org/x/net/idna"
@@ -86,20 +88,61 @@ func domainName(name string) (string, error) {
 	}
 	labels := strings.Split(ascii, ".")
 	switch {
-	case err != nil:
-		return "", fmt.Errorf("%w: %q is no domain name: %v", ErrInvalid, name, err)
+	case err != nil || !utf8.ValidString(name):
+		return "", &NameError{name, "is no domain name: " + whyNoName(name)}
 	case len(ascii) > 253 || len(labels) < 2:
 		// RFC 5321, section 2.3.5: only fully qualified names.
-		return "", fmt.Errorf("%w: %q is not a fully qualified domain name", ErrInvalid, name)
+		return "", &NameError{name, "is not a fully qualified domain name, such as mail.example.com"}
 	case strings.Trim(labels[len(labels)-1], "0123456789") == "":
-		return "", fmt.Errorf("%w: %q looks like an address, not like a domain name", ErrInvalid, name)
+		return "", &NameError{name, "looks like an address, not like a domain name"}
 	}
 	for _, label := range labels {
 		if !isHostLabel(label) {
-			return "", fmt.Errorf("%w: %q is no domain name: each label has 1 to 63 letters, digits and hyphens", ErrInvalid, name)
+			return "", &NameError{name, "is no domain name: " + whyNoName(name)}
 		}
 	}
 	return ascii, nil
+}
+
+// NameError says of a text that somebody took for a domain name why it is none. It is an
+// ErrInvalid.
+type NameError struct {
+	Name string
+	Why  string // in a person's words, to follow the name
+}
+
+func (e *NameError) Error() string { return fmt.Sprintf("%q %s", e.Name, e.Why) }
+
+// Is makes it an ErrInvalid.
+func (e *NameError) Is(target error) bool { return target == ErrInvalid }
+
+// whyNoName finds what a person would see first that keeps a text from being a domain name.
+func whyNoName(name string) string {
+	switch {
+	case strings.ContainsFunc(name, unicode.IsSpace):
+		return "it has a space in it"
+	case strings.Contains(name, "@"):
+		return "of a mail address the domain is what follows the @"
+	case strings.ContainsAny(name, "/:"):
+		return "of a web address the domain is what stands between // and the next / or :"
+	}
+	for _, label := range strings.Split(strings.TrimSuffix(name, "."), ".") {
+		switch {
+		case label == "":
+			return "there is nothing between two of its dots, or before the first"
+		case len(label) > 63:
+			return "a part between two dots is longer than 63 letters"
+		case strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-"):
+			return "a part between two dots begins or ends with a hyphen"
+		}
+	}
+	if i := strings.IndexFunc(name, func(r rune) bool {
+		return r != '.' && r != '-' && !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r) || r == utf8.RuneError
+	}); i >= 0 {
+		r, _ := utf8.DecodeRuneInString(name[i:])
+		return fmt.Sprintf("no domain name may have %q in it", r)
+	}
+	return "international domain names do not allow these letters together"
 }
 
 // isHostLabel is the let-dig-hyp rule of RFC 1123, section 2.1.

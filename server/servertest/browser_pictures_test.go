@@ -98,7 +98,7 @@ func takeCrowd(t *testing.T, a *album) {
 		submitter(t, p, agents[2]).sends(agents[2]+"@alpha.test", fmt.Sprintf("ada@a-place-%d-with-a-long-name.elsewhere.test", i))
 	}
 	b := servertest.OpenTab(t, p, servertest.TabOptions{Session: p.Admin.Session})
-	a.each(b, "crowd", "/", "/inboxes", "/agents", "/quarantine", "/approvals", "/queue", "/audit", "/agents/"+agents[2])
+	a.each(b, "crowd", "/", "/inboxes", "/agents", "/quarantine", "/approvals", "/queue", "/audit", "/agents/"+agents[2], "/agents/"+agents[2]+"/credentials/new")
 	for _, list := range []string{"/quarantine", "/approvals", "/queue"} {
 		b.Go(list)
 		var first string
@@ -147,12 +147,31 @@ func takeDoor(t *testing.T, a *album) {
 	b.Fill("Name of the new passkey", "laptop")
 	b.Follow("Add a passkey")
 	a.take(b, "door-me-passkey")
+	takeProof(t, a, p)
+}
+
+// takeProof takes what asks a person again who they are, and says that it was not they.
+func takeProof(t *testing.T, a *album, p *servertest.Postern) {
+	ann, err := p.AddPerson(t.Context(), "ann@alpha.test", storage.PersonAdmin)
+	fatal(t, err)
+	b := servertest.OpenTab(t, p, servertest.TabOptions{Session: ann.Session})
+	device := b.Fingerprint()
+	addsPasskey(b)
+	signsInByPasskey(b, device)
 	b.Go("/agents/scout")
-	p.World.Clock.Advance(31 * time.Minute)
 	b.Fill("#fr", "drill")
 	b.Fill("#fz", "scout")
 	b.Follow("Freeze scout")
+	p.World.Clock.Advance(31 * time.Minute)
+	b.Go("/agents/scout")
+	b.Fill("#fr", "drill is over")
+	b.Follow("Lift the freeze")
+	b.See("Is it still you?")
 	a.take(b, "door-proof")
+	b.Fill("Six-digit code", "123456")
+	b.Follow("Go on")
+	b.See("Not done.")
+	a.take(b, "door-proof-wrong")
 }
 
 // takeSecret takes a secret that is shown once, and the lanes of a rotation.

@@ -24,7 +24,7 @@ func TestBrowser_KillSwitch(t *testing.T) {
 		b.Fill("#fz", "scout")
 		b.Follow("Freeze scout")
 		farewell(t, "IMAP in IDLE", c, "* BYE ")
-		b.See("Scout is frozen: 1 session ended", "State Frozen", "Sessions open 0")
+		b.See("Agent scout is frozen: 1 session ended", "State Frozen", "Sessions open 0")
 		again := dial(t, p, "imaps")
 		again.line()
 		again.want("NO", "LOGIN "+p.Agents["scout"].Address+" "+p.Agents["scout"].Token)

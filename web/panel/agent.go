@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"postern/server/control"
+	"postern/server/directory"
 	"postern/web/ui"
 	"postern/web/ui/chart"
 )
@@ -45,6 +46,9 @@ func (v *visit) agents() error {
 }
 
 func (v *visit) newAgent() error {
+	if err := v.needs(directory.ActOperate); err != nil {
+		return err
+	}
 	return v.page("New agent", "/agents", "postern agent create NAME --owner PERSON --purpose TEXT", newAgentPage(v))
 }
 

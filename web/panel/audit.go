@@ -129,7 +129,11 @@ func (v *visit) verifyAudit() error {
 		}
 		said := fmt.Sprintf("Verified at %s: the tree of %s events has root %s.", v.clock.Now.In(v.clock.Zone).Format("15:04:05"), ui.Number(found.Size), hashGroups(found.Root))
 		if s := found.Signed; s != nil {
-			said += fmt.Sprintf(" %s agree, the newest was signed at %s.", ui.Count(int64(found.Checkpoints), "checkpoint"), s.Time.In(v.clock.Zone).Format("15:04:05"))
+			agree := "agree"
+			if found.Checkpoints == 1 {
+				agree = "agrees"
+			}
+			said += fmt.Sprintf(" %s %s, the newest was signed at %s.", ui.Count(int64(found.Checkpoints), "checkpoint"), agree, s.Time.In(v.clock.Zone).Format("15:04:05"))
 		}
 		return v.done(auditPath(v.form("q")), said)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"postern/server/control"
+	"postern/server/directory"
 	"postern/storage"
 	"postern/web/ui"
 	"postern/web/ui/chart"
@@ -31,6 +32,9 @@ var verbs = []string{"read", "flag", "append", "delete", "send"}
 // newCredential asks what a credential is to be for. Without a script the form itself
 // looks for more inboxes: what is filled in and ticked so far comes along.
 func (v *visit) newCredential() error {
+	if err := v.needs(directory.ActOperate); err != nil {
+		return err
+	}
 	if err := v.r.ParseForm(); err != nil {
 		return errForm
 	}

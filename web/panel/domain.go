@@ -39,6 +39,9 @@ func (v *visit) domains() error {
 }
 
 func (v *visit) newDomain() error {
+	if err := v.needs(directory.ActOperate); err != nil {
+		return err
+	}
 	return v.page("Add a domain", "/domains", "postern domain add DOMAIN", newDomainPage(v))
 }
 

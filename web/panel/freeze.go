@@ -77,14 +77,11 @@ func (v *visit) stop(q control.FreezeChange) (said string, err error) {
 	if err != nil {
 		return "", err
 	}
-	what := q.Name
-	if what == "" {
-		what = string(q.Kind)
-	}
+	what := title(frozenWhat(&control.Freeze{Kind: q.Kind, Name: q.Name}))
 	if done.Sessions == 0 {
-		return title(what) + " is frozen. No session was open.", nil
+		return what + " is frozen. No session was open.", nil
 	}
-	return fmt.Sprintf("%s is frozen: %s ended after %d ms.", title(what), ui.Count(done.Sessions, "session"), done.Millis), nil
+	return fmt.Sprintf("%s is frozen: %s ended after %d ms.", what, ui.Count(done.Sessions, "session"), done.Millis), nil
 }
 
 func (v *visit) unfreeze() error {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"postern/server/control"
+	"postern/server/directory"
 	"postern/storage"
 	"postern/web/ui"
 )
@@ -37,6 +38,9 @@ func (v *visit) inboxes() error {
 }
 
 func (v *visit) newInbox() error {
+	if err := v.needs(directory.ActOperate); err != nil {
+		return err
+	}
 	return v.page("New inbox", "/inboxes", "postern inbox create ADDRESS", newInboxPage(v))
 }
 

@@ -1,7 +1,9 @@
 package panel
 
 import (
+	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/google/uuid"
@@ -66,7 +68,7 @@ func (v *visit) live() error {
 // events that have them.
 func (v *visit) search() error {
 	q := strings.TrimSpace(v.r.FormValue("q"))
-	to := "/audit?" + v.r.URL.RawQuery
+	to := "/audit?" + url.Values{"q": {q}}.Encode()
 	switch {
 	case q == "":
 		to = "/"
@@ -76,6 +78,10 @@ func (v *visit) search() error {
 		to = agentPath(q)
 	case v.hasInbox(q):
 		to = inboxPath(q)
+	default:
+		if _, err := control.ParseFilter(q); err != nil {
+			return &control.Error{Code: control.NotFound, Message: fmt.Sprintf("No agent, inbox or message is called %.80q. Events are found by what they are about, such as agent:NAME.", q)}
+		}
 	}
 	http.Redirect(v.w, v.r, to, http.StatusSeeOther)
 	return nil

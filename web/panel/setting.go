@@ -47,6 +47,9 @@ func (v *visit) people() error {
 }
 
 func (v *visit) newPerson() error {
+	if err := v.needs(directory.ActPeople); err != nil {
+		return err
+	}
 	return v.page("New person", "/settings", "postern admin create ADDRESS --role ROLE", newPersonPage(v))
 }
 
@@ -278,7 +281,7 @@ func (v *visit) captured() error {
 	if err != nil {
 		return err
 	}
-	return v.page("Captured", "/settings", "postern captured list", capturedPage(v, all, next))
+	return v.page("Captured", "/settings", "postern message captured list", capturedPage(v, all, next))
 }
 
 // roleList are roles as words.

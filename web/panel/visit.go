@@ -16,6 +16,7 @@ import (
 
 	"postern/server/control"
 	"postern/server/directory"
+	"postern/storage"
 	"postern/web/ui"
 )
 
@@ -35,6 +36,20 @@ type visit struct {
 // may reports whether the person may do a kind of act, so that a page offers only
 // what works. The gate is elsewhere.
 func (v *visit) may(act directory.Act) bool { return slices.Contains(v.who.Acts, act) }
+
+// needs refuses the form of an act to who could not send it, before they fill it in.
+func (v *visit) needs(act directory.Act) error {
+	if v.who.Kind != "person" || directory.Allows(v.who.Roles, act) {
+		return nil
+	}
+	var who []string
+	for _, role := range allRoles {
+		if directory.Allows([]storage.PersonRole{role}, act) {
+			who = append(who, string(role))
+		}
+	}
+	return &control.Error{Code: control.Refused, Message: "This takes the role " + strings.Join(who, " or ") + "; " + v.who.Address + " is " + strings.ToLower(roleList(v.who.Roles)) + "."}
+}
 
 // clock is the time, in the zone that the browser named.
 func (s *Server) clock(r *http.Request) ui.Clock {
@@ -128,7 +143,7 @@ func told(err error) string {
 	if errors.As(err, &no) && no.Code == control.Taken && !strings.Contains(no.Message, " ") {
 		return "There is such a name already: choose another for this " + no.Message + "."
 	}
-	return ui.Capital(err.Error())
+	return ui.Sentence(err.Error())
 }
 
 // fail shows what went wrong.
@@ -145,7 +160,7 @@ func (v *visit) fail(err error) {
 	}
 	text := "Something failed here. The log of the server says what."
 	if no != nil {
-		text = ui.Capital(no.Message)
+		text = ui.Sentence(no.Message)
 	} else {
 		v.Log.Error("a page failed", "path", v.r.URL.Path, "error", err)
 	}

@@ -28,6 +28,15 @@ func Count[T int | int64 | uint64](n T, one string) string {
 	return Number(n) + " " + plural(one)
 }
 
+// Sentence begins a text with a capital and ends it with a full stop, where it has neither.
+func Sentence(text string) string {
+	text = Capital(strings.TrimSpace(text))
+	if text == "" || strings.ContainsRune(".!?:…", []rune(text)[len([]rune(text))-1]) {
+		return text
+	}
+	return text + "."
+}
+
 // Capital writes a word as the first of a sentence.
 func Capital(word string) string {
 	r := []rune(word)
