@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/bits"
 	"slices"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -22,13 +23,86 @@ import (
 // UTF-8 stands for itself. A needle may be used by many goroutines; a finder by one.
 type needle struct {
 	folded []byte
+	rare   int // place of the byte in it that texts have least often
 }
 
 // newNeedle folds the string to look for.
 func newNeedle(s string) needle {
 	var f finder
 	folded, _ := f.fold(nil, []byte(s), true)
-	return needle{folded: folded}
+	return needle{folded: folded, rare: rarest(folded)}
+}
+
+// often are the bytes of folded text from the most frequent on, about as they are in English. What is not among them is
+// rarer still.
+const often = " etaoinshrdlucmfwygpb.v,k01234567-:/\"x@89jqz"
+
+// rarest finds the byte that texts have least often.
+func rarest(folded []byte) (at int) {
+	least := -1
+	for i, c := range folded {
+		rank := strings.IndexByte(often, c)
+		if rank < 0 {
+			return i
+		}
+		if rank > least {
+			at, least = i, rank
+		}
+	}
+	return at
+}
+
+// inASCII looks for the needle in text that has no byte beyond ASCII, without folding it: only where its rarest byte is.
+// It is not sure where that is so often, or so much of the needle is there in vain, that folding costs less.
+func (n *needle) inASCII(text []byte) (found, sure bool) {
+	small := n.folded[n.rare]
+	capital := upper(small)
+	next := func(c byte, from int) int {
+		if i := bytes.IndexByte(text[from:], c); i >= 0 {
+			return from + i
+		}
+		return len(text)
+	}
+	last := len(text) - (len(n.folded) - n.rare) // where its rarest byte can be at the latest
+	if last < n.rare {
+		return false, true
+	}
+	s, c, effort := next(small, n.rare), len(text), len(text)/4
+	if capital != small {
+		c = next(capital, n.rare)
+	}
+	for at := min(s, c); at <= last; at = min(s, c) {
+		same := prefixFolded(text[at-n.rare:], n.folded)
+		if same == len(n.folded) {
+			return true, true
+		}
+		if effort -= 4 + same; effort < 0 {
+			return false, false
+		}
+		if at == s {
+			s = next(small, at+1)
+		} else {
+			c = next(capital, at+1)
+		}
+	}
+	return false, true
+}
+
+// prefixFolded counts the bytes with which text begins as the folded needle does.
+func prefixFolded(text, folded []byte) int {
+	for i, c := range folded {
+		if lower(text[i]) != c {
+			return i
+		}
+	}
+	return len(folded)
+}
+
+func upper(b byte) byte {
+	if 'a' <= b && b <= 'z' {
+		return b - ('a' - 'A')
+	}
+	return b
 }
 
 // A finder holds the buffers with which needles are looked for, at most a quarter of a megabyte. The zero value is ready;
@@ -53,6 +127,11 @@ const block = 16 << 10
 func (f *finder) in(text []byte, n needle) bool {
 	if len(n.folded) == 0 {
 		return true
+	}
+	if isASCII(text) {
+		if found, sure := n.inASCII(text); sure {
+			return found
+		}
 	}
 	f.hay = f.hay[:0]
 	for len(text) > 0 {
@@ -101,6 +180,22 @@ func (f *finder) step(piece []byte, n needle, final bool) (used int, found bool)
 	keep := min(len(n.folded)-1, len(f.hay))
 	f.hay = f.hay[:copy(f.hay, f.hay[len(f.hay)-keep:])]
 	return used, false
+}
+
+// isASCII reports whether no byte is beyond ASCII.
+func isASCII(text []byte) bool {
+	const highs = 0x8080808080808080
+	for ; len(text) >= 8; text = text[8:] {
+		if binary.LittleEndian.Uint64(text)&highs != 0 {
+			return false
+		}
+	}
+	for _, c := range text {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // fold appends the folded text to dst. Unless it is the final piece, a character that is cut short at its end is left:

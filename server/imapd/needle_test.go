@@ -39,6 +39,14 @@ func TestNeedle(t *testing.T) {
 		{"@[`{", "`{", true},
 		{"@", "`", false},
 		{"[", "{", false},
+		{"zebra", "bra", true},
+		{"ZEBRA", "bra", true},
+		{"zebr", "bra", false},
+		{"bra", "zebra", false},
+		{strings.Repeat("a", 100) + "b", "AB", true},
+		{strings.Repeat("A", 100), "ab", false},
+		{strings.Repeat("a", 1000) + "c" + strings.Repeat("a", 1000), strings.Repeat("a", 1001), false},
+		{strings.Repeat("a", 1000) + "c" + strings.Repeat("a", 1001), strings.Repeat("a", 1001), true},
 	}
 	var f finder
 	for _, c := range cases {
@@ -103,6 +111,8 @@ func slowFold(s string) string {
 func FuzzNeedle(f *testing.F) {
 	f.Add([]byte("Hello Wörld"), "WÖ")
 	f.Add([]byte("a\xff\xe4b"), "\xe4")
+	f.Add([]byte(strings.Repeat("Tenet ", 9)+"tent"), "TENT")
+	f.Add([]byte(strings.Repeat("xy", 99)), strings.Repeat("yx", 98))
 	f.Add([]byte(strings.Repeat("ﷺx", 30)), "X")
 	f.Fuzz(func(t *testing.T, text []byte, word string) {
 		want := strings.Contains(slowFold(string(text)), slowFold(word))
