@@ -427,6 +427,10 @@ func (s *Server) ClearChallenge(name, text string) { s.names.ClearChallenge(name
 // Grace is how long a stop waits for messages and commands under way.
 const Grace = 25 * time.Second
 
+// settle is how long a server only answers before it looks after the house: a dozen loops
+// that all read what they find take both processors from those who wait at the doors.
+const settle = 20 * time.Millisecond
+
 // Run serves until the context is done, a listener fails, or the store breaks: a
 // server that can store nothing is better started anew. Then it stops accepting,
 // lets what is under way finish for up to Grace, writes what waits, records the
@@ -454,6 +458,10 @@ func (s *Server) Run(ctx context.Context) error {
 				failed <- fmt.Errorf("%s: %w", d.name, err)
 			}
 		})
+	}
+	select {
+	case <-time.After(settle):
+	case <-ctx.Done():
 	}
 	loop.Go(func() { s.directory.Run(loops) })
 	loop.Go(func() { s.store.Keep(loops) })

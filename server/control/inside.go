@@ -44,7 +44,7 @@ func (t inside) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := &pipeWriter{header: http.Header{}, out: out, begun: make(chan struct{})}
 	resp := &http.Response{ProtoMajor: 1, ProtoMinor: 1, Body: body, Trailer: http.Header{}, ContentLength: -1, Request: r}
 	go func() {
-		t.s.mux.ServeHTTP(w, r.WithContext(ctx))
+		t.s.ServeHTTP(w, r.WithContext(ctx))
 		w.WriteHeader(http.StatusOK)
 		if text := w.header.Get(http.TrailerPrefix + trailerOfFail); text != "" {
 			resp.Trailer.Set(trailerOfFail, text) // before the end that the reader sees

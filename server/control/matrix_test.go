@@ -181,6 +181,7 @@ func TestAC2_MatrixOfRoles(t *testing.T) {
 		callers[string(role)] = w.session(string(role)+"@example.org", true, role)
 	}
 	refused := 0
+	w.server.made.Do(w.server.makeCommands)
 	commands := slices.DeleteFunc(slices.Clone(w.server.commands), func(c string) bool { return c == "person.logout" })
 	for _, command := range append(commands, "person.logout") { // the last, for it ends the sessions
 		row, ok := matrix[command]

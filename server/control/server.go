@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -74,6 +75,7 @@ type Server struct {
 	mux      *http.ServeMux
 	http     *http.Server
 	commands []string // in the order of their registration
+	made     sync.Once
 	counted  counted
 }
 
@@ -92,19 +94,29 @@ func New(c Config) *Server {
 		c.Takes = c.Store.Writable
 	}
 	s := &Server{Config: c, mux: http.NewServeMux()}
-	s.mux.HandleFunc("/", unknown)
-	for _, noun := range []func(){s.domainCommands, s.dkimCommands, s.inboxCommands, s.agentCommands, s.credentialCommands, s.freezeCommands, s.personCommands, s.queueCommands, s.approvalCommands, s.auditCommands, s.messageCommands, s.listingCommands, s.glassCommands, s.readingCommands, s.capturedCommands, s.healthCommands, s.alertCommands, s.policyCommands, s.webhookCommands, s.reportCommands, s.certificateCommands, s.quarantineCommands, s.allowCommands, s.markCommands, s.evaluateCommands, s.injectionCommands,
-		s.setupCommands, s.foundCommands, s.doctorCommands, s.overviewCommands, s.backupCommands} {
-		noun()
-	}
 	s.http = &http.Server{
-		Handler: s.mux, ConnContext: s.introduce, MaxHeaderBytes: maxHead,
+		Handler: s, ConnContext: s.introduce, MaxHeaderBytes: maxHead,
 		// No write timeout: a list that a person pages through waits for them, and
 		// holds no transaction meanwhile.
 		ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelWarn),
 	}
 	return s
+}
+
+// ServeHTTP answers one request. The commands are made for the first: a start need not
+// wait for them.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.made.Do(s.makeCommands)
+	s.mux.ServeHTTP(w, r)
+}
+
+func (s *Server) makeCommands() {
+	s.mux.HandleFunc("/", unknown)
+	for _, noun := range []func(){s.domainCommands, s.dkimCommands, s.inboxCommands, s.agentCommands, s.credentialCommands, s.freezeCommands, s.personCommands, s.queueCommands, s.approvalCommands, s.auditCommands, s.messageCommands, s.listingCommands, s.glassCommands, s.readingCommands, s.capturedCommands, s.healthCommands, s.alertCommands, s.policyCommands, s.webhookCommands, s.reportCommands, s.certificateCommands, s.quarantineCommands, s.allowCommands, s.markCommands, s.evaluateCommands, s.injectionCommands,
+		s.setupCommands, s.foundCommands, s.doctorCommands, s.overviewCommands, s.backupCommands} {
+		noun()
+	}
 }
 
 // Serve answers until Shutdown; then it returns nil.

@@ -81,7 +81,10 @@ func (s *Server) handler() (http.Handler, error) {
 		return nil, err
 	}
 	origin := http.NewCrossOriginProtection()
-	return compress(s.secured(origin.Handler(s.mux()))), nil
+	pages := sync.OnceValue(s.mux) // for the first request: a start need not wait for them
+	return compress(s.secured(origin.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		pages().ServeHTTP(w, r)
+	})))), nil
 }
 
 // Serve answers until Shutdown; then it returns nil. The listener is of plain TCP.
