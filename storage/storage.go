@@ -172,10 +172,20 @@ func (s *Store) openFiles(ctx context.Context) error {
 	if s.writer, err = openWriter(ctx, path, s.cfg.Root); err != nil {
 		return err
 	}
-	if s.keys, err = openKeys(ctx, filepath.Join(dir, keysFile), s.cfg.Root); err != nil {
+	if s.readers, err = openReaders(ctx, path); err != nil {
 		return err
 	}
-	if s.readers, err = openReaders(ctx, path); err != nil {
+	var none error
+	var first sync.WaitGroup
+	first.Go(func() { none = s.readers.open(ctx) }) // it reads the schema, beside what follows
+	err = s.openBeside(ctx, dir)
+	first.Wait()
+	return errors.Join(err, none)
+}
+
+// openBeside opens what the database points at.
+func (s *Store) openBeside(ctx context.Context, dir string) (err error) {
+	if s.keys, err = openKeys(ctx, filepath.Join(dir, keysFile), s.cfg.Root); err != nil {
 		return err
 	}
 	if s.bodies, err = openBodyFiles(filepath.Join(dir, bodiesDir)); err != nil {

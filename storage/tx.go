@@ -162,6 +162,15 @@ func openReaders(ctx context.Context, path string) (*readers, error) {
 	return r, nil
 }
 
+// open opens a first connection.
+func (r *readers) open(ctx context.Context) error {
+	rd, err := r.take(ctx)
+	if err == nil {
+		r.give(rd)
+	}
+	return err
+}
+
 // take waits for a turn and returns a connection.
 func (r *readers) take(ctx context.Context) (*reads, error) {
 	select {
