@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -171,29 +169,27 @@ func (u *Usage) corrupt() error { return fmt.Errorf("%w: usage of %s", ErrCorrup
 
 // Usage is what the subjects sent, as of now and with what this transaction and
 // those before it counted; in the order of subjects, of which none is named twice.
+// What nobody counted in the same batch is what the last commit made it.
 func (tx *Tx) Usage(subjects ...uuid.UUID) ([]Usage, error) {
 	all := make([]Usage, len(subjects))
-	in, args := make([]string, len(subjects)), make([]any, len(subjects))
-	for i := range subjects {
-		all[i] = newUsage(subjects[i], tx.now)
-		in[i], args[i] = "$"+strconv.Itoa(i+1), subjects[i][:]
-	}
-	rows, err := tx.rows("SELECT subject, wall, clock, counts FROM usage WHERE subject IN ("+strings.Join(in, ", ")+")", args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var subject uuid.UUID
-		var stored storedUsage
-		if err := rows.Scan(&subject, &stored.wall, &stored.clock, &stored.counts); err != nil {
-			return nil, classify(err)
+	for i, subject := range subjects {
+		stored, err := tx.usage(subject)
+		if err != nil {
+			return nil, err
 		}
-		if err := all[slices.Index(subjects, subject)].restore(stored, tx.now); err != nil {
+		all[i] = newUsage(subject, tx.now)
+		if err := all[i].restore(stored, tx.now); err != nil {
 			return nil, err
 		}
 	}
-	return all, classify(rows.Err())
+	return all, nil
+}
+
+func (tx *Tx) usage(subject uuid.UUID) (storedUsage, error) {
+	if tx.w.counted[subject] {
+		return readUsage(tx, subject)
+	}
+	return tx.store().known.usages.ask(subject, func() (storedUsage, error) { return readUsage(tx, subject) })
 }
 
 // Usage is what the subjects sent, as of now: from memory, as it was at the last
@@ -202,7 +198,13 @@ func (s *Store) Usage(ctx context.Context, subjects ...uuid.UUID) ([]Usage, erro
 	now := s.now()
 	all := make([]Usage, len(subjects))
 	for i, subject := range subjects {
-		stored, err := s.known.usages.ask(subject, func() (storedUsage, error) { return s.storedUsage(ctx, subject) })
+		stored, err := s.known.usages.ask(subject, func() (u storedUsage, err error) {
+			err = s.look(ctx, func(r *reads) error {
+				u, err = readUsage(r, subject)
+				return err
+			})
+			return u, err
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -220,11 +222,9 @@ type storedUsage struct {
 	counts      []byte
 }
 
-// storedUsage reads the row of a subject, if there is one.
-func (s *Store) storedUsage(ctx context.Context, subject uuid.UUID) (u storedUsage, err error) {
-	err = s.look(ctx, func(r *reads) error {
-		return found(r.row("SELECT wall, clock, counts FROM usage WHERE subject = $1", subject[:]).Scan(&u.wall, &u.clock, &u.counts))
-	})
+// readUsage reads the row of a subject, if there is one.
+func readUsage(db asker, subject uuid.UUID) (u storedUsage, err error) {
+	err = found(db.row("SELECT wall, clock, counts FROM usage WHERE subject = $1", subject[:]).Scan(&u.wall, &u.clock, &u.counts))
 	if errors.Is(err, ErrNotFound) {
 		err = nil
 	}
@@ -266,17 +266,21 @@ func (u *Upkeep) forgetUsage(after uuid.UUID) (next uuid.UUID, err error) {
 // CountUsage adds to what Usage read in this transaction. It stands beside the
 // change that it counts, in the same commit.
 func (tx *Tx) CountUsage(t Tally, all ...Usage) error {
+	if len(all) == 0 {
+		return nil
+	}
+	var rows []string
+	var args []any
 	for i := range all {
 		u := &all[i]
 		u.add(t)
+		n := len(args)
+		rows = append(rows, fmt.Sprintf("($%d, $%d, $%d, $%d)", n+1, n+2, n+3, n+4))
 		subject, stored := u.Subject, storedUsage{u.wall, u.clock, u.encode()}
-		err := tx.exec(`INSERT INTO usage (subject, wall, clock, counts) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (subject) DO UPDATE SET wall = excluded.wall, clock = excluded.clock, counts = excluded.counts`,
-			subject[:], stored.wall, stored.clock, stored.counts)
-		if err != nil {
-			return err
-		}
+		args = append(args, subject[:], stored.wall, stored.clock, stored.counts)
+		tx.w.counted[subject] = true
 		tx.afterCommit(func() { tx.store().known.usages.set(subject, stored) })
 	}
-	return nil
+	return tx.exec("INSERT INTO usage (subject, wall, clock, counts) VALUES "+strings.Join(rows, ", ")+
+		" ON CONFLICT (subject) DO UPDATE SET wall = excluded.wall, clock = excluded.clock, counts = excluded.counts", args...)
 }

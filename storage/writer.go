@@ -31,6 +31,8 @@ type writer struct {
 	line *line
 	done chan struct{}
 
+	counted map[uuid.UUID]bool // subjects of usage that this transaction wrote
+
 	tree   *audit.Tree
 	dead   error         // once set, every write fails: a flush failed and nothing can be promised
 	broken chan struct{} // closed when dead is set
@@ -72,7 +74,7 @@ func openWriter(ctx context.Context, path string, root *seal.RootKey) (*writer, 
 	if err := upgrade(ctx, conn, path, root); err != nil {
 		return nil, errors.Join(err, conn.Close(), db.Close())
 	}
-	return &writer{db: db, conn: conn, stmts: statements{conn: conn}, line: newLine(), done: make(chan struct{}), broken: make(chan struct{})}, nil
+	return &writer{db: db, conn: conn, stmts: statements{conn: conn}, line: newLine(), counted: map[uuid.UUID]bool{}, done: make(chan struct{}), broken: make(chan struct{})}, nil
 }
 
 // start begins to serve a store, with the tree as the database has it.
@@ -152,6 +154,7 @@ func (w *writer) attempt(turn []*op) (again []*op) {
 		answer(turn, err)
 		return nil
 	}
+	clear(w.counted)
 	tree := w.tree.Clone()
 	leaves := newLeaves(tree)
 	for i, o := range turn {
