@@ -206,7 +206,7 @@ func (l *lane) count(b batch, n int) (left bool) {
 func (l *lane) try(ctx context.Context, b batch) (over bool) {
 	items := make([]Item, 0, len(b.rows))
 	for i, d := range b.rows {
-		o, err := l.q.store.Outgoing(ctx, d.Org, d.ID)
+		o, err := l.row(ctx, b, i)
 		switch {
 		case err == nil:
 			if l.local {
@@ -233,6 +233,15 @@ func (l *lane) try(ctx context.Context, b batch) (over bool) {
 		return l.settle(ctx, b, items, l.attempt(ctx, items)) && len(items) == len(b.rows)
 	}
 	return false
+}
+
+// row is a row of a batch. One that is known is not read again: whoever has changed it
+// since finds that the attempt is recorded for another version, which is a conflict.
+func (l *lane) row(ctx context.Context, b batch, i int) (storage.Outgoing, error) {
+	if b.known != nil {
+		return b.known[i], nil
+	}
+	return l.q.store.Outgoing(ctx, b.rows[i].Org, b.rows[i].ID)
 }
 
 // attempt opens the body and asks the transport.

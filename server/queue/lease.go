@@ -11,6 +11,7 @@ import (
 type batch struct {
 	first choice
 	rows  []storage.DueOutgoing
+	known []storage.Outgoing // the same as they were committed a moment ago; nil: they are to be read
 }
 
 // maxBatch is how many recipients share a transaction (RFC 5321, section
@@ -28,7 +29,7 @@ func (l *lane) lease(ctx context.Context, wanted []batch) (taken []batch, err er
 				return err
 			}
 			if len(got) > 0 {
-				taken = append(taken, batch{b.first, got})
+				taken = append(taken, batch{first: b.first, rows: got})
 			}
 		}
 		return nil

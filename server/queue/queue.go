@@ -147,7 +147,7 @@ func (q *Queue) Take(rows []storage.Outgoing) {
 				b = &batch{first: choice{DueOutgoing: d}}
 				inside[groupOf(d)] = b
 			}
-			b.rows = append(b.rows, d)
+			b.rows, b.known = append(b.rows, d), append(b.known, *o)
 		}
 	}
 	for _, b := range inside {
