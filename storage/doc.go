@@ -20,6 +20,8 @@
 // Readers use short read transactions on connections of their own. None stays
 // open while the network is written to, for a stalled reader would keep the
 // write-ahead log from being reset and let it grow without bound.
+// What commits wrote to that log is copied into the database by a reader, beside the
+// writer, so that no commit waits for it.
 //
 // # No change without its event
 //

@@ -394,9 +394,10 @@ func (s *Store) keepColumns(ctx context.Context) {
 // searched, and forgets, a little at a time, what nobody asks for any more, until the
 // context ends. The first heartbeat is at once, so that a start is visible.
 func (s *Store) Keep(ctx context.Context) error {
-	var columns sync.WaitGroup
-	defer columns.Wait()
-	columns.Go(func() { s.keepColumns(ctx) })
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { s.keepColumns(ctx) })
+	beside.Go(func() { s.keepBackfilled(ctx) })
 	tick := time.NewTicker(HeartbeatEvery)
 	defer tick.Stop()
 	var forgotten uuid.UUID // the subject up to which usage was looked through

@@ -33,6 +33,9 @@ type writer struct {
 
 	counted map[uuid.UUID]bool // subjects of usage that this transaction wrote
 
+	behind chan struct{} // there is something to copy out of the write-ahead log
+	since  int           // functions since that was said
+
 	tree   *audit.Tree
 	dead   error         // once set, every write fails: a flush failed and nothing can be promised
 	broken chan struct{} // closed when dead is set
@@ -62,7 +65,7 @@ func openWriter(ctx context.Context, path string, root *seal.RootKey) (*writer, 
 	}
 	// The cache is small: a batch touches few pages twice. The log of the
 	// journal is cut back after a checkpoint so that a burst leaves no trace.
-	db, err := sql.Open("sqlite", dsn(path, "cache_size(-4096)", "wal_autocheckpoint(1000)", "journal_size_limit(33554432)", "foreign_keys(OFF)"))
+	db, err := sql.Open("sqlite", dsn(path, "cache_size(-4096)", fmt.Sprintf("wal_autocheckpoint(%d)", backfillBound), "journal_size_limit(33554432)", "foreign_keys(OFF)"))
 	if err != nil {
 		return nil, fmt.Errorf("storage: %w", err)
 	}
@@ -74,7 +77,10 @@ func openWriter(ctx context.Context, path string, root *seal.RootKey) (*writer, 
 	if err := upgrade(ctx, conn, path, root); err != nil {
 		return nil, errors.Join(err, conn.Close(), db.Close())
 	}
-	return &writer{db: db, conn: conn, stmts: statements{conn: conn}, line: newLine(), counted: map[uuid.UUID]bool{}, done: make(chan struct{}), broken: make(chan struct{})}, nil
+	return &writer{
+		db: db, conn: conn, stmts: statements{conn: conn}, line: newLine(), done: make(chan struct{}), broken: make(chan struct{}),
+		counted: map[uuid.UUID]bool{}, behind: make(chan struct{}, 1),
+	}, nil
 }
 
 // start begins to serve a store, with the tree as the database has it.
@@ -186,6 +192,7 @@ func (w *writer) attempt(turn []*op) (again []*op) {
 		}
 	}
 	w.tree = tree
+	w.wrote(len(turn))
 	for _, o := range turn {
 		if o.err == nil {
 			for _, fn := range o.after {
