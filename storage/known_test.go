@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,26 +19,29 @@ func TestKnownRecords(t *testing.T) {
 	ts.write(t, audit.AgentCreate, func(tx *Tx, e *audit.Event) error { return tx.CreateAgent(e, &agent) })
 
 	done := make(chan struct{})
+	var heard atomic.Uint64 // the version that somebody heard of
+	heard.Store(agent.Version)
 	var readers sync.WaitGroup
 	for range 4 {
 		readers.Go(func() {
-			for last := uint64(0); ; {
+			for {
 				select {
 				case <-done:
 					return
 				default:
 				}
+				last := heard.Load()
 				a, err := ts.Agent(t.Context(), org.ID, agent.ID)
 				if err != nil || a.Version < last {
 					t.Errorf("version %d after %d: %v", a.Version, last, err)
 					return
 				}
-				last = a.Version
 			}
 		})
 	}
 	for range 50 {
 		ts.write(t, audit.AgentSuspend, func(tx *Tx, e *audit.Event) error { return tx.UpdateAgent(e, &agent) })
+		heard.Store(agent.Version)
 		if a, err := ts.Agent(t.Context(), org.ID, agent.ID); err != nil || a.Version != agent.Version {
 			t.Fatalf("version %d after a commit of %d: %v", a.Version, agent.Version, err)
 		}
