@@ -16,6 +16,7 @@
 //	2  storage  msgauth  dns/zone                     memory and judgement
 //	1  storage/audit  storage/seal  message  proxy    vocabulary and algorithms; they import
 //	   metrics  dkim  dns  web/ui                     nothing of Postern
+//	0  httpd                                          how a server of HTTP begins and ends
 //
 // Protocols are at the edge, decisions in the middle, evidence underneath. Doors
 // translate: they know replies and sockets, and decide nothing. Verbs do. Policy

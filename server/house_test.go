@@ -15,6 +15,7 @@ import (
 // floors is the house: a package imports Postern's packages from lower floors
 // only. See the package comment of server for what each room owns.
 var floors = map[string]int{
+	"server/httpd":  0,
 	"storage/audit": 1, "storage/seal": 1, "dkim": 1, "dns": 1, "server/message": 1, "server/metrics": 1, "server/proxy": 1, "web/ui": 1,
 	"storage": 2, "server/msgauth": 2, "server/injection": 2, "server/rendition": 2, "dns/zone": 2,
 	"server/policy": 3, "server/directory": 3, "server/queue": 3, "server/webhook": 3, "server/monitor": 3, "server/retention": 3,

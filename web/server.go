@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"postern/server/httpd"
 )
 
 // ErrUnknown says that a domain is none of this server's.
@@ -87,26 +89,15 @@ func (s *Server) http(secure bool) *http.Server {
 }
 
 // Serve answers in clear, for port 80, until Shutdown; then it returns nil.
-func (s *Server) Serve(l net.Listener) error { return ended(s.plain.Serve(s.places.limit(l))) }
+func (s *Server) Serve(l net.Listener) error { return httpd.Serve(s.plain, s.places.limit(l)) }
 
 // ServeTLS is Serve for port 443. The listener is of plain TCP.
 func (s *Server) ServeTLS(l net.Listener) error {
-	return ended(s.secure.ServeTLS(s.places.limit(l), "", ""))
-}
-
-func ended(err error) error {
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
+	return httpd.ServeTLS(s.secure, s.places.limit(l))
 }
 
 // Shutdown stops accepting, waits for answers under way until the context is
 // done, and then cuts them.
 func (s *Server) Shutdown(ctx context.Context) error {
-	err := errors.Join(s.plain.Shutdown(ctx), s.secure.Shutdown(ctx))
-	if err != nil {
-		return errors.Join(err, s.plain.Close(), s.secure.Close())
-	}
-	return nil
+	return httpd.Shutdown(ctx, s.plain, s.secure)
 }

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -68,14 +67,7 @@ func TestAV4_KilledBackup(t *testing.T) {
 	t.Setenv("POSTERN_SESSION_FILE", filepath.Join(home, "session"))
 	l := &ledger{acked: map[string]string{}, maybe: map[string]string{}}
 	for round := range crashRounds(t) {
-		d := startDev(t, bin, home)
-		if round == 0 {
-			d.unlimited()
-		}
-		var wg sync.WaitGroup
-		for i := range 2 {
-			wg.Go(func() { l.load(d, -1, fmt.Sprintf("r%d-s%d", round, i)) })
-		}
+		d, wg := l.loads(t, bin, home, round, -1, -1)
 		if round%2 == 0 {
 			killSoon(t, 500*time.Millisecond, bin, "--control", d.Control, "backup", "create", "--to", to)
 			d.backUp(to)

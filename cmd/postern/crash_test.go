@@ -79,6 +79,20 @@ func (l *ledger) load(d *dev, agent int, prefix string) {
 	}
 }
 
+// loads starts a laboratory, and a sender to it for each of some agents, -1 being a
+// stranger. They end with it.
+func (l *ledger) loads(t *testing.T, bin, dir string, round int, agents ...int) (*dev, *sync.WaitGroup) {
+	t.Helper()
+	d, wg := startDev(t, bin, dir), new(sync.WaitGroup)
+	if round == 0 {
+		d.unlimited()
+	}
+	for i, agent := range agents {
+		wg.Go(func() { l.load(d, agent, fmt.Sprintf("r%d-s%d", round, i)) })
+	}
+	return d, wg
+}
+
 // TestInvariant1_KillUnderLoad kills the server at random moments under load:
 // every message that was acknowledged is there exactly once and whole, and the
 // log agrees with the mailboxes.
@@ -88,14 +102,7 @@ func TestInvariant1_KillUnderLoad(t *testing.T) {
 	t.Setenv("POSTERN_SESSION_FILE", filepath.Join(dir, "session")) // the laboratory's admin
 	l := &ledger{acked: map[string]string{}, maybe: map[string]string{}}
 	for round := range crashRounds(t) {
-		d := startDev(t, bin, dir)
-		if round == 0 {
-			d.unlimited()
-		}
-		var wg sync.WaitGroup
-		for i := range 6 {
-			wg.Go(func() { l.load(d, []int{-1, -1, -1, -1, 0, 1}[i], fmt.Sprintf("r%d-s%d", round, i)) })
-		}
+		d, wg := l.loads(t, bin, dir, round, -1, -1, -1, -1, 0, 1)
 		time.Sleep(time.Duration(20+rand.IntN(700)) * time.Millisecond)
 		d.kill()
 		wg.Wait()

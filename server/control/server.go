@@ -17,6 +17,7 @@ import (
 	"postern/server/acme"
 	"postern/server/delivery"
 	"postern/server/directory"
+	"postern/server/httpd"
 	"postern/server/queue"
 	"postern/server/report"
 	"postern/server/setup"
@@ -120,21 +121,11 @@ func (s *Server) makeCommands() {
 }
 
 // Serve answers until Shutdown; then it returns nil.
-func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
-}
+func (s *Server) Serve(l net.Listener) error { return httpd.Serve(s.http, l) }
 
 // Shutdown stops accepting, waits for requests under way until the context is
 // done, and then cuts them.
-func (s *Server) Shutdown(ctx context.Context) error {
-	if err := s.http.Shutdown(ctx); err != nil {
-		return errors.Join(err, s.http.Close())
-	}
-	return nil
-}
+func (s *Server) Shutdown(ctx context.Context) error { return httpd.Shutdown(ctx, s.http) }
 
 // caller is who asks, and for which organization.
 type caller struct {

@@ -2,12 +2,13 @@ package metrics
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
+
+	"postern/server/httpd"
 )
 
 // Probe answers nil when something is so. What the error says goes to nobody.
@@ -70,18 +71,8 @@ func answerProbe(probe Probe, word string) http.HandlerFunc {
 }
 
 // Serve answers until Shutdown; then it returns nil.
-func (d *Door) Serve(l net.Listener) error {
-	if err := d.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
-}
+func (d *Door) Serve(l net.Listener) error { return httpd.Serve(d.http, l) }
 
 // Shutdown stops accepting, waits for answers under way until the context is done,
 // and then cuts them.
-func (d *Door) Shutdown(ctx context.Context) error {
-	if err := d.http.Shutdown(ctx); err != nil {
-		return errors.Join(err, d.http.Close())
-	}
-	return nil
-}
+func (d *Door) Shutdown(ctx context.Context) error { return httpd.Shutdown(ctx, d.http) }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"compress/gzip"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"regexp"
@@ -131,7 +132,7 @@ func TestStopDoesNotWaitForPages(t *testing.T) {
 	}
 }
 
-// follow reads an answer that goes on, line by line, until its end.
+// follow reads an answer that goes on, line by line, until its end. One that the server does not end in a minute is an error.
 func (b *browser) follow(path string) <-chan string {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
@@ -158,6 +159,9 @@ func (b *browser) follow(path string) <-chan string {
 			case <-ctx.Done():
 				return
 			}
+		}
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			b.t.Errorf("GET %s goes on", path)
 		}
 	}()
 	return lines

@@ -87,14 +87,7 @@ type Agent struct {
 // New starts a server for a test and stops it at the test's end.
 func New(t testing.TB, o Options) *Postern {
 	t.Helper()
-	if o.World == nil {
-		w, err := NewWorld()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { w.Close() })
-		o.World = w
-	}
+	o.inWorld(t)
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
 	}
@@ -102,12 +95,31 @@ func New(t testing.TB, o Options) *Postern {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.downAfter(t)
+	return p
+}
+
+// inWorld makes a world for the test if none was given.
+func (o *Options) inWorld(t testing.TB) {
+	t.Helper()
+	if o.World != nil {
+		return
+	}
+	w, err := NewWorld()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close() })
+	o.World = w
+}
+
+// downAfter stops the server at the test's end.
+func (p *Postern) downAfter(t testing.TB) {
 	t.Cleanup(func() {
 		if err := p.Down(); err != nil {
 			t.Error(err)
 		}
 	})
-	return p
 }
 
 // Start starts a server with its domain and agents, for callers that have no

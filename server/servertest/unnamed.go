@@ -17,14 +17,7 @@ import (
 // is stopped at the test's end.
 func NewUnnamed(t testing.TB, o Options) (p *Postern, printed string) {
 	t.Helper()
-	if o.World == nil {
-		w, err := NewWorld()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { w.Close() })
-		o.World = w
-	}
+	o.inWorld(t)
 	if o.Domain == "" {
 		o.Domain = "alpha.test"
 	}
@@ -61,11 +54,7 @@ func NewUnnamed(t testing.TB, o Options) (p *Postern, printed string) {
 			return s.Welcome(ctx, said)
 		})
 	}()
-	t.Cleanup(func() {
-		if err := p.Down(); err != nil {
-			t.Error(err)
-		}
-	})
+	p.downAfter(t)
 	select {
 	case <-born:
 	case err := <-p.ended:

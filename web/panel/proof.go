@@ -123,7 +123,7 @@ func (v *visit) prove() (bool, error) {
 	done, err := v.c.Renew(v.r.Context(), q)
 	var no *control.Error
 	if errors.As(err, &no) && no.Code == control.Refused && no.Noun != "ended" {
-		return false, v.askProof(no.Message)
+		return false, v.askProof(ui.Sentence(no.Message))
 	}
 	if err != nil {
 		return false, err

@@ -3,7 +3,6 @@ package panel
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 	"github.com/klauspost/compress/gzhttp"
 
 	"postern/server/control"
+	"postern/server/httpd"
 )
 
 // Config is what the panel needs. All but Live, Now and Log are required.
@@ -88,21 +88,11 @@ func (s *Server) handler() (http.Handler, error) {
 }
 
 // Serve answers until Shutdown; then it returns nil. The listener is of plain TCP.
-func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
-}
+func (s *Server) Serve(l net.Listener) error { return httpd.ServeTLS(s.http, l) }
 
 // Shutdown stops accepting, waits for answers under way until the context is
 // done, and then cuts them.
-func (s *Server) Shutdown(ctx context.Context) error {
-	if err := s.http.Shutdown(ctx); err != nil {
-		return errors.Join(err, s.http.Close())
-	}
-	return nil
-}
+func (s *Server) Shutdown(ctx context.Context) error { return httpd.Shutdown(ctx, s.http) }
 
 // policy is what a browser may do with our pages. What is not named is forbidden.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
