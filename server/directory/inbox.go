@@ -55,7 +55,7 @@ func (d *Directory) address(ctx context.Context, org uuid.UUID, address string) 
 	path = path.Canonical()
 	domain, err := d.store.DomainByName(ctx, path.Domain)
 	if errors.Is(err, storage.ErrNotFound) || err == nil && domain.Org != org {
-		return path, domain, fmt.Errorf("%w: domain %s: add it first", storage.ErrNotFound, path.Domain)
+		return path, domain, fmt.Errorf("%w: there is no domain %s: add it first", storage.ErrNotFound, path.Domain)
 	}
 	return path, domain, err
 }
