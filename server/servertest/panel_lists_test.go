@@ -89,6 +89,10 @@ func TestPanel_ChoosesInboxes(t *testing.T) {
 			t.Errorf("what was filled in is lost: no %s", want)
 		}
 	}
+	strange := b.do("GET", form+"?"+ticked.Encode(), nil, "Sec-Fetch-Site", "cross-site")
+	if strange.status != 200 || strings.Contains(strange.text, " checked") || strings.Contains(strange.text, `value="7"`) {
+		t.Errorf("a link from elsewhere fills the form in: %d", strange.status)
+	}
 	if got := boxes(found); got != 11 {
 		t.Errorf("%d inboxes are found", got)
 	}

@@ -2,6 +2,7 @@ package panel
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -37,6 +38,9 @@ func (v *visit) newCredential() error {
 	}
 	if err := v.r.ParseForm(); err != nil {
 		return errForm
+	}
+	if site := v.r.Header.Get("Sec-Fetch-Site"); v.r.Method == http.MethodGet && site != "" && site != "same-origin" {
+		v.r.Form = url.Values{} // a link from elsewhere ticks nothing
 	}
 	a, err := v.c.Agent(v.r.Context(), v.r.PathValue("agent"))
 	if err != nil {
