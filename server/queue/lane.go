@@ -65,7 +65,7 @@ func (l *lane) wake() {
 func (l *lane) run(ctx, attempts context.Context) {
 	defer l.work.Wait()
 	l.opens(attempts)
-	defer l.opens(nil)
+	defer l.shut()
 	for ctx.Err() == nil {
 		n, err := l.begin(ctx)
 		if err != nil && ctx.Err() == nil {
@@ -78,11 +78,18 @@ func (l *lane) run(ctx, attempts context.Context) {
 	}
 }
 
-// opens lets attempts begin, and with nil no more of them.
+// opens lets attempts begin.
 func (l *lane) opens(attempts context.Context) {
 	l.looking.Lock()
 	defer l.looking.Unlock()
 	l.attempts = attempts
+}
+
+// shut lets no more of them begin.
+func (l *lane) shut() {
+	l.looking.Lock()
+	defer l.looking.Unlock()
+	l.attempts = nil
 }
 
 // pause is after which time there may be something to do, if nobody says so before.
