@@ -9,8 +9,9 @@
 // savepoint of its own, and commits them together, so that they share a flush.
 // A function that fails rolls back to its savepoint and hurts no neighbour. Who
 // comes while nobody writes and nobody waits needs no other goroutine and is the
-// writer himself. The writer never waits to fill a batch, and never passes a caller's context to a
-// statement: a deadline that fires inside a batch would roll all of it back.
+// writer himself. The writer never waits to fill a batch, and never passes a
+// caller's context to a statement: a deadline that fires inside a batch would roll
+// all of it back.
 //
 // What every login and every recipient asks for (domains, addresses, agents,
 // credentials) is remembered, opened and checked, until a record of its kind is
