@@ -80,13 +80,13 @@ func (s *Server) hostName() string {
 
 // wireSetup makes what knows how far the installation is. base is the configuration
 // without what set-up says.
-func (s *Server) wireSetup(ctx context.Context, base Config, resolver dns.Resolver) error {
+func (s *Server) wireSetup(ctx context.Context, base Config, resolver dns.Resolver, looked setup.Looked) error {
 	o := setup.Options{
 		Managed: s.managed, Wired: s.wired, Resolver: resolver, Port: s.cfg.Relay.Port, Now: s.now,
 		Check:     func(t setup.Settings) error { c := base.with(t); return c.Check() },
 		Used:      func() { os.Remove(base.LinkFile()) }, // which is there or not
 		Apply:     func() { s.again.Do(func() { close(s.renew) }) },
-		Addresses: func() []string { return texts(s.cfg.hostAddresses()) },
+		Addresses: func() []string { return texts(s.cfg.hostAddresses()) }, Looked: looked,
 	}
 	if !s.managed {
 		o.Host = s.cfg.Host

@@ -99,7 +99,7 @@ func Generations(ctx context.Context, cfg Config, o Options, born func(s *Server
 		if !errors.Is(err, ErrRenew) {
 			return err
 		}
-		o.Handed, before = s.Handed(), nil
+		o.Handed, o.looked, before = s.Handed(), s.guide.Looked(), nil
 		if next != nil {
 			before = &Reloaded{Config: cfg, TLS: o.TLS, Log: o.Log, Handed: copies(o.Handed)}
 			cfg, o.TLS, o.Log = next.Config, next.TLS, next.Log

@@ -64,6 +64,8 @@ type Options struct {
 	// Reloaded brings another configuration while a server runs; nil: none comes.
 	Reloaded <-chan Reloaded
 
+	looked setup.Looked // from the network, by the server before this one
+
 	Unsurveyed bool // nobody looks at the health by themselves: who wants it calls Survey
 	Laboratory bool // pages say that this is none of the real servers
 }
@@ -244,7 +246,7 @@ func (s *Server) wire(ctx context.Context, base Config, o Options) error {
 	s.directory = directory.New(s.store, directory.Options{
 		Terms: s.terms, People: s.peopleTerms, Site: s.cfg.site(o.Laboratory), PolicyEpoch: s.store.PolicyEpoch, Keys: s.turning(o.Names), Names: s.asking(o.Names), Now: s.now, Log: s.log,
 	})
-	if err := s.wireSetup(ctx, base, resolver); err != nil {
+	if err := s.wireSetup(ctx, base, resolver, o.looked); err != nil {
 		return err
 	}
 	auth := &msgauth.Checker{Resolver: resolver, Now: s.now}
@@ -427,10 +429,6 @@ func (s *Server) ClearChallenge(name, text string) { s.names.ClearChallenge(name
 // Grace is how long a stop waits for messages and commands under way.
 const Grace = 25 * time.Second
 
-// settle is how long a server only answers before it looks after the house: a dozen loops
-// that all read what they find take both processors from those who wait at the doors.
-const settle = 20 * time.Millisecond
-
 // Run serves until the context is done, a listener fails, or the store breaks: a
 // server that can store nothing is better started anew. Then it stops accepting,
 // lets what is under way finish for up to Grace, writes what waits, records the
@@ -443,26 +441,6 @@ func (s *Server) Run(ctx context.Context) error {
 	working, rest := context.WithCancel(loops)
 	defer rest()
 	var loop, queued sync.WaitGroup
-	failed := make(chan error, len(s.doors)+1)
-	// The doors come first: who waits at them since the start of the process is answered,
-	// and then the house is looked after.
-	s.phase.Store(phaseServing) // who connects from here on is answered
-	var open sync.WaitGroup
-	for _, d := range s.doors {
-		open.Go(func() {
-			l, err := s.behind(d)
-			if err == nil {
-				err = ignoreClosed(d.serve(l), smtpd.ErrServerClosed, imapd.ErrServerClosed)
-			}
-			if err != nil {
-				failed <- fmt.Errorf("%s: %w", d.name, err)
-			}
-		})
-	}
-	select {
-	case <-time.After(settle):
-	case <-ctx.Done():
-	}
 	loop.Go(func() { s.directory.Run(loops) })
 	loop.Go(func() { s.store.Keep(loops) })
 	loop.Go(func() { s.store.KeepHours(loops) })
@@ -478,11 +456,25 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	loop.Go(func() { s.expireQuarantine(loops) })
 	queued.Go(func() { s.certs.Run(working) })
+	failed := make(chan error, len(s.doors)+1)
 	queued.Go(func() {
 		if err := s.queue.Run(working); err != nil {
 			failed <- fmt.Errorf("queue: %w", err)
 		}
 	})
+	s.phase.Store(phaseServing) // who connects from here on is answered
+	var open sync.WaitGroup
+	for _, d := range s.doors {
+		open.Go(func() {
+			l, err := s.behind(d)
+			if err == nil {
+				err = ignoreClosed(d.serve(l), smtpd.ErrServerClosed, imapd.ErrServerClosed)
+			}
+			if err != nil {
+				failed <- fmt.Errorf("%s: %w", d.name, err)
+			}
+		})
+	}
 	var err error
 	select {
 	case <-ctx.Done():

@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,9 @@ type Options struct {
 	Used func()
 	// Apply has the server made anew with what is set now.
 	Apply func()
+	// Looked is what the server before this one found. It counts where it was about the
+	// same name and addresses.
+	Looked Looked
 
 	Addresses func() []string // of this machine, as others may reach it
 	Resolver  dns.Resolver
@@ -58,6 +62,9 @@ func New(store *storage.Store, dir *directory.Directory, o Options) *Guide {
 	g := &Guide{o: o, store: store, dir: dir, now: o.Now}
 	if g.now == nil {
 		g.now = time.Now
+	}
+	if l := &o.Looked; l.host == cmp.Or(o.Host, o.Wired.Host) && slices.Equal(l.addresses, o.Wired.Addresses) {
+		g.looked = *l
 	}
 	if g.o.Used == nil {
 		g.o.Used = func() {}

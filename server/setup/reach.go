@@ -43,6 +43,9 @@ type Finding struct {
 type Looked struct {
 	At       time.Time
 	Findings []Finding
+
+	host      string // that it was asked about
+	addresses []string
 }
 
 // lookTime bounds a look, and dialTime one attempt to reach somebody's port 25.
@@ -67,6 +70,7 @@ func (g *Guide) Look(ctx context.Context, org uuid.UUID) (Looked, error) {
 	ours := g.addresses(&state)
 	l := Looked{At: g.now().UTC(), Findings: []Finding{g.lookAddress(ctx, state.Host, ours)}}
 	l.Findings = append(l.Findings, g.lookReverse(ctx, state.Host, ours), g.lookOutgoing(ctx, state.Setup.Probe), g.lookLists(ctx, state.Setup.Lists, ours))
+	l.host, l.addresses = state.Host, state.Setup.Addresses
 	g.mu.Lock()
 	g.looked = l
 	g.mu.Unlock()
