@@ -135,6 +135,13 @@ func takeDoor(t *testing.T, a *album) {
 	nobody.Fill("Six-digit code", "123456")
 	nobody.Leads(func() { nobody.Press("Enter") })
 	a.take(nobody, "door-wrong")
+	for name, steps := range map[string]int{"primary": 1, "field": 4, "button": 5} { // the ring of what has the focus
+		nobody.Go("/login")
+		for range steps {
+			nobody.Press("Tab")
+		}
+		a.take(nobody, "door-focus-"+name)
+	}
 	for _, role := range []storage.PersonRole{storage.PersonAuditor, storage.PersonReviewer, storage.PersonOperator} {
 		who, err := p.AddPerson(t.Context(), string(role)+"-with-quite-a-long-name@alpha.test", role)
 		fatal(t, err)
@@ -142,6 +149,11 @@ func takeDoor(t *testing.T, a *album) {
 		a.each(b, "door-"+string(role), "/", "/me")
 	}
 	b := servertest.OpenTab(t, p, servertest.TabOptions{Session: p.Admin.Session})
+	b.Go("/agents")
+	for range 5 {
+		b.Press("Tab")
+	}
+	a.take(b, "door-focus-rail")
 	b.Fingerprint()
 	b.Go("/me")
 	b.Fill("Name of the new passkey", "laptop")

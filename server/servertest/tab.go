@@ -471,7 +471,7 @@ func (b *Tab) Click(what string) {
 		b.mouse(input.DispatchMouseEventTypeMouseMoved, at)
 		b.mouse(input.DispatchMouseEventTypeMousePressed, at)
 		if b.pressed(what) {
-			b.mouse(input.DispatchMouseEventTypeMouseReleased, at)
+			b.mouse(input.DispatchMouseEventTypeMouseReleased, b.spot(what)) // it may have moved since
 			return
 		}
 		b.mouse(input.DispatchMouseEventTypeMouseReleased, point{1, 1}) // away from what lies there now
