@@ -72,7 +72,7 @@ func openWriter(ctx context.Context, path string, root *seal.RootKey) (*writer, 
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		db.Close()
-		return nil, fmt.Errorf("storage: %w", classify(err))
+		return nil, fmt.Errorf("storage: %s: %w", path, classify(err))
 	}
 	if err := upgrade(ctx, conn, path, root); err != nil {
 		return nil, errors.Join(err, conn.Close(), db.Close())
