@@ -1206,7 +1206,7 @@ func proofPage(v *visit, action string, fields []field, wrong string) templ.Comp
 				return templ_7745c5c3_Err
 			}
 			if wrong != "" {
-				templ_7745c5c3_Err = ui.Note(ui.State{Class: "bad", Word: "Not done."}, ui.Sentence(wrong)).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = ui.Note(ui.State{Class: "bad", Word: "Not done."}, wrong).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
